@@ -1,0 +1,86 @@
+"""Techniques found by folder: a family is a folder, a technique one frozen dataclass in one file.
+
+The file `plan/planners/chain_dp.py` holds the class `ChainDp`; its fields are its options, on the command line
+(`chain_dp:order=any`), in Python and in the docs. Listing names imports nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shoal.errors import InputError
+
+ROOT = Path(__file__).parent
+
+
+def names(family: str) -> tuple[str, ...]:
+    """The techniques of `family` (a path below the package, "plan/planners"), sorted, without importing them."""
+    files = (ROOT / family).glob("*.py")
+    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
+
+
+def find(family: str, name: str) -> type[Any]:
+    """The class of the technique `name` of `family`.
+
+    Raises:
+        InputError: there is no such technique; the hint names the nearest one.
+    """
+    known = names(family)
+    if name not in known:
+        raise InputError(f"no {label(family)} is called '{name}'", hint=nearest(name, known))
+    module = importlib.import_module(f"shoal.{family.replace('/', '.')}.{name}")
+    found: type[Any] = getattr(module, "".join(word.capitalize() for word in name.split("_")))
+    return found
+
+
+def make(family: str, text: str) -> Any:
+    """The technique that `text` asks for, with its options: "name" or "name:option=value,option=value".
+
+    Raises:
+        InputError: unknown technique or option, or a value of the wrong type.
+    """
+    name, _, rest = text.partition(":")
+    technique = find(family, name)
+    options = dict(_pair(family, part) for part in rest.split(",") if part)
+    return build(technique, name, options)
+
+
+def build(technique: type[Any], name: str, options: dict[str, Any]) -> Any:
+    """An instance of `technique` from `options`; text is turned into the field's type.
+
+    Raises:
+        InputError: unknown option, or a value of the wrong type.
+    """
+    fields = [field.name for field in dataclasses.fields(technique)]
+    for option in options:
+        if option not in fields:
+            raise InputError(f"'{name}' has no option '{option}'", hint=nearest(option, fields))
+    try:
+        return msgspec.convert(options, technique, strict=False)
+    except msgspec.ValidationError as fault:
+        raise InputError(f"option of '{name}': {fault}") from fault
+
+
+def label(family: str) -> str:
+    """The singular of a family's folder name, for messages: "plan/strategies" gives "strategy"."""
+    word = family.rsplit("/", 1)[-1]
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def nearest(word: str, known: Any) -> str:
+    """A hint that names the closest of the `known` words, or all of them if none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+def _pair(family: str, part: str) -> tuple[str, str]:
+    option, equals, value = part.partition("=")
+    if not equals:
+        raise InputError(f"'{part}' is not option=value", where=label(family))
+    return option.strip(), value.strip()

@@ -1,0 +1,73 @@
+"""Frozen values to files and back: one JSON form for everything shoal writes for itself.
+
+Values are frozen dataclasses. What people write by hand (fleets, mappings) is read elsewhere, at the door,
+with all its faults reported at once; here a file that does not fit is refused with the path of the first fault.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from shoal.errors import InputError
+
+Value = TypeVar("Value")
+
+
+def encode(value: Any) -> bytes:
+    """`value` as compact JSON."""
+    return msgspec.json.encode(value)
+
+
+def decode(kind: type[Value], data: bytes, where: str) -> Value:
+    """The value of type `kind` written in `data`; `where` names its origin in the error.
+
+    Raises:
+        InputError: the JSON is broken or does not fit `kind`.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as fault:
+        raise InputError(f"not a {kind.__name__}: {fault}", where=where) from fault
+
+
+def save(value: Any, path: Path) -> None:
+    """Write `value` to `path` as indented JSON, whole or not at all."""
+    write_bytes(msgspec.json.format(encode(value), indent=1), path)
+
+
+def load(kind: type[Value], path: Path) -> Value:
+    """The value of type `kind` kept in the file `path`.
+
+    Raises:
+        InputError: the file cannot be read or does not hold a `kind`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise InputError(f"cannot read: {fault.strerror}", where=str(path)) from fault
+    return decode(kind, data, str(path))
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write `data` to `path` by way of a temporary file beside it, so a reader never sees half.
+
+    Raises:
+        InputError: the folder cannot be made or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as fault:
+        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault

@@ -1,0 +1,114 @@
+"""Devices, their units, and the links between them. SI inside: bytes, seconds, watts, joules, flop per second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shoal.errors import FleetError
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One voltage and frequency setting of a unit."""
+
+    name: str
+    speed: float  # relative to the unit's peaks, 1 = the peaks as stated
+    busy_w: float  # drawn above the device's idle power while the unit computes
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a device that runs segments: its CPU cores, its GPU, an accelerator."""
+
+    name: str  # "cpu", "gpu", "npu": a placement names "nano/gpu"
+    cores: int
+    peak_flop_per_s: Mapping[str, float]  # number format -> peak; one multiply-accumulate counts two
+    memory_bytes_per_s: float
+    busy_w: float  # drawn above the device's idle power while the unit computes
+    engines: tuple[str, ...] = ("onnxruntime",)
+    operating_points: tuple[OperatingPoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Device:
+    """One machine of the fleet."""
+
+    name: str
+    board: str
+    units: tuple[Unit, ...]
+    memory_bytes: int
+    memory_limit_bytes: int  # what shoal may use: the limit the user set, or the memory less the system's share
+    idle_w: float
+    link_j_per_byte: float = 0.0  # radio or Ethernet energy, paid by sender and by receiver
+    price_usd: float | None = None
+    stock: int | None = None  # how many can be had; None is no limit
+    carbon_kg: float | None = None  # embodied
+    cores: tuple[int, ...] | None = None  # this machine's cores that a local worker is pinned to
+    address: str | None = None  # "host:port" of a worker that already runs there
+
+    def unit(self, name: str) -> Unit:
+        """The unit called `name`."""
+        for unit in self.units:
+            if unit.name == name:
+                return unit
+        raise FleetError(f"no unit '{name}'", where=self.name, had=", ".join(u.name for u in self.units))
+
+
+@dataclass(frozen=True)
+class Link:
+    """A medium that joins two or more devices; each pair of members has its own unless it is shared."""
+
+    name: str
+    members: tuple[str, ...]
+    bandwidth_bytes_per_s: float
+    latency_s: float
+    j_per_byte: float = 0.0
+    shared: bool = False  # one medium for all its members
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The machines at hand. Units are named "device/unit" everywhere outside this package."""
+
+    devices: tuple[Device, ...]
+    links: tuple[Link, ...] = ()
+    default_link: Link | None = None  # any pair no link names
+    source: str = field(default="", compare=False)  # the file it came from
+
+    def device(self, name: str) -> Device:
+        """The device called `name`; "device/unit" finds the device too."""
+        wanted = name.partition("/")[0]
+        for device in self.devices:
+            if device.name == wanted:
+                return device
+        raise FleetError(f"no device '{wanted}'", had=", ".join(d.name for d in self.devices))
+
+    def unit(self, name: str) -> Unit:
+        """The unit called "device/unit"."""
+        return self.device(name).unit(name.partition("/")[2])
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """All units as "device/unit", in the order of the file."""
+        return tuple(f"{d.name}/{u.name}" for d in self.devices for u in d.units)
+
+    def path(self, source: str, target: str) -> tuple[Link, ...]:
+        """The links a message crosses from one device (or unit) to another; empty within one device.
+
+        Raises:
+            FleetError: no link joins the two and the fleet has no default link.
+        """
+        ends = {source.partition("/")[0], target.partition("/")[0]}
+        if len(ends) == 1:
+            return ()
+        for link in self.links:
+            if ends <= set(link.members):
+                return (link,)
+        if self.default_link is None:
+            raise FleetError(
+                f"no link joins {' and '.join(sorted(ends))}",
+                where=self.source or None,
+                hint="add one under [[links]], or a [default_link]",
+            )
+        return (self.default_link,)

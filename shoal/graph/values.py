@@ -1,0 +1,101 @@
+"""What a model is: ops in topological order, the tensors between them, the weights they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation between ops. `dtype` is numpy's name; `shape` is bound."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Payload bytes of the dense tensor."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant an op reads. The values stay in their file, or in the recipe that makes them, until asked for."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the dense array."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator, counted. Its name is that of its first output, which is stable across tools."""
+
+    name: str
+    kind: str  # the ONNX operator type, "Conv"
+    inputs: tuple[str, ...]  # activations only, in order, without repeats
+    weights: tuple[str, ...]
+    outputs: tuple[str, ...]  # those somebody reads
+    macs: int  # multiply-accumulates
+    weights_bytes: int
+    read_bytes: int  # activations
+    written_bytes: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model bound to its shapes. `model` is the ONNX form that segments are cut from; treat it as frozen."""
+
+    name: str
+    source: str  # the file it was loaded from
+    sha256: str  # of the file and, where it has one, its external data
+    ops: tuple[Op, ...]  # topological order
+    tensors: Mapping[str, Tensor]
+    weights: Mapping[str, Weight]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    model: ir.Model = field(repr=False, compare=False)
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Index in `ops` of the op with this name."""
+        return {op.name: index for index, op in enumerate(self.ops)}
+
+    @cached_property
+    def producer(self) -> Mapping[str, int]:
+        """Index in `ops` of the op that makes this tensor; graph inputs are absent."""
+        return {name: index for index, op in enumerate(self.ops) for name in op.outputs}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[int, ...]]:
+        """Indices in `ops` of the ops that read this tensor."""
+        readers: dict[str, list[int]] = {name: [] for name in self.tensors}
+        for index, op in enumerate(self.ops):
+            for name in op.inputs:
+                readers[name].append(index)
+        return {name: tuple(indices) for name, indices in readers.items()}
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one item."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all weights, each counted once."""
+        return sum(weight.bytes for weight in self.weights.values())

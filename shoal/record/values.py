@@ -1,0 +1,154 @@
+"""What happened and what was expected to: the values every other part reads or writes.
+
+Each figure has a provenance:
+    measured   a clock or a meter on the real thing
+    emulated   really executed, paced to a board's speed
+    simulated  the event simulation of the same Program
+    modelled   measured time × stated power
+    predicted  the plan's own estimate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Provenance = Literal["measured", "emulated", "simulated", "modelled", "predicted"]
+SpanKind = Literal["run", "transfer"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """One segment or one transfer, for one item. Times count from the start of the run."""
+
+    kind: SpanKind
+    unit: str  # where it ran; for a transfer the sender
+    name: str  # segment or edge
+    item: int
+    start_s: float
+    end_s: float
+    bytes: int = 0
+    joules: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The answer to one cost question, or to a whole plan's; `breakdown` says what it is made of."""
+
+    seconds: float
+    joules: float
+    resident_bytes: int
+    peak_bytes: int
+    provenance: Provenance
+    breakdown: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing measured on one unit, with its spread. `subject` is an op, a segment's hash, or a bench."""
+
+    subject: str
+    unit: str
+    engine: str
+    format: str
+    median_s: float
+    low_s: float  # first quartile
+    high_s: float  # third quartile
+    repeats: int
+    resident_bytes: int | None = None
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One data-dependent thing that happened: a gate's answer, a route taken, a length, an acceptance."""
+
+    item: int
+    subject: str  # the segment or entry it happened in
+    kind: str  # "gate", "length", ...
+    value: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Recorded facts: a run writes them, the simulator replays them."""
+
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceFigures:
+    """What one device did. Any figure's provenance is in `Run.provenance` under the field's name."""
+
+    busy_s: float
+    cpu_s: float | None
+    energy_j: float
+    resident_bytes: int | None
+    peak_bytes: int | None
+    weights_bytes: int
+    sent_bytes: int  # payload at the sockets
+    received_bytes: int
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The plan's estimate of a whole run, before it."""
+
+    period_s: float
+    latency_s: float
+    energy_j: Mapping[str, float]  # device -> joules an item, at the predicted period
+    memory_bytes: Mapping[str, int]  # device -> peak
+    sent_bytes: Mapping[str, int]  # device -> payload bytes an item
+    busy_s: Mapping[str, float]  # device -> seconds an item
+    provenance: Provenance = "predicted"
+
+    @property
+    def throughput_items_per_s(self) -> float:
+        """Items a second once the pipe is full."""
+        return 1.0 / self.period_s
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A picture of the graph small enough to keep in every run: ops by topological order."""
+
+    ops: tuple[str, ...]
+    kinds: tuple[str, ...]
+    macs: tuple[int, ...]
+    units: tuple[str, ...]  # who ran op i
+    arrows: tuple[tuple[int, int], ...]  # producer index, consumer index
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened. A report needs nothing else."""
+
+    name: str
+    model: str
+    items: int
+    window: int
+    period_s: float  # mean interval between answers once the pipe is full
+    latencies_s: tuple[float, ...]  # by item, start to answer
+    devices: Mapping[str, DeviceFigures]
+    provenance: Mapping[str, Provenance]  # figure -> how it was got
+    spans: tuple[Span, ...]
+    spans_dropped: int  # beyond the bound on kept spans
+    outline: Outline
+    prediction: Prediction | None
+    output_digests: Mapping[int, str]  # item -> SHA-256 of its outputs
+    outputs_match: bool | None  # None: not compared
+    max_abs_difference: float | None
+    reference_magnitude: float | None
+    late_share: float | None  # emulation only: share of items that missed their due time
+    trace: Trace
+    seed: int
+    versions: Mapping[str, str]
+    started_at: str  # ISO 8601, UTC
+    notes: tuple[str, ...] = ()
+
+    @property
+    def throughput_items_per_s(self) -> float:
+        """Items a second once the pipe is full."""
+        return 1.0 / self.period_s if self.period_s > 0 else 0.0
