@@ -1,7 +1,8 @@
 """Techniques found by folder: a family is a folder, a technique one frozen dataclass in one file.
 
-The file `plan/planners/chain_dp.py` holds the class `ChainDp`; its fields are its options, on the command line
-(`chain_dp:order=any`), in Python and in the docs. Listing names imports nothing.
+The file `plan/planners/chain_dp.py` holds the class `ChainDp`; its fields are its options, on the command
+line (`chain_dp:order=any`), in Python and in the docs. Files that start with an underscore, and `contract.py`,
+serve the family and are no members of it. Listing names imports nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ ROOT = Path(__file__).parent
 
 
 def names(family: str) -> tuple[str, ...]:
-    """The techniques of `family` (a path below the package, "plan/planners"), sorted, without importing them."""
+    """The techniques of `family`, a path below the package ("plan/planners"), sorted; nothing is imported."""
     files = (ROOT / family).glob("*.py")
-    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
+    return tuple(
+        sorted(file.stem for file in files if not file.stem.startswith("_") and file.stem != "contract")
+    )
 
 
 def find(family: str, name: str) -> type[Any]:

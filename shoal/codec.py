@@ -1,7 +1,7 @@
 """Frozen values to files and back: one JSON form for everything shoal writes for itself.
 
-Values are frozen dataclasses. What people write by hand (fleets, mappings) is read elsewhere, at the door,
-with all its faults reported at once; here a file that does not fit is refused with the path of the first fault.
+Values are frozen dataclasses. What people write by hand (fleets, mappings) is read elsewhere, at the door, with
+all its faults reported at once; here a file that does not fit is refused with the path of the first fault.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an engine is: segment, inputs → outputs.
 
-An engine is a technique of the family `engines`: its fields are its options. On the planning machine it writes a
-segment in its own form; on the device it loads that form and runs it.
+An engine is a technique of the family `engines`: its fields are its options. On the planning machine it writes
+a segment in its own form; on the device it loads that form and runs it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Write the segment made of `ops` in this engine's form, on the planning machine.
 
         Returns:
-            The names of the files below `folder`; the first is the one `load` opens. Same content, same bytes.
+            The names of the files below `folder`; `load` opens the first. Same content, same bytes.
 
         Raises:
             ModelError: the engine has no form for one of the ops; the message names it.

@@ -1,4 +1,4 @@
-"""Devices, their units, and the links between them. SI inside: bytes, seconds, watts, joules, flop per second."""
+"""Devices, their units, and the links between them. SI inside: bytes, seconds, watts, joules, flop/s."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Drivers: streaming, batching, replicas, failover; one file each, found by folder."""

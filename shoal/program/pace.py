@@ -1,0 +1,43 @@
+"""How long things take on the machines a Program is meant for.
+
+The simulator takes its times from here, and so does a worker that emulates a board: both follow the same queueing
+rules, so an emulated run and a simulated one differ only by what the real machine adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One link on an edge's way. Messages of one `medium` follow one another; the latency overlaps."""
+
+    medium: str  # one queue each: the link's name if shared, else name and direction
+    bytes_per_s: float
+    latency_s: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of each segment, and the hops of each edge (none: within one device)."""
+
+    segments_s: Mapping[str, float]
+    hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
+
+
+class Media:
+    """When each medium is free again."""
+
+    def __init__(self) -> None:
+        self._free_s: dict[str, float] = {}
+
+    def carry(self, hops: tuple[Hop, ...], payload_bytes: int, start_s: float) -> float:
+        """Put a message on its way at `start_s`; returns when it is there (store and forward at each hop)."""
+        now = start_s
+        for hop in hops:
+            free = max(now, self._free_s.get(hop.medium, 0.0)) + payload_bytes / hop.bytes_per_s
+            self._free_s[hop.medium] = free
+            now = free + hop.latency_s
+        return now

@@ -1,0 +1,73 @@
+"""What arrives: a closed window, an open-loop rate, or recorded times; with what each item brings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shoal.errors import InputError
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one kind of item brings."""
+
+    entry: str = "main"
+    session: int = -1  # -1: none
+    bindings: Mapping[str, int] = field(default_factory=dict)  # named size → value
+    deadline_s: float | None = None  # from its arrival
+    label: str = ""  # its class, in reports
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How many items come, when, and of which kinds (`pattern`, taken in turn).
+
+    closed: the next item is there as soon as the window has room. rate: open loop, Poisson if `poisson`.
+    trace: at `times_s`.
+    """
+
+    items: int
+    arrival: Literal["closed", "rate", "trace"] = "closed"
+    window: int = 4
+    rate_items_per_s: float = 0.0
+    poisson: bool = False
+    seed: int = 0
+    times_s: tuple[float, ...] = ()
+    pattern: tuple[Item, ...] = (Item(),)
+
+    def __post_init__(self) -> None:
+        if self.items < 1 or self.window < 1:
+            raise InputError("a workload needs at least one item and a window of at least one")
+        if self.arrival == "rate" and not self.rate_items_per_s > 0:
+            raise InputError("a rate must be above zero", had=f"{self.rate_items_per_s} items/s")
+        if self.arrival == "trace" and len(self.times_s) != self.items:
+            raise InputError(
+                "a trace needs one time per item", needed=str(self.items), had=str(len(self.times_s))
+            )
+
+    def item(self, number: int) -> Item:
+        """What item `number` brings."""
+        return self.pattern[number % len(self.pattern)]
+
+    def arrivals_s(self) -> tuple[float, ...]:
+        """When each item arrives; a closed workload's are all zero (the window holds them back)."""
+        if self.arrival == "trace":
+            return self.times_s
+        if self.arrival == "closed":
+            return (0.0,) * self.items
+        return _at_rate(self)
+
+
+def _at_rate(workload: Workload) -> tuple[float, ...]:
+    rate = workload.rate_items_per_s
+    if not workload.poisson:
+        return tuple(number / rate for number in range(workload.items))
+    source, now = random.Random(workload.seed), 0.0
+    times = []
+    for _ in range(workload.items):
+        times.append(now)
+        now += source.expovariate(rate)
+    return tuple(times)
