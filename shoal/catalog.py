@@ -23,9 +23,7 @@ ROOT = Path(__file__).parent
 def names(family: str) -> tuple[str, ...]:
     """The techniques of `family`, a path below the package ("plan/planners"), sorted; nothing is imported."""
     files = (ROOT / family).glob("*.py")
-    return tuple(
-        sorted(file.stem for file in files if not file.stem.startswith("_") and file.stem != "contract")
-    )
+    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_") and file.stem != "contract"))
 
 
 def find(family: str, name: str) -> type[Any]:

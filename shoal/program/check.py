@@ -68,9 +68,7 @@ def _buffers_hold_the_window(program: Program) -> None:
                 had=f"{edge.buffer_items} items",
             )
         if edge.takes == "every" and edge.initial is not None:
-            raise ProgramError(
-                "only newest and previous edges have an initial value", where=f"edge '{edge.name}'"
-            )
+            raise ProgramError("only newest and previous edges have an initial value", where=f"edge '{edge.name}'")
 
 
 def _messages_match(program: Program, route: Route) -> None:
@@ -100,6 +98,9 @@ def _ends_at(program: Program, step: Step, unit: str, end: str) -> None:
 
 def _reads_are_there(program: Program, route: Route, task: Task) -> None:
     there: set[str] = set()
+    received = [program.edge[step.name] for step in task.steps if step.kind == "recv"]
+    if not any(edge.takes == "every" for edge in received):
+        raise ProgramError("no message tells that an item is there", where=f"{task.unit}, entry {route.entry}")
     for step in task.steps:
         where = f"{task.unit}, entry {route.entry}"
         if step.kind == "recv":
@@ -142,6 +143,4 @@ def _no_cycle(program: Program, route: Route) -> None:
         order.prepare()
     except CycleError as cycle:
         around = " → ".join(f"{name} on {unit}" for unit, name in cycle.args[1])
-        raise ProgramError(
-            f"no order solves the dependency {around}", where=f"entry {route.entry}"
-        ) from cycle
+        raise ProgramError(f"no order solves the dependency {around}", where=f"entry {route.entry}") from cycle

@@ -37,6 +37,9 @@ class Flag(IntFlag):
     CONTROL = 8  # between coordinator and worker; the payload is JSON
 
 
+NOTHING = Flag(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """Who this payload belongs to and what it is.
@@ -51,7 +54,7 @@ class Header:
     entry: int = 0
     session: int = -1
     epoch: int = 0
-    flags: Flag = Flag(0)
+    flags: Flag = NOTHING
     dtype: str = "uint8"
     shape: tuple[int, ...] = ()
     payload_bytes: int = 0
@@ -104,9 +107,7 @@ def unpack(data: bytes | memoryview, program: Program, sender: str) -> Header:
     if magic != MAGIC:
         raise WireError("sent something that is not a shoal message", where=sender)
     if protocol != program.protocol:
-        raise WireError(
-            "speaks another protocol", where=sender, needed=str(program.protocol), had=str(protocol)
-        )
+        raise WireError("speaks another protocol", where=sender, needed=str(program.protocol), had=str(protocol))
     if digest != program.hash:
         raise WireError(
             "runs another program", where=sender, needed=program.hash.hex(), had=digest.hex(),
@@ -139,9 +140,7 @@ def check(header: Header, program: Program, sender: str) -> None:
     """
     if header.control:
         if header.payload_bytes > MAX_CONTROL_BYTES:
-            raise WireError(
-                "sent a control message that is too long", where=sender, had=str(header.payload_bytes)
-            )
+            raise WireError("sent a control message that is too long", where=sender, had=str(header.payload_bytes))
         return
     if header.edge >= len(program.edges):
         raise WireError(f"sent on edge {header.edge}, which the program does not have", where=sender)

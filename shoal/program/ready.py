@@ -50,9 +50,8 @@ class _Item:
 class _Register:
     """The value of a newest or previous edge, for one session."""
 
-    item: int = -1  # who gave it; -1 is the initial value
-    empty: bool = False
-    filled: bool = False
+    item: int = -1  # whose message came last
+    filled: bool = False  # else the edge's initial value stands
 
 
 class ReadySet:
@@ -81,27 +80,22 @@ class ReadySet:
         }
         self._items: dict[int, _Item] = {}
         self._registers: dict[tuple[str, Session], _Register] = {}
-        self._last: dict[
-            tuple[str, Session], int
-        ] = {}  # reader of a previous edge → the item it read for last
+        self._last: dict[tuple[str, Session], int] = {}  # reader of a previous edge → the item it read for last
 
     def arrive(self, route: int, item: int, session: Session, edge: Edge, *, empty: bool) -> ValueKey | None:
-        """Take note that the message of `item` on `edge` is there; returns the register key whose old value
-        it replaces, if any.
+        """Take note that the message of `item` on `edge` is there.
+
+        Returns where its value is kept now if that is a register, whose old value is replaced; else None.
         """
         if edge.takes == "every":
             self._put(self._enter(route, item, session), edge.delivers, empty=empty)
             return None
         register = self._registers.setdefault((edge.name, session), _Register())
-        if empty and register.filled:
-            register.item = item  # an empty message moves the order on and keeps the value
+        register.item = item
+        if empty:  # moves the order on and keeps the value
             return None
-        register.item, register.empty, register.filled = item, empty, True
+        register.filled = True
         return ValueKey(session, edge.name, register=True)
-
-    def begin(self, route: int, item: int, session: Session) -> None:
-        """Let an item in that needs no message to start here."""
-        self._enter(route, item, session)
 
     def pick(self) -> Job | None:
         """The step to take now, or None; calling it again without `done` gives the same step."""
@@ -192,9 +186,7 @@ class ReadySet:
         given_by = register.item if register else -1
         if edge.takes == "previous" and given_by != self._last.get((edge.name, entry.session), -1):
             return None  # the reader's previous item has not sent its value yet
-        if register and register.filled:
-            return key, register.empty
-        return None if edge.initial is None else (key, False)
+        return key, False
 
 
 def inputs_of(program: Program, segment: Segment) -> tuple[str, ...]:

@@ -44,9 +44,7 @@ class Workload:
         if self.arrival == "rate" and not self.rate_items_per_s > 0:
             raise InputError("a rate must be above zero", had=f"{self.rate_items_per_s} items/s")
         if self.arrival == "trace" and len(self.times_s) != self.items:
-            raise InputError(
-                "a trace needs one time per item", needed=str(self.items), had=str(len(self.times_s))
-            )
+            raise InputError("a trace needs one time per item", needed=str(self.items), had=str(len(self.times_s)))
 
     def item(self, number: int) -> Item:
         """What item `number` brings."""

@@ -33,9 +33,7 @@ class Stream:
         routes = {entry: program.route_of(entry) for entry in program.entries}
         return StreamState(routes, replace(workload, window=window), workload.arrivals_s())
 
-    def step(
-        self, state: StreamState, event: Event, time_s: float
-    ) -> tuple[StreamState, tuple[Command, ...]]:
+    def step(self, state: StreamState, event: Event, time_s: float) -> tuple[StreamState, tuple[Command, ...]]:
         """Fill the window; stop when the last item is done or a unit is lost."""
         if state.stopped:
             return state, ()
