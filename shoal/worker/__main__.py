@@ -1,0 +1,68 @@
+"""`python -m shoal.worker BUNDLE`: one unit of a program, until its coordinator lets it go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from shoal import catalog
+from shoal.errors import ShoalError
+from shoal.program import bundle as bundles
+from shoal.worker.serve import load, serve
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker; returns its exit code.
+
+    On stdout it prints one line of JSON, {"listening": address}, once peers may connect.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        _work(options)
+    except ShoalError as fault:
+        hint = f"\n  try: {fault.hint}" if fault.hint else ""
+        sys.stderr.write(f"error: {fault.message}{hint}\n")
+        return fault.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _work(options: argparse.Namespace) -> None:
+    bundle = bundles.read(options.bundle)
+    if options.verify:
+        bundles.verify(bundle)
+    cores = options.cores if options.cores is not None else bundle.manifest.cores
+    if cores:
+        os.sched_setaffinity(0, cores)
+    sessions = load(bundle)
+    transport = catalog.make("wire/transports", options.over)
+    serve(bundle, sessions, transport.worker(bundle.manifest.unit, bundle.program, options.listen, _announce))
+
+
+def _announce(address: str) -> None:
+    sys.stdout.write(json.dumps({"listening": address}) + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("shoal.worker", description="Run one unit of a program from its bundle.")
+    parser.add_argument("bundle", type=Path, help="the folder `shoal pack` made for this device")
+    parser.add_argument("--over", default="tcp", help="transport with its options (default: tcp)")
+    parser.add_argument(
+        "--listen", default="", metavar="ADDRESS", help="where peers connect (default: a free port)"
+    )
+    parser.add_argument("--cores", type=_cores, default=None, help="pin to these cores, as 0,1")
+    parser.add_argument("--verify", action="store_true", help="check the hash of every file first")
+    return parser
+
+
+def _cores(text: str) -> tuple[int, ...]:
+    return tuple(int(core) for core in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""A worker from its bundle to its last message: load, say ready, work, report, leave.
+
+Control messages are JSON. The coordinator says {"do": "start" | "report" | "stop"}; a worker answers
+{"is": "ready" | "report" | "error"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shoal import catalog, codec
+from shoal.engines import Session
+from shoal.errors import ShoalError, WireError
+from shoal.program import CLIENT, Header, Program, Segment, check
+from shoal.program.bundle import Bundle
+from shoal.program.message import CONTROL_EDGE, Flag
+from shoal.record import Fact, Span
+from shoal.wire import Delivery, Endpoint, Left
+from shoal.worker.clock import Clock
+from shoal.worker.runner import Runner
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def load(bundle: Bundle) -> dict[str, Session]:
+    """Load every segment of the bundle's unit and run it once, so that the first item meets a warm engine."""
+    check(bundle.program)
+    sessions = {}
+    for segment in bundle.program.segments:
+        if segment.unit == bundle.manifest.unit:
+            engine = catalog.make("engines", segment.engine)
+            session = engine.load(bundle.program, segment, bundle.folder, bundle.manifest.threads)
+            session.run(_zeros(bundle.program, segment), {})
+            sessions[segment.name] = session
+    return sessions
+
+
+def serve(bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
+    """Work until the coordinator says stop or leaves.
+
+    Raises:
+        ShoalError: after the coordinator was told.
+    """
+    worker = _Worker(bundle, sessions, endpoint)
+    try:
+        worker.loop()
+    except ShoalError as fault:
+        say(endpoint, {"is": "error", "kind": fault.kind, "message": fault.message, "hint": fault.hint})
+        raise
+    finally:
+        endpoint.close()
+
+
+def say(endpoint: Endpoint, message: Mapping[str, Any], peer: str = CLIENT) -> None:
+    """Send a control message."""
+    data = codec.encode(message)
+    header = Header(edge=CONTROL_EDGE, flags=Flag.CONTROL, payload_bytes=len(data), shape=(len(data),))
+    endpoint.send(header, np.frombuffer(data, dtype=np.uint8), peer)
+
+
+def heard(endpoint: Endpoint, delivery: Delivery) -> dict[str, Any]:
+    """The content of a control message; its memory is released."""
+    data = b"" if delivery.array is None else delivery.array.tobytes()
+    if delivery.array is not None:
+        endpoint.release(delivery)
+    try:
+        message = json.loads(data)
+    except ValueError as fault:
+        raise WireError("sent a control message that is not JSON", where=delivery.peer) from fault
+    if not isinstance(message, dict):
+        raise WireError("sent a control message that is no object", where=delivery.peer)
+    return message
+
+
+class _Worker:
+    def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
+        self._bundle, self._sessions, self._endpoint = bundle, sessions, endpoint
+        self._clock = Clock()
+        self._begin()
+
+    def loop(self) -> None:
+        say(self._endpoint, {"is": "ready", "unit": self._bundle.manifest.unit} | memory())
+        while True:
+            special = self._runner.work()
+            if isinstance(special, Left) and special.peer == CLIENT:
+                return  # whoever asked for the work is gone
+            if isinstance(special, Delivery) and not self._obey(heard(self._endpoint, special)):
+                return
+
+    def _obey(self, message: Mapping[str, Any]) -> bool:
+        match message.get("do"):
+            case "start":
+                self._clock.follow(message["origin"])
+                self._begin()
+            case "report":
+                say(self._endpoint, self._report())
+            case "stop":
+                return False
+            case other:
+                raise WireError(f"asked for '{other}', which no worker knows", where=CLIENT)
+        return True
+
+    def _begin(self) -> None:
+        """Count from here: what came before was warming up."""
+        manifest = self._bundle.manifest
+        self._runner = Runner(
+            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, manifest.pace
+        )
+        self._cpu_s = time.process_time()
+        self._sent, self._received = self._endpoint.sent_bytes, self._endpoint.received_bytes
+
+    def _report(self) -> dict[str, Any]:
+        return {
+            "is": "report",
+            "unit": self._bundle.manifest.unit,
+            "busy_s": self._runner.busy_s,
+            "cpu_s": time.process_time() - self._cpu_s,
+            "sent_bytes": self._endpoint.sent_bytes - self._sent,
+            "received_bytes": self._endpoint.received_bytes - self._received,
+            "spans": [_row(span) for span in self._runner.spans],
+            "spans_dropped": self._runner.spans_dropped,
+            "facts": [(fact.item, fact.subject, fact.kind, fact.value) for fact in self._runner.facts],
+        } | memory()
+
+
+def memory() -> dict[str, int]:
+    """Resident bytes now and at most, of this process."""
+    resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"resident_bytes": resident_pages * PAGE_BYTES, "peak_bytes": peak_kib * 1024}
+
+
+def spans_of(report: Mapping[str, Any]) -> tuple[Span, ...]:
+    """The spans of a worker's report."""
+    unit = report["unit"]
+    return tuple(
+        Span(kind, unit, name, item, start, end, size) for kind, name, item, start, end, size in report["spans"]
+    )
+
+
+def facts_of(report: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """The facts of a worker's report."""
+    return tuple(Fact(*row) for row in report["facts"])
+
+
+def _row(span: Span) -> tuple[str, str, int, float, float, int]:
+    return (span.kind, span.name, span.item, span.start_s, span.end_s, span.bytes)
+
+
+def _zeros(program: Program, segment: Segment) -> dict[str, np.ndarray[Any, Any]]:
+    """Zeros for every input of `segment`, at the bound of its shape."""
+    specs = {name: program.tensors[name] for name in segment.inputs}
+    return {name: np.zeros(spec.bound(program.sizes), spec.dtype) for name, spec in specs.items()}
