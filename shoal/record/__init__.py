@@ -1,5 +1,6 @@
 """What happened, what was expected, and how each figure was got."""
 
+from shoal.record.observed import Answer, Observed, UnitReport
 from shoal.record.values import (
     DeviceFigures,
     Estimate,
@@ -14,9 +15,11 @@ from shoal.record.values import (
 )
 
 __all__ = [
+    "Answer",
     "DeviceFigures",
     "Estimate",
     "Fact",
+    "Observed",
     "Outline",
     "Prediction",
     "Provenance",
@@ -24,4 +27,5 @@ __all__ = [
     "Sample",
     "Span",
     "Trace",
+    "UnitReport",
 ]

@@ -1,0 +1,42 @@
+"""What a coordinator saw and its workers reported, before anyone draws conclusions: the raw form of a Run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoal.record.values import Fact, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One item's way through: when it came, when all its outputs were there."""
+
+    item: int
+    arrived_s: float
+    answered_s: float
+    empty: bool = False  # a gate stopped it
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """What one unit did."""
+
+    busy_s: float
+    sent_bytes: int
+    received_bytes: int
+    cpu_s: float | None = None
+    resident_bytes: int | None = None
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The answers in the order they came, the units' reports, spans and facts."""
+
+    answers: tuple[Answer, ...]
+    units: Mapping[str, UnitReport]
+    spans: tuple[Span, ...]
+    spans_dropped: int
+    facts: tuple[Fact, ...]
+    late_share: float | None = None  # emulation: share of answers that really came after their due time

@@ -1,0 +1,176 @@
+"""Execute a Program with its driver in simulated time.
+
+The simulator has no rules of its own: units pick steps with the same ReadySet, links queue with the same Media, and
+the same driver decides. Only the seconds come from a Pace instead of a machine, and gates answer from a Trace.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from shoal.errors import ProgramError, WorkError
+from shoal.events import Kernel
+from shoal.program import (
+    CLIENT,
+    Begun,
+    Driver,
+    Edge,
+    Event,
+    Finished,
+    Job,
+    Media,
+    Pace,
+    Program,
+    ReadySet,
+    Segment,
+    Start,
+    Stop,
+    WakeAt,
+    Woke,
+    Workload,
+    check,
+    outputs_of,
+)
+from shoal.record import Answer, Fact, Observed, Span, Trace, UnitReport
+
+ARRIVAL, DECISION = 0, 1  # what arrives at a moment counts before anyone decides at that moment
+
+
+def simulate(
+    program: Program, pace: Pace, driver: Driver, workload: Workload, trace: Trace | None = None
+) -> Observed:
+    """Run `program` on `workload` in simulated time.
+
+    Args:
+        program: what to execute; it is checked first.
+        pace: seconds of each segment and the hops of each edge.
+        driver: decides when items start.
+        workload: what arrives.
+        trace: answers of gates by (item, segment); a gate it does not mention says go.
+
+    Raises:
+        ProgramError: the program is invalid.
+        WorkError: the driver gave up, or items were left in flight.
+    """
+    check(program)
+    simulation = _Simulation(program, pace, driver, workload, trace or Trace())
+    return simulation.run()
+
+
+class _Unit:
+    def __init__(self, program: Program, name: str) -> None:
+        self.name = name
+        self.ready = ReadySet(program, name)
+        self.busy = False
+        self.busy_s = 0.0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+
+
+class _Flight:
+    """An item between its start and its last answer."""
+
+    def __init__(self, start: Start, awaited: frozenset[str]) -> None:
+        self.start = start
+        self.awaited = awaited
+        self.empty = False
+
+
+class _Simulation:
+    def __init__(self, program: Program, pace: Pace, driver: Driver, workload: Workload, trace: Trace) -> None:
+        self._program, self._pace, self._driver = program, pace, driver
+        self._gates = {(fact.item, fact.subject): fact.value for fact in trace.facts if fact.kind == "gate"}
+        self._kernel, self._media = Kernel(), Media()
+        self._units = {name: _Unit(program, name) for name in program.units}
+        self._state: Any = driver.begin(program, workload)
+        self._flights: dict[int, _Flight] = {}
+        self._stop: Stop | None = None
+        self._answers: list[Answer] = []
+        self._spans: list[Span] = []
+        self._facts: list[Fact] = []
+
+    def run(self) -> Observed:
+        self._kernel.at(0.0, partial(self._decide, Begun()), DECISION)
+        self._kernel.run()
+        if self._stop is None or self._flights:
+            raise ProgramError(f"items {sorted(self._flights)} never ended", hint="this is a defect of the program")
+        if self._stop.failure:
+            raise WorkError(self._stop.failure)
+        reports = {u.name: UnitReport(u.busy_s, u.sent_bytes, u.received_bytes) for u in self._units.values()}
+        return Observed(tuple(self._answers), reports, tuple(self._spans), 0, tuple(self._facts))
+
+    def _decide(self, event: Event) -> None:
+        self._state, commands = self._driver.step(self._state, event, self._kernel.now_s)
+        for command in commands:
+            match command:
+                case Start():
+                    self._start(command)
+                case WakeAt(time_s=time_s):
+                    self._kernel.at(time_s, partial(self._decide, Woke()), DECISION)
+                case Stop():
+                    self._stop = command
+                case other:
+                    raise WorkError(f"this simulator cannot {type(other).__name__} yet")
+
+    def _start(self, start: Start) -> None:
+        route = self._program.routes[start.route]
+        self._flights[start.item] = _Flight(start, frozenset(route.outputs))
+        for name in route.inputs:
+            self._carry(self._program.edge[name], start.item, empty=False)
+
+    def _carry(self, edge: Edge, item: int, *, empty: bool) -> None:
+        start = self._flights[item].start
+        sizes = {**self._program.sizes, **start.bindings}
+        size = 0 if empty else edge.spec.bytes(sizes)
+        there_s = self._media.carry(self._pace.hops.get(edge.name, ()), size, self._kernel.now_s)
+        if edge.source != CLIENT:
+            self._units[edge.source].sent_bytes += size
+            self._spans.append(Span("transfer", edge.source, edge.name, item, self._kernel.now_s, there_s, size))
+        self._kernel.at(there_s, partial(self._arrive, edge, start, size, empty=empty), ARRIVAL)
+
+    def _arrive(self, edge: Edge, start: Start, size: int, *, empty: bool) -> None:
+        if edge.target == CLIENT:
+            self._answer(edge, start.item, empty=empty)
+            return
+        unit = self._units[edge.target]
+        unit.received_bytes += size
+        unit.ready.arrive(start.route, start.item, start.session, edge, empty=empty)
+        self._kernel.at(self._kernel.now_s, partial(self._work, unit), DECISION)
+
+    def _answer(self, edge: Edge, item: int, *, empty: bool) -> None:
+        flight = self._flights[item]
+        flight.awaited -= {edge.name}
+        flight.empty |= empty
+        if not flight.awaited:
+            del self._flights[item]
+            self._answers.append(Answer(item, flight.start.arrived_s, self._kernel.now_s, flight.empty))
+            self._kernel.at(self._kernel.now_s, partial(self._decide, Finished(item, flight.empty)), DECISION)
+
+    def _work(self, unit: _Unit) -> None:
+        while not unit.busy and (job := unit.ready.pick()) is not None:
+            if job.step.kind == "send":
+                self._carry(self._program.edge[job.step.name], job.item, empty=job.empty)
+                unit.ready.done(job, {})
+            else:
+                self._begin(unit, job, self._program.segment[job.step.name])
+
+    def _begin(self, unit: _Unit, job: Job, segment: Segment) -> None:
+        names = outputs_of(self._program, segment)
+        if job.empty:
+            unit.ready.done(job, dict.fromkeys(names, True))
+            return
+        seconds = self._pace.segments_s[segment.name]
+        unit.busy, unit.busy_s = True, unit.busy_s + seconds
+        now_s = self._kernel.now_s
+        self._spans.append(Span("run", unit.name, segment.name, job.item, now_s, now_s + seconds))
+        self._kernel.at(now_s + seconds, partial(self._end, unit, job, segment), ARRIVAL)
+
+    def _end(self, unit: _Unit, job: Job, segment: Segment) -> None:
+        stop = segment.gate is not None and not self._gates.get((job.item, segment.name), 1.0)
+        if segment.gate is not None:
+            self._facts.append(Fact(job.item, segment.name, "gate", float(not stop)))
+        names = outputs_of(self._program, segment)
+        unit.ready.done(job, {name: stop and name != segment.gate for name in names})
+        unit.busy = False
+        self._kernel.at(self._kernel.now_s, partial(self._work, unit), DECISION)
