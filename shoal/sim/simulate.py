@@ -71,8 +71,7 @@ class _Unit:
 class _Flight:
     """An item between its start and its last answer."""
 
-    def __init__(self, start: Start, awaited: frozenset[str]) -> None:
-        self.start = start
+    def __init__(self, awaited: frozenset[str]) -> None:
         self.awaited = awaited
         self.empty = False
 
@@ -84,6 +83,7 @@ class _Simulation:
         self._kernel, self._media = Kernel(), Media()
         self._units = {name: _Unit(program, name) for name in program.units}
         self._state: Any = driver.begin(program, workload)
+        self._starts: dict[int, Start] = {}
         self._flights: dict[int, _Flight] = {}
         self._stop: Stop | None = None
         self._answers: list[Answer] = []
@@ -115,12 +115,13 @@ class _Simulation:
 
     def _start(self, start: Start) -> None:
         route = self._program.routes[start.route]
-        self._flights[start.item] = _Flight(start, frozenset(route.outputs))
+        self._starts[start.item] = start  # a side branch may still send after the last answer
+        self._flights[start.item] = _Flight(frozenset(route.outputs))
         for name in route.inputs:
             self._carry(self._program.edge[name], start.item, empty=False)
 
     def _carry(self, edge: Edge, item: int, *, empty: bool) -> None:
-        start = self._flights[item].start
+        start = self._starts[item]
         sizes = {**self._program.sizes, **start.bindings}
         size = 0 if empty else edge.spec.bytes(sizes)
         there_s = self._media.carry(self._pace.hops.get(edge.name, ()), size, self._kernel.now_s)
@@ -144,7 +145,7 @@ class _Simulation:
         flight.empty |= empty
         if not flight.awaited:
             del self._flights[item]
-            self._answers.append(Answer(item, flight.start.arrived_s, self._kernel.now_s, flight.empty))
+            self._answers.append(Answer(item, self._starts[item].arrived_s, self._kernel.now_s, flight.empty))
             self._kernel.at(self._kernel.now_s, partial(self._decide, Finished(item, flight.empty)), DECISION)
 
     def _work(self, unit: _Unit) -> None:
