@@ -46,12 +46,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Sample:
-    """One thing measured on one unit, with its spread. `subject` is an op, a segment's hash, or a bench."""
+    """One thing measured on one machine, with its spread.
+
+    `subject` is "op:<model hash>:<op>", "segment:<content hash>", or "bench:<name>".
+    """
 
     subject: str
-    unit: str
+    machine: str  # which machine it was measured on, as `measure.machine_id` names it
     engine: str
     format: str
+    threads: int
     median_s: float
     low_s: float  # first quartile
     high_s: float  # third quartile
