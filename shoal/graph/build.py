@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shoal.errors import ModelError
-from shoal.graph import count
+from shoal.graph import access, count
 from shoal.graph.tidy import label
 from shoal.graph.values import Graph, Op, Tensor, Weight
 
@@ -20,12 +20,12 @@ def from_model(model: ir.Model, name: str, source: str, sha256: str) -> Graph:
         ModelError: a tensor is of a kind that does not travel: text, a sequence, an optional.
     """
     graph = model.graph
-    tensors = {value.name or "": _tensor(value, source) for value in graph.inputs}
+    tensors = {access.name(value): _tensor(value, source) for value in graph.inputs}
     weights = {name: _weight(value) for name, value in graph.initializers.items()}
     for node in graph:
         for value in node.outputs:
             if value.uses() or value.is_graph_output():
-                tensors[value.name or ""] = _tensor(value, source)
+                tensors[access.name(value)] = _tensor(value, source)
     return Graph(
         name=name,
         source=source,
@@ -33,17 +33,17 @@ def from_model(model: ir.Model, name: str, source: str, sha256: str) -> Graph:
         ops=tuple(_op(node, tensors, weights) for node in graph),
         tensors=tensors,
         weights=weights,
-        inputs=tuple(value.name or "" for value in graph.inputs),
-        outputs=tuple(value.name or "" for value in graph.outputs),
+        inputs=tuple(access.name(value) for value in graph.inputs),
+        outputs=tuple(access.name(value) for value in graph.outputs),
         model=model,
     )
 
 
 def _op(node: ir.Node, tensors: dict[str, Tensor], weights: dict[str, Weight]) -> Op:
-    names = list(dict.fromkeys(value.name or "" for value in node.inputs if value is not None))
+    names = list(dict.fromkeys(access.name(value) for value in node.inputs if value is not None))
     inputs = tuple(name for name in names if name in tensors)
     read = tuple(name for name in names if name in weights)
-    outputs = tuple(value.name or "" for value in node.outputs if value.name in tensors)
+    outputs = tuple(access.name(value) for value in node.outputs if value.name in tensors)
     return Op(
         name=label(node),
         kind=node.op_type,
@@ -64,9 +64,9 @@ def _tensor(value: ir.Value, source: str) -> Tensor:
         raise ModelError(
             f"tensor '{value.name}' is of a kind that cannot travel", where=source, had=str(value.type)
         )
-    return Tensor(value.name or "", value.dtype.numpy().name, value.shape.numpy())
+    return Tensor(access.name(value), value.dtype.numpy().name, access.dims(value))
 
 
 def _weight(value: ir.Value) -> Weight:
-    tensor = value.const_value
-    return Weight(value.name or "", tensor.dtype.numpy().name, tuple(tensor.shape.numpy()))
+    tensor = access.data(value)
+    return Weight(access.name(value), tensor.dtype.numpy().name, tuple(tensor.shape.numpy()))

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
+from shoal.graph.access import dims
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -31,33 +33,27 @@ def macs(node: ir.Node) -> int:
     return counter(node) if counter else 0
 
 
-def _shape(value: ir.Value | None) -> tuple[int, ...]:
-    if value is None or value.shape is None:
-        return ()
-    return tuple(value.shape.numpy())
-
-
 def _conv(node: ir.Node, weight: int = 1) -> int:
-    return prod(_shape(node.outputs[0])) * prod(_shape(node.inputs[weight])[1:])
+    return prod(dims(node.outputs[0])) * prod(dims(node.inputs[weight])[1:])
 
 
 def _conv_transpose(node: ir.Node) -> int:
-    return prod(_shape(node.inputs[0])) * prod(_shape(node.inputs[1])[1:])
+    return prod(dims(node.inputs[0])) * prod(dims(node.inputs[1])[1:])
 
 
 def _gemm(node: ir.Node) -> int:
-    left = _shape(node.inputs[0])
+    left = dims(node.inputs[0])
     inner = left[0] if node.attributes.get_int("transA", 0) else left[-1]
-    return prod(_shape(node.outputs[0])) * inner
+    return prod(dims(node.outputs[0])) * inner
 
 
 def _matmul(node: ir.Node) -> int:
-    return prod(_shape(node.outputs[0])) * _shape(node.inputs[0])[-1]
+    return prod(dims(node.outputs[0])) * dims(node.inputs[0])[-1]
 
 
 def _recurrent(node: ir.Node) -> int:
-    first, second, _ = _shape(node.inputs[0])  # steps and batch, in either layout
-    directions, rows, width = _shape(node.inputs[1])  # rows = gates × hidden
+    first, second, _ = dims(node.inputs[0])  # steps and batch, in either layout
+    directions, rows, width = dims(node.inputs[1])  # rows = gates × hidden
     hidden = rows // RECURRENT_GATES[node.op_type]
     return first * second * directions * rows * (width + hidden)
 
@@ -67,7 +63,7 @@ def _einsum(node: ir.Node) -> int:
     terms = equation.split("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, value in zip(terms, node.inputs, strict=True):
-        shape = _shape(value)
+        shape = dims(value)
         spread = len(shape) - len(term.replace("...", ""))
         letters = term.replace("...", "".join(f"{index}" for index in range(spread)))
         for letter, size in zip(letters, shape, strict=True):
@@ -76,8 +72,8 @@ def _einsum(node: ir.Node) -> int:
 
 
 def _attention(node: ir.Node) -> int:
-    query, key, value = (_shape(tensor) for tensor in node.inputs[:3])
-    past = _shape(node.inputs[4]) if len(node.inputs) > 4 else ()
+    query, key, value = (dims(tensor) for tensor in node.inputs[:3])
+    past = dims(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] else ()
     batch, queries = query[0], query[-2]
     keys = key[-2] + (past[-2] if past else 0)
     if len(query) == 4:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shoal.graph import shapes, tidy, weights
+from shoal.graph import access, shapes, tidy, weights
 
 if TYPE_CHECKING:
     import onnx
@@ -24,11 +24,20 @@ SHOWN_BYTES = 1 << 24  # inputs up to here are read for it
 
 # Another answer each time, or (the unpacking of quantised weights) a larger weight than the file's.
 NEVER = frozenset(
-    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli Dropout "
-    "DequantizeLinear QuantizeLinear DynamicQuantizeLinear".split()
+    (
+        *(
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "RandomUniformLike",
+            "Multinomial",
+            "Bernoulli",
+        ),
+        *("Dropout", "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"),
+    )
 )
 # May make much from little, so not before inference has said how much.
-GROWING = frozenset("Expand Tile Range ConstantOfShape Resize Upsample Pad OneHot EyeLike".split())
+GROWING = frozenset(("Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike"))
 
 # What the reference evaluator raises for an operator or version it cannot run; the op then stays.
 CANNOT_RUN = (
@@ -80,12 +89,10 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
 
     source = node.inputs[0] if node.inputs else None
     if node.op_type == "Shape" and source is not None and shapes.is_static(source):
-        dims = source.shape.numpy()[
-            node.attributes.get_int("start", 0) : node.attributes.get_int("end", None)
-        ]
+        dims = access.dims(source)[node.attributes.get_int("start", 0) : node.attributes.get_int("end", None)]
         return [ir.tensor(np.asarray(dims, np.int64))]
     if node.op_type == "Size" and source is not None and shapes.is_static(source):
-        return [ir.tensor(np.int64(prod(source.shape.numpy())))]
+        return [ir.tensor(np.int64(prod(access.dims(source))))]
     if not all(value is None or value.const_value is not None for value in node.inputs):
         return None
     if node.op_type == "ConstantOfShape":
@@ -96,7 +103,7 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
 def _filled(node: ir.Node) -> ir.TensorProtocol:
     import onnx_ir as ir
 
-    shape = tuple(int(size) for size in node.inputs[0].const_value.numpy())
+    shape = tuple(int(size) for size in access.data(node.inputs[0]).numpy())
     attribute = node.attributes.get("value")
     fill = attribute.as_tensor().numpy().reshape(()) if attribute is not None else np.float32(0)
     dtype = attribute.as_tensor().dtype if attribute is not None else ir.DataType.FLOAT
@@ -111,7 +118,7 @@ def _evaluated(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None
     known = all(value.dtype is not None and shapes.is_static(value) for value in node.outputs if value.uses())
     if known and sum(_bytes(value) for value in node.outputs if value.uses()) > KEPT_BYTES:
         return [
-            weights.lazy(partial(_one, single, tensors, index), value.dtype, value.shape.numpy())
+            weights.lazy(partial(_one, single, tensors, index), access.dtype(value), access.dims(value))
             for index, value in enumerate(node.outputs)
         ]
     if not known and node.op_type in GROWING:
@@ -133,10 +140,8 @@ def evaluate(
     given = [tensor.numpy() for tensor in tensors if tensor is not None]
     names = [info.name for info in single.graph.input]
     with np.errstate(all="ignore"):
-        results: list[npt.NDArray[np.generic]] = ReferenceEvaluator(single).run(
-            None, dict(zip(names, given, strict=True))
-        )
-    return results
+        results = ReferenceEvaluator(single).run(None, dict(zip(names, given, strict=True)))
+    return list(results)
 
 
 def _one(
@@ -156,10 +161,10 @@ def _single(model: ir.Model, node: ir.Node) -> onnx.ModelProto:
     del proto.input[:], proto.output[:]
     proto.input.extend(given)
     proto.output.extend(made)
+    tensors = [(name, access.data(value)) for name, value in zip(given, node.inputs, strict=True) if value]
     inputs = [
-        helper.make_tensor_value_info(name, int(value.const_value.dtype), list(value.const_value.shape))
-        for name, value in zip(given, node.inputs, strict=True)
-        if value is not None
+        helper.make_tensor_value_info(name, int(tensor.dtype), tensor.shape.numpy())
+        for name, tensor in tensors
     ]
     outputs = [onnx.ValueInfoProto(name=name) for name in made]
     opsets = [helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]
@@ -168,4 +173,4 @@ def _single(model: ir.Model, node: ir.Node) -> onnx.ModelProto:
 
 
 def _bytes(value: ir.Value) -> int:
-    return prod(value.shape.numpy()) * value.dtype.bitwidth // 8
+    return prod(access.dims(value)) * access.dtype(value).bitwidth // 8

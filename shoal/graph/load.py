@@ -65,7 +65,7 @@ def read(file: Path) -> ir.Model:
 
 def _parse(file: Path) -> onnx.ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 
     try:
         proto = onnx.load(file, format="protobuf", load_external_data=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shoal.errors import ModelError
@@ -34,11 +34,15 @@ def bind(
     import onnx_ir as ir
 
     inputs = {value.name or "": value for value in model.graph.inputs}
+    for value in inputs.values():
+                if value.shape is not None:
+            value.shape = ir.Shape([dim if _says_something(dim) else None for dim in value.shape])
+
     _refuse_unknown(shapes, inputs, "input", where)
     known = dict(sizes)
     for name, shape in shapes.items():
         _match(inputs[name], shape, known, where)
-    symbols = {str(dim) for value in inputs.values() for dim in value.shape or () if not isinstance(dim, int)}
+    symbols = {str(dim) for value in inputs.values() for dim in value.shape or () if not isinstance(dim, int) and dim.value}
     _refuse_unknown(sizes, symbols, "dimension", where)
     for name, value in inputs.items():
         value.shape = ir.Shape(shapes[name]) if name in shapes else _bound(value, known, where)
@@ -117,13 +121,18 @@ def skeleton(model: ir.Model) -> onnx.ModelProto:
     return proto
 
 
-def _refuse_unknown(given: Mapping[str, object], known: object, what: str, where: str) -> None:
-    names = sorted(str(name) for name in known)  # type: ignore[attr-defined]
+def _refuse_unknown(given: Mapping[str, object], known: Iterable[str], what: str, where: str) -> None:
+    names = sorted(known)
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}"
             raise ModelError(f"the model has no {what} '{name}'", where=where, hint=hint)
+
+
+def _says_something(dim: int | ir.SymbolicDim) -> bool:
+    """Whether `dim` is a size or a name: some exporters write an open dimension as -1, 0 or "?"."""
+    return dim > 0 if isinstance(dim, int) else any(letter.isalnum() for letter in str(dim.value or ""))
 
 
 def _match(value: ir.Value, shape: tuple[int, ...], known: dict[str, int], where: str) -> None:
@@ -155,9 +164,9 @@ def _bound(value: ir.Value, sizes: Mapping[str, int], where: str) -> ir.Shape:
         raise ModelError("its shape is left open", where=place, hint=f"--shape {value.name}=1,3,224,224")
     dims = [dim if isinstance(dim, int) else sizes.get(str(dim), dim) for dim in value.shape]
     for index, dim in enumerate(dims):
-        if not isinstance(dim, int) or dim <= 0:
+        if not isinstance(dim, int):
             example = ",".join(str(size) for size in _example(dims))
-            named = f" ('{dim}')" if not isinstance(dim, int) and dim.value else ""
+            named = f" ('{dim}')" if dim.value else ""
             raise ModelError(
                 f"dimension {index}{named} is left open",
                 where=place,
@@ -167,14 +176,14 @@ def _bound(value: ir.Value, sizes: Mapping[str, int], where: str) -> ir.Shape:
     return ir.Shape(dims)
 
 
-def _example(dims: list[object]) -> list[int]:
+def _example(dims: Sequence[object]) -> list[int]:
     """A plausible full shape for the hint: one item, three channels, 224 pixels or 128 steps."""
     guess = [1, 3, 224, 224] if len(dims) == 4 else [1, *[128] * len(dims)]
-    return [dim if isinstance(dim, int) and dim > 0 else guess[index] for index, dim in enumerate(dims)]
+    return [dim if isinstance(dim, int) else guess[index] for index, dim in enumerate(dims)]
 
 
-def _text(shape: object) -> str:
-    return ",".join("?" if dim is None else str(dim) for dim in shape)  # type: ignore[attr-defined]
+def _text(shape: Iterable[object]) -> str:
+    return ",".join("?" if str(dim) == "None" else str(dim) for dim in shape)
 
 
 def _take(value: ir.Value, info: onnx.ValueInfoProto) -> None:

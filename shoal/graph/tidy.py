@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from shoal.errors import ModelError
 
@@ -92,7 +93,7 @@ def replace_by_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:
     value.name = f"{name}__folded"
     tensor.name = name
     constant = ir.Value(
-        name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
     )
     node.graph.register_initializer(constant)
     value.replace_all_uses_with(constant)
@@ -136,7 +137,7 @@ def _constant(node: ir.Node, where: str) -> ir.TensorProtocol:
     import onnx_ir as ir
 
     name, attribute = next(iter(node.attributes.items()))
-    makers = {
+    makers: dict[str, Callable[[Any], ir.TensorProtocol]] = {
         "value": lambda value: value,
         "value_float": lambda value: ir.tensor(np.float32(value)),
         "value_floats": lambda value: ir.tensor(np.asarray(value, np.float32)),
@@ -147,8 +148,7 @@ def _constant(node: ir.Node, where: str) -> ir.TensorProtocol:
     }
     if name not in makers:
         raise ModelError(f"a Constant of kind '{name}'", where=f"{where}: op '{label(node)}'")
-    tensor: ir.TensorProtocol = makers[name](attribute.value)
-    return tensor
+    return makers[name](attribute.value)
 
 
 def _drop_noop(model: ir.Model, node: ir.Node) -> None:
