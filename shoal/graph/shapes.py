@@ -35,14 +35,14 @@ def bind(
 
     inputs = {value.name or "": value for value in model.graph.inputs}
     for value in inputs.values():
-                if value.shape is not None:
+        if value.shape is not None:
             value.shape = ir.Shape([dim if _says_something(dim) else None for dim in value.shape])
-
     _refuse_unknown(shapes, inputs, "input", where)
     known = dict(sizes)
     for name, shape in shapes.items():
         _match(inputs[name], shape, known, where)
-    symbols = {str(dim) for value in inputs.values() for dim in value.shape or () if not isinstance(dim, int) and dim.value}
+    dims = [dim for value in inputs.values() for dim in value.shape or ()]
+    symbols = {dim.value for dim in dims if not isinstance(dim, int) and dim.value}
     _refuse_unknown(sizes, symbols, "dimension", where)
     for name, value in inputs.items():
         value.shape = ir.Shape(shapes[name]) if name in shapes else _bound(value, known, where)
