@@ -1,5 +1,36 @@
+<<<<<<< HEAD
 """What a model is, counted, cut and written as segments."""
 
 from shoal.graph.values import Graph, Op, Tensor, Weight
 
 __all__ = ["Graph", "Op", "Tensor", "Weight"]
+=======
+"""What a model is, where it may be cut, and the pieces cut from it."""
+
+from shoal.graph.cuts import Cut, cuts
+from shoal.graph.extract import extract, save
+from shoal.graph.liveness import boundary, peak_live_bytes
+from shoal.graph.load import load
+from shoal.graph.pieces import Piece, pieces
+from shoal.graph.seeded import seeded
+from shoal.graph.values import Graph, Op, Tensor, Weight
+from shoal.graph.weights import array
+
+__all__ = [
+    "Cut",
+    "Graph",
+    "Op",
+    "Piece",
+    "Tensor",
+    "Weight",
+    "array",
+    "boundary",
+    "cuts",
+    "extract",
+    "load",
+    "peak_live_bytes",
+    "pieces",
+    "save",
+    "seeded",
+]
+>>>>>>> graph

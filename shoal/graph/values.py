@@ -30,7 +30,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant an op reads. The values stay in their file, or in the recipe that makes them, until asked for."""
+    """A constant an op reads. Its values stay in their file, or in the recipe that makes them, until read."""
 
     name: str
     dtype: str
@@ -59,7 +59,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """A model bound to its shapes. `model` is the ONNX form that segments are cut from; treat it as frozen."""
+    """A model bound to its shapes. `model` is the ONNX form segments are cut from; treat it as frozen."""
 
     name: str
     source: str  # the file it was loaded from

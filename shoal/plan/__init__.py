@@ -1,1 +1,1 @@
-"""TODO."""
+"""Decide which unit runs what: strategies cut, planners search, lowering makes the Program."""

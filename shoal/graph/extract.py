@@ -1,0 +1,132 @@
+"""Sub-models cut from a graph, and models written to files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoal import codec
+from shoal.errors import InputError, PlanError
+from shoal.graph import access
+from shoal.graph.liveness import boundary
+from shoal.graph.shapes import OLDEST_IR_VERSION
+from shoal.graph.tidy import label
+from shoal.graph.values import Graph
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+EXTERNAL_FROM_BYTES = 1024  # smaller weights stay in the .onnx file
+ALIGNMENT_BYTES = 4096  # a page, so that every weight can be mapped by itself
+
+
+def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
+    """The ops of that set, any set, as a model of their own: only their weights, typed inputs and outputs.
+
+    Inputs and outputs are the set's boundary, under their own names. Weights are shared with `graph`, unread.
+
+    Raises:
+        PlanError: the graph has no such op, or the set is empty.
+    """
+    import onnx_ir as ir
+
+    names = set(ops)
+    unknown = names.difference(graph.position)
+    if unknown or not names:
+        raise PlanError(f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name)
+    inputs, outputs = boundary(graph, names)
+    nodes = {label(node): node for node in graph.model.graph}
+    copier = _Copier(set(graph.tensors))
+    made = [copier.node(nodes[op.name]) for op in graph.ops if op.name in names]
+    part = ir.Graph(
+        [copier.values[name] for name in inputs],
+        [copier.values[name] for name in outputs],
+        nodes=made,
+        initializers=[value for value in copier.values.values() if value.const_value is not None],
+        opset_imports=dict(graph.model.graph.opset_imports),
+        name=graph.name,
+    )
+    version = max(graph.model.ir_version, OLDEST_IR_VERSION)
+    return ir.Model(part, ir_version=version, producer_name="shoal")
+
+
+class _Copier:
+    """Copies nodes one after another; a value met twice is the same copy."""
+
+    def __init__(self, read: set[str]) -> None:
+        self.read = read  # activations somebody reads; other outputs lose their names
+        self.values: dict[str, ir.Value] = {}
+
+    def node(self, node: ir.Node) -> ir.Node:
+        import onnx_ir as ir
+
+        outputs = list(node.outputs)
+        while outputs and outputs[-1].name not in self.read:
+            outputs.pop()
+        return ir.Node(
+            node.domain,
+            node.op_type,
+            [None if value is None or not value.name else self.value(value) for value in node.inputs],
+            node.attributes.values(),
+            outputs=[self.value(value) if value.name in self.read else ir.Value(name="") for value in outputs],
+            name=node.name,
+        )
+
+    def value(self, value: ir.Value) -> ir.Value:
+        import onnx_ir as ir
+
+        name = access.name(value)
+        if name not in self.values:
+            self.values[name] = ir.Value(
+                name=name, shape=value.shape, type=value.type, const_value=value.const_value
+            )
+        return self.values[name]
+
+
+def save(model: Graph | ir.Model, path: Path, external: bool = True) -> None:
+    """Write the model to `path`, the same bytes for the same content.
+
+    Args:
+        model: left as it is.
+        path: the .onnx file; with `external` the weights stand beside it in `<stem>.weights`.
+        external: keep weights of 1 KiB and more apart, page-aligned, so that an engine can map them. They are
+            written one at a time: no more than the largest is in memory.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    import onnx_ir as ir
+
+    copy = extract(model, model.position) if isinstance(model, Graph) else model.clone()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if external:
+            _move_weights_out(copy, path)
+        else:
+            _move_weights_in(copy)
+    except OSError as fault:
+        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+    codec.write_bytes(ir.serde.serialize_model(copy).SerializeToString(deterministic=True), path)
+
+
+def _move_weights_out(model: ir.Model, path: Path) -> None:
+    import onnx_ir as ir
+
+    ir.external_data.unload_from_model(
+        model,
+        path.parent,
+        f"{path.stem}.weights",
+        size_threshold_bytes=EXTERNAL_FROM_BYTES - 1,
+        alignment=ALIGNMENT_BYTES,
+        align_threshold=EXTERNAL_FROM_BYTES - 1,
+    )
+
+
+def _move_weights_in(model: ir.Model) -> None:
+    import onnx_ir as ir
+
+    for value in model.graph.initializers.values():
+        tensor = access.data(value)
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = ir.tensor(tensor.numpy(), dtype=tensor.dtype, name=value.name)

@@ -1,0 +1,109 @@
+"""An ONNX file to a Graph: read, checked, bound to shapes, folded, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoal.errors import ModelError
+from shoal.graph import fold, tidy, weights
+from shoal.graph.build import from_model
+from shoal.graph.shapes import bind
+from shoal.graph.values import Graph
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+OLDEST_OPSET = 7
+
+# What the reader of a damaged file may stumble over; anything else is a defect of ours.
+DAMAGE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+
+
+def load(
+    path: str | Path,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Graph:
+    """The model in the ONNX file `path`, bound to shapes, its constants folded, every op counted.
+
+    Weights stay where they are: in the file's own message, mapped from external data, or as the recipe
+    (ConstantOfShape, a folded Transpose …) that makes them when asked.
+
+    Args:
+        path: an .onnx file, opset 7 to the newest the installed onnx knows.
+        shapes: input name to its full shape.
+        sizes: symbolic dimension name to its size, for whichever inputs name it.
+
+    Raises:
+        ModelError: the file is missing, damaged, or leaves a shape open; an operator is unknown.
+    """
+    file = Path(path)
+    model = read(file)
+    digest = weights.digest(file, weights.external_files(model))
+    tidy.prepare(model, str(file))
+    bind(model, shapes or {}, sizes or {}, str(file))
+    fold.settle(model, str(file))
+    tidy.finish(model)
+    return from_model(model, file.stem, str(file), digest)
+
+
+def read(file: Path) -> ir.Model:
+    """The ONNX file as onnx-ir holds it, checked, weights unread.
+
+    Raises:
+        ModelError: missing, damaged, not ONNX, of an opset we do not know, or without its external data.
+    """
+    proto = _parse(file)
+    _check_opsets(proto, str(file))
+    model = _to_ir(proto, str(file))
+    weights.attach(model, file)
+    return model
+
+
+def _parse(file: Path) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
+
+    try:
+        proto = onnx.load(file, format="protobuf", load_external_data=False)
+    except OSError as fault:
+        raise ModelError(f"cannot read: {fault.strerror}", where=str(file)) from fault
+    except DecodeError as fault:
+        raise ModelError(
+            "not an ONNX model, or a damaged one", where=str(file), hint="download or export it again"
+        ) from fault
+    if not proto.ir_version or not proto.graph.output:
+        raise ModelError(
+            "not an ONNX model: it holds no graph", where=str(file), hint="download or export it again"
+        )
+    return proto
+
+
+def _check_opsets(proto: onnx.ModelProto, where: str) -> None:
+    from onnx import defs
+
+    newest = defs.onnx_opset_version()
+    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ModelError("imports no ONNX operator set", where=where)
+    if not OLDEST_OPSET <= versions[0] <= newest:
+        raise ModelError(
+            "an operator set we cannot read",
+            where=where,
+            needed=f"opset {OLDEST_OPSET} to {newest}",
+            had=f"opset {versions[0]}",
+            hint="convert it with onnx.version_converter, or install a newer onnx",
+        )
+
+
+def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
+    import onnx_ir as ir
+
+    try:
+        return ir.serde.deserialize_model(proto)
+    except DAMAGE as fault:
+        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+        raise ModelError(f"a damaged ONNX model: {reason}", where=where) from fault

@@ -1,0 +1,136 @@
+"""Groups of ops, one per owner, split into pieces that can each run as soon as its inputs are there.
+
+The rule. An op waits for the pieces of other owners whose tensors it needs, directly or through ops of its
+own owner. A piece is all ops of one owner that wait for the same pieces. So
+
+* no piece waits for a tensor that only part of it needs: a unit ships its first branch before the input of
+  its second has come;
+* no two pieces of an owner could be joined without breaking that, so a stage fed by one other stage is one
+  piece;
+* tensors of one piece leave together, when it has run, so waiting for one or for all of them is the same.
+
+It is acyclic. Give each piece a rank: 0 if it waits for nobody, else one more than the highest rank it waits
+for. Between owners, an arrow from P to Q makes Q wait for P: the rank rises. Within one owner, an op that
+reads from another waits for all that it waits for: the rank does not fall, and if it stays, the set grows,
+since equal sets would be one piece. A cycle would need neither to rise anywhere.
+
+Ops that depend on no input at all (they unpack a weight, say) and are read by their own owner only would
+found pieces for nothing; each goes to the earliest piece that reads it, so every arrow it adds points forward.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoal.errors import PlanError
+from shoal.graph.liveness import boundary
+from shoal.graph.values import Graph
+
+Key = tuple[str, frozenset[int]]  # owner, numbers of the pieces waited for
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Ops of one owner that run together, in topological order; `inputs` and `outputs` are tensors."""
+
+    owner: str
+    ops: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def pieces(graph: Graph, groups: Mapping[str, str]) -> tuple[Piece, ...]:
+    """The pieces of `graph` under the owners `groups` (op name to owner), in an order in which they can run.
+
+    Raises:
+        PlanError: an op without an owner, or an owner for an op the graph does not have.
+    """
+    owners = _owners(graph, groups)
+    floating = _floating(graph, owners)
+    number = _numbered(graph, owners, floating)
+    rank = {piece: place for place, piece in enumerate(_ordered(graph, number))}
+    for index in sorted(floating, reverse=True):
+        readers = [reader for name in graph.ops[index].outputs for reader in graph.consumers[name]]
+        number[index] = min((number[reader] for reader in readers), key=rank.__getitem__)
+    members: dict[int, list[int]] = {piece: [] for piece in rank}
+    for index in range(len(graph.ops)):
+        members[number[index]].append(index)
+    return tuple(_piece(graph, owners, members[piece]) for piece in rank)
+
+
+def _owners(graph: Graph, groups: Mapping[str, str]) -> list[str]:
+    unknown = [name for name in groups if name not in graph.position]
+    if unknown:
+        raise PlanError(f"the model has no op '{unknown[0]}'", where=graph.name)
+    missing = [op.name for op in graph.ops if op.name not in groups]
+    if missing:
+        raise PlanError(f"op '{missing[0]}' is given to nobody", where=graph.name)
+    return [groups[op.name] for op in graph.ops]
+
+
+def _floating(graph: Graph, owners: list[str]) -> set[int]:
+    """Indices of the ops that depend on no input and are read by their own owner only."""
+    constant: set[int] = set()
+    for index, op in enumerate(graph.ops):
+        if all(graph.producer.get(name) in constant for name in op.inputs):
+            constant.add(index)
+    finals = set(graph.outputs)
+    return {
+        index
+        for index in constant
+        if finals.isdisjoint(graph.ops[index].outputs)
+        and all(owners[r] == owners[index] for name in graph.ops[index].outputs for r in graph.consumers[name])
+    }
+
+
+def _numbered(graph: Graph, owners: list[str], floating: set[int]) -> dict[int, int]:
+    """Op index to the number of its piece, floating ops left out."""
+    waits: dict[int, frozenset[int]] = {}
+    numbers: dict[Key, int] = {}
+    number: dict[int, int] = {}
+    for index, op in enumerate(graph.ops):
+        if index in floating:
+            continue
+        wait: set[int] = set()
+        for source in (graph.producer.get(name) for name in op.inputs):
+            if source is None or source in floating:
+                continue
+            wait |= waits[source] if owners[source] == owners[index] else {number[source]}
+        waits[index] = frozenset(wait)
+        number[index] = numbers.setdefault((owners[index], waits[index]), len(numbers))
+    return number
+
+
+def _ordered(graph: Graph, number: dict[int, int]) -> list[int]:
+    """The pieces' numbers in an order in which they can run, by first op among those free to go."""
+    arrows: set[tuple[int, int]] = set()
+    for index, piece in number.items():
+        sources = [graph.producer.get(name) for name in graph.ops[index].inputs]
+        arrows |= {(number[s], piece) for s in sources if s is not None and number.get(s, piece) != piece}
+    readers: dict[int, list[int]] = {piece: [] for piece in number.values()}
+    missing = dict.fromkeys(readers, 0)
+    for source, piece in arrows:
+        readers[source].append(piece)
+        missing[piece] += 1
+    return _topological(readers, missing)
+
+
+def _topological(readers: dict[int, list[int]], missing: dict[int, int]) -> list[int]:
+    free = [piece for piece, count in missing.items() if not count]
+    heapq.heapify(free)
+    order = []
+    while free:
+        piece = heapq.heappop(free)
+        order.append(piece)
+        for reader in readers[piece]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heapq.heappush(free, reader)
+    return order
+
+
+def _piece(graph: Graph, owners: list[str], indices: list[int]) -> Piece:
+    ops = tuple(graph.ops[index].name for index in indices)
+    return Piece(owners[indices[0]], ops, *boundary(graph, ops))

@@ -1,0 +1,104 @@
+"""What was decided and why: the Plan, its parts, and the front it was chosen from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from shoal.fleet import Fleet
+from shoal.program import Workload
+from shoal.record import Prediction
+
+GOALS = ("latency", "throughput", "energy", "memory")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which model, bound to which shapes. Weights stay in the model's own file."""
+
+    name: str
+    path: str
+    sha256: str
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What to make best, the first counting most, and what must hold on every device."""
+
+    goals: tuple[str, ...] = ("throughput",)
+    memory_limit_bytes: int | None = None  # of any device, below its own limit
+    latency_limit_s: float | None = None
+    energy_limit_j: float | None = None  # an item, of any device
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ops that one unit runs with one engine. They need not be consecutive."""
+
+    unit: str
+    ops: tuple[str, ...]
+    engine: str = "onnxruntime"
+    format: str = "float32"
+    operating_point: str = ""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One copy of the whole graph over some units, and its share of the items."""
+
+    groups: tuple[Group, ...]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the plan was made: the techniques with their options."""
+
+    strategy: str
+    planner: str
+    shoal: str  # version
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A decision that can be saved, compared and run."""
+
+    model: ModelRef
+    fleet: Fleet
+    objective: Objective
+    workload: Workload
+    replicas: tuple[Replica, ...]
+    window: int
+    prediction: Prediction
+    recipe: Recipe
+    reasons: tuple[str, ...] = ()
+    standby: tuple[tuple[Replica, ...], ...] = ()
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """Op → unit, of the first replica."""
+        return {op: group.unit for group in self.replicas[0].groups for op in group.ops}
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that have work, in the order they are first needed."""
+        groups = (group for replica in self.replicas for group in replica.groups)
+        return tuple(dict.fromkeys(group.unit for group in groups))
+
+
+@dataclass(frozen=True)
+class Front:
+    """Plans none of which is better than another in everything, and the one to run."""
+
+    plans: tuple[Plan, ...]
+    chosen: int
+    exact: bool  # whether nothing better exists under the cost model
+    notes: tuple[str, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """The chosen one."""
+        return self.plans[self.chosen]
