@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-"""What a model is, counted, cut and written as segments."""
-
-from shoal.graph.values import Graph, Op, Tensor, Weight
-
-__all__ = ["Graph", "Op", "Tensor", "Weight"]
-=======
 """What a model is, where it may be cut, and the pieces cut from it."""
 
 from shoal.graph.cuts import Cut, cuts
@@ -33,4 +26,3 @@ __all__ = [
     "save",
     "seeded",
 ]
->>>>>>> graph
