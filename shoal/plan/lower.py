@@ -32,7 +32,7 @@ def program_of(graph: Graph, replicas: Sequence[Replica], window: int, name: str
         edges=tuple(edge for found in edges for edge in found),
         segments=tuple(everything),
         routes=tuple(
-            _route(*parts, replica.share) for *parts, replica in zip(segments, edges, replicas, strict=True)
+            _route(segments[index], edges[index], replica.share) for index, replica in enumerate(replicas)
         ),
         window=window,
         tensors={name: _spec(graph, name) for name in sorted(crossing)},
