@@ -101,7 +101,8 @@ class Prediction:
     """The plan's estimate of a whole run, before it."""
 
     period_s: float
-    latency_s: float
+    latency_s: float  # median under the workload, queues included
+    alone_latency_s: float  # one item in an empty pipe
     energy_j: Mapping[str, float]  # device -> joules an item, at the predicted period
     memory_bytes: Mapping[str, int]  # device -> peak
     sent_bytes: Mapping[str, int]  # device -> payload bytes an item

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What can be made best, one file each; all are minimised."""

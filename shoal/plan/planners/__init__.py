@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ways to search for plans, one file each."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ways to divide one item between units, one file each."""

@@ -1,0 +1,134 @@
+"""A Problem as a Chain: the pieces between legal cuts, priced on every unit; and back to groups of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.cost import link_energy, runtime_bytes, weights_factor
+from shoal.graph import Cut, cuts, peak_live_bytes
+from shoal.plan.chain import Chain, Groups
+from shoal.plan.problem import Problem
+from shoal.plan.values import Group
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The graph in a row: pieces of ops with a legal cut between each two, and one engine for each unit."""
+
+    pieces: tuple[tuple[str, ...], ...]  # op names
+    cuts: tuple[Cut, ...]  # one less than pieces
+    engines: tuple[str, ...]  # of each of the problem's units
+    chain: Chain
+
+    def groups(self, problem: Problem, division: Groups) -> tuple[Group, ...]:
+        """The ops of each group of a division of the chain."""
+        return tuple(
+            Group(
+                problem.units[unit],
+                tuple(op for piece in self.pieces[first:last] for op in piece),
+                self.engines[unit],
+            )
+            for first, last, unit in division
+        )
+
+
+def line_of(problem: Problem) -> Line:
+    """The chain of `problem`; memory limits are the smaller of each device's and the objective's."""
+    legal = cuts(problem.graph)
+    names = [op.name for op in problem.graph.ops]
+    bounds = [0, *(cut.after + 1 for cut in legal), len(names)]
+    pieces = tuple(tuple(names[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
+    engines = tuple(_fastest(problem, unit) for unit in problem.units)
+    return Line(pieces, legal, engines, _chain(problem, pieces, legal, engines))
+
+
+def without_limits(chain: Chain) -> Chain:
+    """The same chain on devices with all the memory in the world."""
+    return replace(chain, memory_limit=np.full(chain.units, np.inf))
+
+
+def _fastest(problem: Problem, unit: str) -> str:
+    """The engine that runs the whole graph fastest there; the preferred one where none can run it all."""
+    engines = problem.engines_of(unit)
+    return min(engines, key=lambda engine: float(problem.costs.op_seconds(unit, engine).sum()))
+
+
+def _chain(
+    problem: Problem, pieces: Sequence[tuple[str, ...]], legal: Sequence[Cut], engines: Sequence[str]
+) -> Chain:
+    graph, units = problem.graph, problem.units
+    devices = [problem.fleet.device(unit) for unit in units]
+    seconds = _seconds(problem, pieces, engines)
+    weights = np.array([_weights_bytes(problem, piece) for piece in pieces], dtype=np.float64)
+    live = np.array([peak_live_bytes(graph, piece) for piece in pieces], dtype=np.float64)
+    factors = np.array([weights_factor(engine) for engine in engines])
+    crossing = np.array([_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)])
+    hop_s, hop_busy_s = _hops(problem, crossing.astype(np.float64))
+    busy_w = np.array([problem.fleet.unit(unit).busy_w for unit in units])
+    names = list(dict.fromkeys(device.name for device in devices))
+    zeros = np.zeros(len(units))
+    return Chain(
+        seconds=seconds,
+        joules=np.where(np.isinf(seconds), 0.0, seconds) * busy_w,
+        weights_bytes=np.outer(weights, factors),
+        live_bytes=np.outer(live, np.ones(len(units))),
+        cut_bytes=crossing.astype(np.float64),
+        hop_s=hop_s,
+        hop_busy_s=hop_busy_s,
+        send_j=np.array([link_energy(problem.fleet, unit, "send") for unit in units]),
+        recv_j=np.array([link_energy(problem.fleet, unit, "receive") for unit in units]),
+        entry_s=zeros,
+        exit_s=zeros,
+        idle_w=np.array([device.idle_w for device in devices]),
+        device_of=np.array([names.index(device.name) for device in devices], dtype=np.intp),
+        base_bytes=np.array([runtime_bytes(engine) for engine in engines], dtype=np.float64),
+        memory_limit=np.array([_limit(problem, unit) for unit in units], dtype=np.float64),
+        window=problem.window,
+    )
+
+
+def _seconds(problem: Problem, pieces: Sequence[tuple[str, ...]], engines: Sequence[str]) -> F64:
+    """Shape (pieces, units); inf where an op cannot run or a pin forbids it."""
+    position = problem.graph.position
+    columns = []
+    for unit, engine in zip(problem.units, engines, strict=True):
+        per_op = problem.costs.op_seconds(unit, engine).copy()
+        for op in problem.pins:
+            if not problem.allowed(op, unit):
+                per_op[position[op]] = np.inf
+        columns.append([per_op[[position[op] for op in piece]].sum() for piece in pieces])
+    return np.array(columns, dtype=np.float64).T
+
+
+def _weights_bytes(problem: Problem, piece: Sequence[str]) -> int:
+    graph = problem.graph
+    names = {weight for op in piece for weight in graph.ops[graph.position[op]].weights}
+    return sum(graph.weights[name].bytes for name in names)
+
+
+def _bytes(problem: Problem, tensors: Sequence[str]) -> int:
+    return sum(problem.graph.tensors[name].bytes for name in tensors)
+
+
+def _hops(problem: Problem, crossing: F64) -> tuple[F64, F64]:
+    """Seconds of every cut between every two units, with and without latency; shape (pieces + 1, units, units)."""
+    count = len(problem.units)
+    latency, per_byte = np.zeros((count, count)), np.zeros((count, count))
+    for a, source in enumerate(problem.units):
+        for b, target in enumerate(problem.units):
+            links = problem.fleet.path(source, target)
+            latency[a, b] = sum(link.latency_s for link in links)
+            per_byte[a, b] = sum(1.0 / link.bandwidth_bytes_per_s for link in links)
+    busy = crossing[:, None, None] * per_byte
+    return busy + latency, busy
+
+
+def _limit(problem: Problem, unit: str) -> float:
+    limit = problem.fleet.device(unit).memory_limit_bytes
+    return float(min(limit, problem.objective.memory_limit_bytes or limit))

@@ -1,0 +1,77 @@
+"""What a planner is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.cost import Costs
+from shoal.errors import PlanError
+from shoal.fleet import Fleet
+from shoal.graph import Graph
+from shoal.plan.values import Group, Objective
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A graph to be divided between units, with everything that is known about the cost of doing so."""
+
+    graph: Graph
+    fleet: Fleet
+    objective: Objective
+    costs: Costs
+    window: int
+    units: tuple[str, ...]  # those that may be used, "device/unit"
+    pins: Mapping[str, str] = field(default_factory=dict)  # op → device or unit it must run on
+    engines: tuple[str, ...] = ()  # allowed ones; empty: whatever a unit offers
+
+    def allowed(self, op: str, unit: str) -> bool:
+        """Whether the user's pins let `unit` run `op`."""
+        pinned = self.pins.get(op)
+        return pinned is None or pinned in (unit, unit.partition("/")[0])
+
+    def engines_of(self, unit: str) -> tuple[str, ...]:
+        """The engines that may run on `unit`, the preferred one first."""
+        offered = self.fleet.unit(unit).engines
+        found = tuple(engine for engine in offered if not self.engines or engine in self.engines)
+        if not found:
+            raise PlanError(f"no allowed engine on '{unit}'", needed=", ".join(self.engines), had=", ".join(offered))
+        return found
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Placements of the whole graph, with the planner's own estimate of each."""
+
+    placements: tuple[tuple[Group, ...], ...]
+    scores: NDArray[np.float64]  # (placements, 4): latency s, period s, largest energy J, largest memory B
+    exact: bool  # nothing better exists under the cost model
+
+    def only(self, indices: Sequence[int]) -> Candidates:
+        """The candidates at `indices`."""
+        return Candidates(tuple(self.placements[i] for i in indices), self.scores[list(indices)], self.exact)
+
+
+class Planner(Protocol):
+    """A technique of `plan/planners`."""
+
+    def search(self, problem: Problem) -> Candidates:
+        """Placements worth having; none if no placement keeps the limits.
+
+        Raises:
+            PlanError: the problem contradicts itself.
+        """
+
+
+class Strategy(Protocol):
+    """A technique of `plan/strategies`."""
+
+    def divide(self, problem: Problem, shares: Sequence[float]) -> tuple[Group, ...]:
+        """A division in which unit i of the problem does `shares[i]` of the work."""
+
+    def transfer_bytes(self, graph: Graph, groups: Sequence[Group]) -> int:
+        """Payload bytes between units for one item, exactly."""
