@@ -1,0 +1,305 @@
+"""An endpoint over stream sockets: per connection a thread that reads and, on a slow link, one that writes.
+
+The reader drains its socket into the edges' slots while the owner computes. A send hands the kernel what it
+takes at once, straight from the caller's array; only the rest is copied into a slot and left to the writer.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.errors import WireError
+from shoal.program import HEADER_BYTES, Header, Program
+from shoal.program.message import pack, unpack
+from shoal.wire.contract import Delivery, Left
+from shoal.wire.meeting import Link
+from shoal.wire.slots import ThreadSlots, thread_slots
+from shoal.wire.topology import check_way, edges_from, flat, target_of
+
+FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
+GRACE_S = 10.0  # how long a buffer may stay overfull before its writer counts as breaking the rules
+
+
+class StreamEndpoint:
+    """One party's end of all its stream connections."""
+
+    def __init__(self, name: str, program: Program, links: Mapping[str, Link]) -> None:
+        self._name, self._program = name, program
+        self._inbox: SimpleQueue[Delivery | Left] = SimpleQueue()
+        self._connections = {
+            peer: _Connection(name, program, peer, Stream(link.sock), self._inbox)
+            for peer, link in links.items()
+        }
+        self._sent_bytes = self._received_bytes = 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Payload bytes of tensors sent so far."""
+        return self._sent_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """Payload bytes of tensors received so far."""
+        return self._received_bytes
+
+    def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
+        """A free slot of `edge`, or None. Saves a copy when the link is slow."""
+        return self._connections[self._program.edges[edge].target].outgoing[edge].lend(dtype, shape)
+
+    def send(self, header: Header, array: NDArray[Any] | None, peer: str | None = None) -> None:
+        """Send, without waiting for the link unless more than the edge's buffer is under way."""
+        target = target_of(self._program, header, self._name, peer)
+        payload = flat(header, array, self._name)
+        if target not in self._connections:
+            raise WireError(f"has no connection with '{target}'", where=self._name)
+        if self._connections[target].send(header, array, payload) and not header.control:
+            self._sent_bytes += header.payload_bytes
+
+    def receive(self, timeout_s: float | None) -> Delivery | Left | None:
+        """The next delivery of any peer."""
+        try:
+            found = self._inbox.get(timeout=timeout_s) if timeout_s != 0 else self._inbox.get_nowait()
+        except Empty:
+            return None
+        if isinstance(found, Delivery) and not found.header.control:
+            self._received_bytes += found.header.payload_bytes
+            if found.array is None:
+                self._give_back(found)
+        return found
+
+    def release(self, delivery: Delivery) -> None:
+        """Give the delivery's slot back."""
+        if delivery.slot >= 0:
+            self._give_back(delivery)
+
+    def close(self) -> None:
+        """Write what is still to be written, then end all connections and their threads."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def _give_back(self, delivery: Delivery) -> None:
+        self._connections[delivery.peer].incoming[delivery.header.edge].give(delivery.slot)
+
+
+class Stream:
+    """The bytes of one connection: the only place that touches the socket during a run."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(True)
+        self._sock = sock
+
+    def read_into(self, memory: memoryview) -> int:
+        """Fill `memory`; fewer bytes mean that the peer closed. Waits."""
+        filled = 0
+        while filled < len(memory):
+            count = self._sock.recv_into(memory[filled:], 0, socket.MSG_WAITALL)
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def write_now(self, parts: list[memoryview]) -> int:
+        """Hand over as many bytes as the kernel takes without waiting; how many that were."""
+        try:
+            return self._sock.sendmsg(parts, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def write(self, part: memoryview) -> None:
+        """Hand over all of `part`. Waits."""
+        self._sock.sendall(part)
+
+    def end(self) -> None:
+        """End both directions; who reads or writes wakes up."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the peer was quicker
+            return
+
+    def close(self) -> None:
+        """Free the socket."""
+        self._sock.close()
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """What the kernel did not take at once. `slot` (of `slots`) holds the payload, -1 if it has none."""
+
+    parts: list[memoryview]
+    slots: ThreadSlots | None = None
+    slot: int = -1
+
+    def free(self) -> None:
+        if self.slots is not None and self.slot >= 0:
+            self.slots.give(self.slot)
+
+
+class _Connection:
+    """One peer: its reader thread, its writer thread once there is need of it, and the slots of its edges."""
+
+    def __init__(
+        self, name: str, program: Program, peer: str, stream: Stream, inbox: SimpleQueue[Delivery | Left]
+    ) -> None:
+        self._name, self._program, self._peer, self._stream, self._inbox = name, program, peer, stream, inbox
+        self.outgoing = thread_slots(program, edges_from(program, name, peer))
+        self.incoming = thread_slots(program, edges_from(program, peer, name))
+        self._parcels: deque[_Parcel] = deque()
+        self._changed = threading.Condition()
+        self._over = False  # nothing can be sent any more
+        self._closing = False
+        self._writer: threading.Thread | None = None
+        self._reader = threading.Thread(target=self._read, name=f"shoal reads {peer}", daemon=True)
+        self._reader.start()
+
+    def send(self, header: Header, array: NDArray[Any] | None, payload: NDArray[np.uint8] | None) -> bool:
+        """Whether the message went off; False if the peer has left."""
+        slots = None if header.control else self.outgoing[header.edge]
+        lent = slots.claim(array) if slots else -1
+        parts = [memoryview(pack(header, self._program.hash, self._program.protocol))]
+        if payload is not None and payload.size:
+            parts.append(payload.data)
+        parcel = _Parcel(self._rest(parts), slots, lent)
+        if not parcel.parts or self._over:
+            parcel.free()
+            return not self._over
+        if lent < 0 and len(parts) > 1:
+            self._keep(parcel)
+        return self._queue(parcel)
+
+    def _rest(self, parts: list[memoryview]) -> list[memoryview]:
+        """What is left of `parts` after the kernel took what it could; all of it if others wait before."""
+        with self._changed:
+            if self._parcels or self._over:
+                return parts
+        try:
+            count = self._stream.write_now(parts)
+        except OSError:
+            self._break()
+            return parts
+        left = []
+        for part in parts:
+            if count < len(part):
+                left.append(part[count:])
+            count = max(0, count - len(part))
+        return left
+
+    def _keep(self, parcel: _Parcel) -> None:
+        """Copy the payload that is left into a slot, so that the caller may use its array again."""
+        payload = parcel.parts.pop()
+        if parcel.slots is None:
+            parcel.parts.append(memoryview(bytes(payload)))
+            return
+        parcel.slot = parcel.slots.wait()
+        if parcel.slot >= 0:
+            copy = parcel.slots.view(parcel.slot, "uint8", (len(payload),))
+            np.copyto(copy, np.frombuffer(payload, np.uint8))
+            parcel.parts.append(copy.data)
+
+    def _queue(self, parcel: _Parcel) -> bool:
+        with self._changed:
+            if self._over:
+                parcel.free()
+                return False
+            self._parcels.append(parcel)
+            if self._writer is None:
+                self._writer = threading.Thread(
+                    target=self._write, name=f"shoal writes {self._peer}", daemon=True
+                )
+                self._writer.start()
+            self._changed.notify()
+        return True
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._parcels or self._over or self._closing)
+                if self._over or not self._parcels:
+                    return
+                parcel = self._parcels[0]
+            try:
+                for part in parcel.parts:
+                    self._stream.write(part)
+            except OSError:
+                self._break()
+                return
+            with self._changed:
+                if self._parcels:
+                    self._parcels.popleft()
+            parcel.free()
+
+    def _break(self) -> None:
+        """Nothing can be sent any more; the reader will see the end of the stream and report it."""
+        with self._changed:
+            self._over = True
+            self._parcels.clear()
+            self._changed.notify_all()
+        for slots in self.outgoing.values():
+            slots.close()
+        self._stream.end()
+
+    def _read(self) -> None:
+        head = bytearray(HEADER_BYTES)
+        try:
+            while (filled := self._stream.read_into(memoryview(head))) == HEADER_BYTES:
+                self._take(unpack(memoryview(head), self._program, self._peer))
+            why = "closed its connection" if not filled else "ended in the middle of a message"
+        except WireError as fault:
+            why = fault.message
+        except OSError as fault:
+            why = f"lost its connection: {fault.strerror}"
+        self._break()
+        if not self._closing:
+            self._inbox.put(Left(self._peer, why))
+
+    def _take(self, header: Header) -> None:
+        """Read the payload into its slot and put the delivery into the inbox."""
+        check_way(self._program, header, self._peer, self._name)
+        if header.control:
+            array = np.empty(header.payload_bytes, np.uint8)
+            self._fill(array.data)
+            self._inbox.put(Delivery(self._peer, header, array))
+            return
+        slot = self.incoming[header.edge].wait(GRACE_S)
+        if slot < 0:
+            edge = self._program.edges[header.edge]
+            raise WireError(
+                f"sent more on edge '{edge.name}' than its buffer holds", where=self._peer,
+                needed=f"{edge.buffer_items} messages",
+            )  # fmt: skip
+        view = None
+        if not header.empty:
+            slots = self.incoming[header.edge]
+            if header.payload_bytes:
+                self._fill(slots.view(slot, "uint8", (header.payload_bytes,)).data)
+            view = slots.view(slot, header.dtype, header.shape)
+            view.flags.writeable = False
+        self._inbox.put(Delivery(self._peer, header, view, slot))
+
+    def _fill(self, memory: memoryview) -> None:
+        if self._stream.read_into(memory) < len(memory):
+            raise WireError("ended in the middle of a message", where=self._peer)
+
+    def close(self) -> None:
+        """Let the writer finish, then end the connection and both threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            writer = self._writer
+        if writer is not None:
+            writer.join(FLUSH_S)
+        for slots in self.incoming.values():
+            slots.close()
+        self._break()
+        self._reader.join()
+        if writer is not None:
+            writer.join()
+        self._stream.close()
