@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
-from tests.engines.segments import FLOAT_CASES, Case, big_gemm, branches, conv_relu_pool, passes_through
 
 from shoal import catalog
 from shoal.engines import Session
 from shoal.errors import ModelError
+from tests.engines.segments import FLOAT_CASES, Case, big_gemm, branches, conv_relu_pool, passes_through
 
 EXACT = ("reference", "onnxruntime")
 
@@ -135,7 +135,7 @@ def test_names_damaged_weights(engine: str, case: Case, tmp_path: Path) -> None:
         catalog.make("engines", engine).load(case.program(), case.segment(files, engine), tmp_path, 1)
 
 
-@pytest.mark.parametrize("engine", [name for name in catalog.names("engines") if name != "contract"])
+@pytest.mark.parametrize("engine", catalog.names("engines"))
 def test_imports_without_its_library(engine: str) -> None:
     """A technique is found, and its options are read, where the library it runs on is not installed."""
     found = catalog.find("engines", engine)

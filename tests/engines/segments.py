@@ -57,15 +57,12 @@ class Case:
     def feeds(self, seed: int = 0) -> dict[str, NDArray[Any]]:
         rng = np.random.default_rng(seed)
         return {
-            name: (rng.standard_normal(shape) * 2).astype(self.dtype(name))
-            for name, shape in self.inputs.items()
+            name: (rng.standard_normal(shape) * 2).astype(self.dtype(name)) for name, shape in self.inputs.items()
         }
 
     def _values(self, shapes: Shapes) -> list[onnx.ValueInfoProto]:
         return [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype(name))), shape
-            )
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype(name))), shape)
             for name, shape in shapes.items()
         ]
 

@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from tests.engines.segments import Case, big_gemm, case, conv_relu_pool
 
 from shoal.engines import _optimise, onnxruntime
 from shoal.engines.onnxruntime import Onnxruntime
 from shoal.errors import InputError, ModelError
 from shoal.program import Program, Segment, TensorSpec
+from tests.engines.segments import Case, big_gemm, case, conv_relu_pool
 
 
 def answer(model: Case, folder: Path) -> np.ndarray:
@@ -53,9 +53,15 @@ def test_another_content_is_another_entry(bundle: Path, cache_folder: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["segment.onnx", "segment.onnx.weights", "segment.onnx.json", "manifest.json"]
+    ("name", "damage"),
+    [
+        ("segment.onnx", "changed"),
+        ("segment.onnx.weights", "cut"),
+        ("segment.onnx.weights", "gone"),
+        ("segment.onnx.json", "changed"),
+        ("manifest.json", "cut"),
+    ],
 )
-@pytest.mark.parametrize("damage", ["gone", "cut", "changed"])
 def test_a_damaged_entry_is_built_again(bundle: Path, cache_folder: Path, name: str, damage: str) -> None:
     first = answer(big_gemm(), bundle)
     (entry,) = entries(cache_folder)
