@@ -1,0 +1,106 @@
+"""A loaded onnxruntime segment: inputs read and outputs written where the caller's arrays are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.engines._faults import translated
+from shoal.engines.contract import Arrays
+from shoal.errors import ModelError
+from shoal.program import Program, Segment
+
+_KEPT_BINDINGS = 64  # rings have a few slots; outputs nobody gave memory for come and go
+_CPU = ("cpu", 0)
+
+Form = tuple[np.dtype[Any], tuple[int, ...] | None]
+
+
+class OnnxruntimeSession:
+    """Runs by pointer where every shape is an integer, by copy where one is open."""
+
+    def __init__(self, session: Any, program: Program, segment: Segment, where: str) -> None:
+        self._session = session
+        self._where = where
+        self._inputs = {name: _form(program, name) for name in segment.inputs}
+        self._outputs = {name: _form(program, name) for name in segment.outputs}
+        self._bindings: dict[tuple[int, ...], Any] = {}
+        forms = (*self._inputs.values(), *self._outputs.values())
+        self._fixed = all(shape is not None for _, shape in forms)
+        self._check()
+
+    def run(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
+        """Run once, straight into the arrays of `into` that have the output's type and shape.
+
+        Raises:
+            ModelError: an input does not fit, or onnxruntime fails.
+        """
+        given = {name: self._fitting(name, inputs[name]) for name in self._inputs}
+        return self._run_bound(given, into) if self._fixed else self._run_copying(given, into)
+
+    def _run_bound(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
+        results = {name: self._target(name, into) for name in self._outputs}
+        key = tuple(array.ctypes.data for array in (*inputs.values(), *results.values()))
+        with translated(self._where):
+            binding = self._bindings.get(key) or self._bind(key, inputs, results)
+            self._session.run_with_iobinding(binding)
+        return results
+
+    def _run_copying(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
+        with translated(self._where):
+            values = self._session.run(list(self._outputs), dict(inputs))
+        results: dict[str, NDArray[Any]] = {}
+        for name, value in zip(self._outputs, values, strict=True):
+            target = into.get(name)
+            if target is None or target.shape != value.shape or target.dtype != value.dtype:
+                results[name] = value
+            else:
+                np.copyto(target, value)
+                results[name] = target
+        return results
+
+    def _target(self, name: str, into: Arrays) -> NDArray[Any]:
+        dtype, shape = self._outputs[name]
+        array = into.get(name)
+        if array is not None and array.dtype == dtype and array.shape == shape and array.flags.c_contiguous:
+            return array
+        assert shape is not None
+        return np.empty(shape, dtype)
+
+    def _bind(self, key: tuple[int, ...], inputs: Arrays, results: Arrays) -> Any:
+        """A binding to these addresses; pointers only, the caller's arrays are not kept alive."""
+        if len(self._bindings) >= _KEPT_BINDINGS:
+            self._bindings.clear()
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_input(name, *_CPU, array.dtype.type, array.shape, array.ctypes.data)
+        for name, array in results.items():
+            binding.bind_output(name, *_CPU, array.dtype.type, array.shape, array.ctypes.data)
+        self._bindings[key] = binding
+        return binding
+
+    def _fitting(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        dtype, shape = self._inputs[name]
+        if array.dtype != dtype or (shape is not None and array.shape != shape):
+            needed = f"{dtype}{list(shape) if shape is not None else ''}"
+            raise ModelError(f"input '{name}' does not fit", where=self._where, needed=needed,
+                             had=f"{array.dtype}{list(array.shape)}")  # fmt: skip
+        return np.ascontiguousarray(array)
+
+    def _check(self) -> None:
+        """Refuse a file whose inputs and outputs are not the segment's."""
+        made = {value.name for value in self._session.get_outputs()}
+        read = {value.name for value in self._session.get_inputs()}
+        wrong = (read ^ set(self._inputs)) | (set(self._outputs) - made)
+        if wrong:
+            raise ModelError(f"its file and the program disagree about {', '.join(sorted(wrong))}",
+                             where=self._where, hint="deploy the bundle again")  # fmt: skip
+
+
+def _form(program: Program, name: str) -> Form:
+    spec = program.tensors[name]
+    fixed = all(isinstance(size, int) for size in spec.shape)
+    return np.dtype(spec.dtype), spec.bound(program.sizes) if fixed else None

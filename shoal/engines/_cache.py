@@ -1,0 +1,118 @@
+"""The device's cache folder: what an engine derives from a segment once and finds again at the next start.
+
+Below `SHOAL_CACHE`, or `~/.cache/shoal`, stands one folder per kind; in it one folder per key, whose
+manifest holds the SHA-256 of its files. An entry appears whole or not at all; one that no longer agrees with
+its manifest is built again. Nothing here is ever sent to another machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal import codec
+from shoal.errors import InputError
+
+MANIFEST = "manifest.json"
+_SETTLED_S = 2.0  # a file younger than this may still change without its time stamp showing it
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The SHA-256 of each file of an entry, by name."""
+
+    sha256: Mapping[str, str]
+
+
+def folder(kind: str) -> Path:
+    """The folder of the entries of `kind`; it need not exist yet."""
+    root = os.environ.get("SHOAL_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "shoal") / kind
+
+
+def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
+    """The folder kept under `key`, built first if it is missing or damaged.
+
+    Args:
+        kind: what the entry is, "segments".
+        key: decides the content; letters and digits.
+        build: fills an empty folder. Whatever it raises passes through and leaves nothing behind.
+
+    Raises:
+        InputError: the cache folder cannot be written.
+    """
+    place = folder(kind) / key
+    if _whole(place):
+        return place
+    try:
+        with _lock(place):
+            if not _whole(place):  # another process may have built it meanwhile
+                _publish(place, build)
+    except OSError as fault:
+        raise InputError(
+            f"cannot keep prepared segments: {fault.strerror}", where=str(place.parent),
+            hint="set SHOAL_CACHE to a folder that can be written",
+        ) from fault  # fmt: skip
+    return place
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file's content, remembered by the file's identity so that a large file is read once.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    facts = (path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    note = folder("digests") / hashlib.sha256(repr(facts).encode()).hexdigest()
+    try:
+        found = note.read_text()
+    except OSError:
+        found = ""
+    if len(found) == hashlib.sha256().digest_size * 2:
+        return found
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if time.time() - status.st_mtime > _SETTLED_S:
+        codec.write_bytes(found.encode(), note)
+    return found
+
+
+def _whole(place: Path) -> bool:
+    try:
+        manifest = codec.load(Manifest, place / MANIFEST)
+        return all(digest(place / name) == expected for name, expected in manifest.sha256.items())
+    except (InputError, OSError):
+        return False
+
+
+def _publish(place: Path, build: Callable[[Path], None]) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    try:
+        fresh = temporary / "fresh"
+        fresh.mkdir()
+        build(fresh)
+        files = sorted(file for file in fresh.iterdir() if file.is_file())
+        codec.save(Manifest({file.name: digest(file) for file in files}), fresh / MANIFEST)
+        if place.exists():
+            place.rename(temporary / "damaged")  # who has it mapped keeps it
+        fresh.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _lock(place: Path) -> Iterator[None]:
+    """One builder at a time; the lock goes when its holder does."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with (place.parent / f".{place.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,113 @@
+"""The default engine: ONNX Runtime on the CPU, weights mapped from a file prepared for this processor."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import codec
+from shoal.engines import _cache, _host, _onnx
+from shoal.engines._bound import OnnxruntimeSession
+from shoal.engines._faults import clause, translated
+from shoal.errors import ModelError
+from shoal.program import Program, Segment
+
+if TYPE_CHECKING:
+    from shoal.graph import Graph
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an optimised graph needs at load: whether packed copies of its weights are worth their memory."""
+
+    prepack: bool
+
+
+@dataclass(frozen=True)
+class Onnxruntime:
+    """Takes any cut of any ONNX file.
+
+    At the first start on a device the segment is optimised in a process of its own and kept in the cache
+    folder; later starts map that file: no second copy of the weights, no peak.
+    """
+
+    spin: bool = True  # threads wait busily between ops; turn off where workers share cores
+    cache_from_bytes: int = 1 << 20  # a segment whose files are smaller is optimised at every load
+
+    def write(self, graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
+        """Write `ops` as ONNX."""
+        return _onnx.write(graph, ops, folder, stem)
+
+    def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> OnnxruntimeSession:
+        """Load the segment, from the cache if it is large.
+
+        Raises:
+            ModelError: a file is missing or damaged, or onnxruntime has no kernel for an op.
+            InputError: the cache folder cannot be written.
+        """
+        where = f"segment '{segment.name}' (onnxruntime)"
+        files = _onnx.paths(segment, folder)
+        model, prepack, optimised = files[0], True, False
+        with translated(where):
+            if sum(file.stat().st_size for file in files) >= self.cache_from_bytes:
+                model, prepack = _prepared(files, where)
+                optimised = True
+            session = self._session(model, threads, prepack, optimised)
+        _host.trim()
+        return OnnxruntimeSession(session, program, segment, where)
+
+    def _session(self, model: Path, threads: int, prepack: bool, optimised: bool) -> Any:
+        import onnxruntime
+
+        _share_tight_arena()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # faults come as exceptions
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        level = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self.spin else "0")
+        options.add_session_config_entry("session.disable_prepacking", "0" if prepack else "1")
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _share_tight_arena() -> None:
+    """Give all sessions of this process one arena that grows by what is asked, not by doubling."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    same_as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(memory, same_as_requested)
+
+
+def _prepared(files: Sequence[Path], where: str) -> tuple[Path, bool]:
+    """The optimised form of a segment on this device, and whether to pack its weights."""
+    import onnxruntime
+
+    parts = (onnxruntime.__version__, _host.processor(), *(_cache.digest(file) for file in files))
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    place = _cache.entry("segments", key, lambda folder: _optimise(files[0], folder / "segment.onnx", where))
+    return place / "segment.onnx", codec.load(Prepared, place / "segment.onnx.json").prepack
+
+
+def _optimise(model: Path, target: Path, where: str) -> None:
+    script = Path(__file__).with_name("_optimise.py")
+    # -P keeps this folder off the path: a module here is called like the library
+    command = [sys.executable, "-P", str(script), str(model), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise ModelError(f"optimising it was ended by signal {-done.returncode}", where=where,
+                         hint="the device may be out of memory")  # fmt: skip
+    if done.returncode:
+        raise ModelError(f"onnxruntime refuses it: {clause(done.stderr)}", where=where)
