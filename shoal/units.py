@@ -1,7 +1,7 @@
 """Written quantities to SI figures at the door, and SI figures to short text for tables.
 
-Parsing stands on pint with a registry of our own: shoal's few units instead of pint's thousands (whose byte is
-a plain number, so that "3" would pass for memory). Pint is imported at the first parse: workers and
+Parsing stands on pint with a registry of our own: shoal's few units instead of pint's thousands (whose byte
+is a plain number, so that "3" would pass for memory). Pint is imported at the first parse: workers and
 `shoal --help` never pay for it. Decimal arithmetic keeps written figures exact: "3.3 µs" is 3.3e-06.
 """
 
