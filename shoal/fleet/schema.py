@@ -164,7 +164,9 @@ def check(kind: type[Checked], table: object, at: str = "") -> tuple[Checked | N
 
 
 def _fault(kind: type[Row], error: ErrorDetails, at: str) -> Fault:
-    loc = tuple(part for part in error["loc"] if part != "[key]")
+    loc = error["loc"]
+    if loc[-1:] == ("[key]",) and error["type"] != "extra_forbidden":  # the key itself, not its value
+        loc = loc[:-1]
     where = ".".join(str(part) for part in ([at] if at else []) + list(loc))
     match error["type"]:
         case "extra_forbidden":

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shoal.errors import FleetError, UnitError
+from shoal.errors import FleetError, InputError, UnitError
 from shoal.fleet import Fleet, OperatingPoint, board, load, loads
 
 DESIGN = """
@@ -47,7 +49,7 @@ busy = "1 W"
 PI = '[devices.pi]\nboard = "raspberry-pi-4b-4gb"\n'
 
 
-def refused(text: str) -> FleetError | UnitError:
+def refused(text: str) -> InputError:
     with pytest.raises((FleetError, UnitError)) as caught:
         loads(text, "fleet.toml")
     assert "pydantic" not in str(caught.value)
@@ -125,6 +127,7 @@ FAULTS = [
     ("[devices]", "fleet.toml: devices", "at least 1", ""),
     ("devices = 4", "fleet.toml: devices", "valid dict", ""),
     ("[devices]\npi = 4", "fleet.toml: devices.pi", "valid dict", ""),
+    (f'{PI}["[key]"]', "fleet.toml: [key]", "unknown key", ""),
     (f"{PI}[link]", "fleet.toml: link", "unknown key", "'links'"),
     ('[devices.pi]\nboard = "raspbery-pi-5-8gb"', "devices.pi.board", "no board", "'raspberry-pi-5-8gb'"),
     ("[devices.pi]\nboard = 4", "devices.pi.board", "valid string", ""),
@@ -247,6 +250,26 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
 
 def test_nesting_without_end_is_refused() -> None:
     assert "not TOML" in refused("x = " + "[" * 100_000).what
+
+
+JUNK = ["4", "-1", "true", "nan", "inf", '""', '"x"', '"3 GiB"', '"-3 W"', '"{what}"', "[]", "[1]", '["pi"]']
+JUNK += ["[[]]", "{}", "{ a = 1 }", "{ cpu = {} }", "2020-01-01", "1" + "0" * 30, '"this-machine"', '"l4"']
+KEYS = ["board", "count", "units", "links", "devices", "cores", "peak", '"[key]"', '""', "sources", "zzz"]
+LINES = (DESIGN + INLINE).splitlines()
+
+
+@given(st.lists(st.tuples(st.sampled_from(range(len(LINES))), st.sampled_from(KEYS), st.sampled_from(JUNK))))
+def test_no_file_made_of_fleet_words_escapes_the_errors_of_shoal(
+    changes: list[tuple[int, str, str]],
+) -> None:
+    lines = list(LINES)
+    for line, key, value in changes:
+        old = lines[line].partition(" = ")[0] if " = " in lines[line] else key
+        lines[line] = f"{old if len(value) % 2 else key} = {value}"
+    try:
+        loads("\n".join(lines), "fleet.toml")
+    except InputError as error:
+        assert "fleet.toml" in error.message
 
 
 def test_the_fleet_is_a_value() -> None:

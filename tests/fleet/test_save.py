@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -31,11 +32,11 @@ peaks = st.dictionaries(st.sampled_from(FORMATS), positive, min_size=1, max_size
 engines = st.lists(texts, max_size=2).map(tuple)
 
 
-def distinct(
-    values: st.SearchStrategy[object], least: int, most: int
-) -> st.SearchStrategy[tuple[object, ...]]:
-    by_name = lambda value: value.name  # noqa: E731 - a key function, named once for two uses
-    return st.lists(values, min_size=least, max_size=most, unique_by=by_name).map(tuple)
+Named = TypeVar("Named", OperatingPoint, Unit, Device, Link)
+
+
+def distinct(values: st.SearchStrategy[Named], least: int, most: int) -> st.SearchStrategy[tuple[Named, ...]]:
+    return st.lists(values, min_size=least, max_size=most, unique_by=lambda value: value.name).map(tuple)
 
 
 units = st.builds(Unit, names, st.integers(1, 999), peaks, positive, figures, engines, distinct(points, 0, 2))
