@@ -74,9 +74,7 @@ def board_figures(name: str) -> tuple[BoardFigure, ...]:
         FleetError: no such board.
     """
     table = board_table(name)
-    return tuple(
-        BoardFigure(key, str(value), table["sources"].get(key, "")) for key, value in _figures(table, "")
-    )
+    return tuple(BoardFigure(key, str(value), table["sources"].get(key, "")) for key, value in _figures(table, ""))
 
 
 def board_table(name: str) -> Mapping[str, Any]:

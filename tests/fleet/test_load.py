@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -266,10 +267,8 @@ def test_no_file_made_of_fleet_words_escapes_the_errors_of_shoal(
     for line, key, value in changes:
         old = lines[line].partition(" = ")[0] if " = " in lines[line] else key
         lines[line] = f"{old if len(value) % 2 else key} = {value}"
-    try:
-        loads("\n".join(lines), "fleet.toml")
-    except InputError as error:
-        assert "fleet.toml" in error.message
+    with suppress(InputError):  # anything else fails the test
+        assert loads("\n".join(lines)).devices
 
 
 def test_the_fleet_is_a_value() -> None:
