@@ -124,7 +124,5 @@ def test_formats_choose_a_readable_prefix() -> None:
 
 
 def test_importing_units_or_the_fleet_values_does_not_import_pint_or_pydantic() -> None:
-    script = (
-        "import sys, shoal.units, shoal.fleet; sys.exit('pint' in sys.modules or 'pydantic' in sys.modules)"
-    )
+    script = "import sys, shoal.units, shoal.fleet; sys.exit('pint' in sys.modules or 'pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoal import codec
-from shoal.engines import _cache, _host, _onnx
+from shoal import cache, codec
+from shoal.engines import _host, _onnx
 from shoal.engines._bound import OnnxruntimeSession
 from shoal.engines._faults import clause, translated
 from shoal.errors import ModelError
@@ -95,9 +95,9 @@ def _prepared(files: Sequence[Path], where: str) -> tuple[Path, bool]:
     """The optimised form of a segment on this device, and whether to pack its weights."""
     import onnxruntime
 
-    parts = (onnxruntime.__version__, _host.processor(), *(_cache.digest(file) for file in files))
+    parts = (onnxruntime.__version__, _host.processor(), *(cache.digest(file) for file in files))
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    place = _cache.entry("segments", key, lambda folder: _optimise(files[0], folder / "segment.onnx", where))
+    place = cache.entry("segments", key, lambda folder: _optimise(files[0], folder / "segment.onnx", where))
     return place / "segment.onnx", codec.load(Prepared, place / "segment.onnx.json").prepack
 
 

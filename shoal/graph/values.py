@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,6 +71,12 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     model: ir.Model = field(repr=False, compare=False)
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of the file and the shapes it was bound to: equal graphs give equal segments."""
+        bound = [(name, self.tensors[name].shape) for name in self.inputs]
+        return hashlib.sha256(repr((self.sha256, bound)).encode()).hexdigest()
 
     @cached_property
     def position(self) -> Mapping[str, int]:

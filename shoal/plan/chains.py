@@ -68,7 +68,9 @@ def _chain(
     weights = np.array([_weights_bytes(problem, piece) for piece in pieces], dtype=np.float64)
     live = np.array([peak_live_bytes(graph, piece) for piece in pieces], dtype=np.float64)
     factors = np.array([weights_factor(engine) for engine in engines])
-    crossing = np.array([_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)])
+    crossing = np.array(
+        [_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)]
+    )
     hop_s, hop_busy_s = _hops(problem, crossing.astype(np.float64))
     busy_w = np.array([problem.fleet.unit(unit).busy_w for unit in units])
     names = list(dict.fromkeys(device.name for device in devices))

@@ -39,7 +39,9 @@ class Problem:
         offered = self.fleet.unit(unit).engines
         found = tuple(engine for engine in offered if not self.engines or engine in self.engines)
         if not found:
-            raise PlanError(f"no allowed engine on '{unit}'", needed=", ".join(self.engines), had=", ".join(offered))
+            raise PlanError(
+                f"no allowed engine on '{unit}'", needed=", ".join(self.engines), had=", ".join(offered)
+            )
         return found
 
 

@@ -1,0 +1,73 @@
+"""A Program's segments as files: written once for each content, found again by every later plan and run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shoal import cache, catalog, codec
+from shoal.graph import Graph
+from shoal.program import Pace, Program, Segment
+from shoal.program.bundle import FileMark, Manifest, write
+
+
+@dataclass(frozen=True)
+class Order:
+    """The files of one written segment, the one its engine opens first."""
+
+    files: tuple[str, ...]
+
+
+def with_files(graph: Graph, program: Program) -> tuple[Program, Path]:
+    """`program` with the files of its segments, and the folder they are in.
+
+    Raises:
+        ModelError: an engine has no form for an op of its segment.
+        InputError: the cache folder cannot be written.
+    """
+    segments = tuple(replace(segment, files=_files(graph, segment)) for segment in program.segments)
+    return replace(program, segments=segments), cache.folder("written")
+
+
+def manifest_of(
+    program: Program,
+    unit: str,
+    source: Path,
+    *,
+    threads: int,
+    cores: tuple[int, ...] = (),
+    pace: Pace | None = None,
+) -> Manifest:
+    """The manifest of `unit`, whose files lie in `source`."""
+    names = [name for segment in program.segments if segment.unit == unit for name in segment.files]
+    marks = {name: FileMark(cache.digest(source / name), (source / name).stat().st_size) for name in names}
+    return Manifest(unit, program.hash.hex(), threads, marks, cores=cores, pace=pace)
+
+
+def lay_out(program: Program, manifest: Manifest, source: Path, folder: Path) -> None:
+    """Make `folder` the bundle of `manifest`: program, manifest, and links to its files in `source`.
+
+    A file on another file system is copied.
+    """
+    write(program, manifest, folder)
+    for name in manifest.files:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            target.hardlink_to(source / name)
+        except OSError:
+            target.write_bytes((source / name).read_bytes())
+
+
+def _files(graph: Graph, segment: Segment) -> tuple[str, ...]:
+    identity = codec.encode((graph.identity, segment.ops, segment.engine, segment.format))
+    key = hashlib.sha256(identity).hexdigest()[:32]
+
+    def build(folder: Path) -> None:
+        engine = catalog.make("engines", segment.engine)
+        codec.save(Order(tuple(engine.write(graph, segment.ops, folder, "segment"))), folder / "order.json")
+
+    place = cache.entry("written", key, build)
+    return tuple(f"{key}/{name}" for name in codec.load(Order, place / "order.json").files)
