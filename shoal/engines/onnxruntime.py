@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ class Onnxruntime:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-@cache
+@functools.cache
 def _share_tight_arena() -> None:
     """Give all sessions of this process one arena that grows by what is asked, not by doubling."""
     import onnxruntime
