@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.cost import link_energy, runtime_bytes, weights_factor
+from shoal.cost.memory import OTHER_WEIGHTS_FACTOR, WEIGHTS_FACTOR, runtime_bytes
 from shoal.graph import Cut, cuts, peak_live_bytes
 from shoal.plan.chain import Chain, Groups
 from shoal.plan.problem import Problem
@@ -37,13 +38,29 @@ class Line:
             for first, last, unit in division
         )
 
+    def division(self, problem: Problem, groups: Sequence[Group]) -> Groups | None:
+        """The division of the chain that `groups` is, or None if it is none."""
+        owner = {op: index for index, group in enumerate(groups) for op in group.ops}
+        found: list[tuple[int, int, int]] = []
+        for number, piece in enumerate(self.pieces):
+            owners = {owner[op] for op in piece}
+            unit = problem.units.index(groups[owners.pop()].unit)
+            if owners:
+                return None  # a piece is shared
+            if found and found[-1][2] == unit:
+                found[-1] = (found[-1][0], number + 1, unit)
+            else:
+                found.append((number, number + 1, unit))
+        units = [unit for _, _, unit in found]
+        return tuple(found) if len(set(units)) == len(units) else None
+
 
 def line_of(problem: Problem) -> Line:
     """The chain of `problem`; memory limits are the smaller of each device's and the objective's."""
     legal = cuts(problem.graph)
     names = [op.name for op in problem.graph.ops]
     bounds = [0, *(cut.after + 1 for cut in legal), len(names)]
-    pieces = tuple(tuple(names[a:b]) for a, b in zip(bounds, bounds[1:], strict=False))
+    pieces = tuple(tuple(names[a:b]) for a, b in pairwise(bounds))
     engines = tuple(_fastest(problem, unit) for unit in problem.units)
     return Line(pieces, legal, engines, _chain(problem, pieces, legal, engines))
 
@@ -67,7 +84,7 @@ def _chain(
     seconds = _seconds(problem, pieces, engines)
     weights = np.array([_weights_bytes(problem, piece) for piece in pieces], dtype=np.float64)
     live = np.array([peak_live_bytes(graph, piece) for piece in pieces], dtype=np.float64)
-    factors = np.array([weights_factor(engine) for engine in engines])
+    factors = np.array([WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR) for engine in engines])
     crossing = np.array(
         [_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)]
     )
@@ -83,8 +100,8 @@ def _chain(
         cut_bytes=crossing.astype(np.float64),
         hop_s=hop_s,
         hop_busy_s=hop_busy_s,
-        send_j=np.array([link_energy(problem.fleet, unit, "send") for unit in units]),
-        recv_j=np.array([link_energy(problem.fleet, unit, "receive") for unit in units]),
+        send_j=np.array([device.link_j_per_byte + _link_j(problem, device.name) for device in devices]),
+        recv_j=np.array([device.link_j_per_byte for device in devices]),
         entry_s=zeros,
         exit_s=zeros,
         idle_w=np.array([device.idle_w for device in devices]),
@@ -129,6 +146,12 @@ def _hops(problem: Problem, crossing: F64) -> tuple[F64, F64]:
             per_byte[a, b] = sum(1.0 / link.bandwidth_bytes_per_s for link in links)
     busy = crossing[:, None, None] * per_byte
     return busy + latency, busy
+
+
+def _link_j(problem: Problem, device: str) -> float:
+    """Joules a byte of the links that leave `device`; the dearest, where they differ."""
+    others = [other.name for other in problem.fleet.devices if other.name != device]
+    return max((sum(link.j_per_byte for link in problem.fleet.path(device, other)) for other in others), default=0.0)
 
 
 def _limit(problem: Problem, unit: str) -> float:

@@ -34,7 +34,7 @@ class Stage:
         names = [op.name for op in problem.graph.ops]
         return tuple(
             Group(unit, tuple(names[first:last]), problem.engines_of(unit)[0])
-            for (unit, _), first, last in zip(users, bounds, bounds[1:], strict=False)
+            for (unit, _), first, last in zip(users, bounds[:-1], bounds[1:], strict=True)
         )
 
     def transfer_bytes(self, graph: Graph, groups: Sequence[Group]) -> int:
