@@ -63,7 +63,7 @@ def write(shipped: Path, seed: int, folder: Path) -> None:
     import onnx
 
     model = onnx.load(shipped)
-    weights = tuple(_weights(model.graph))
+    weights = tuple(weight for weight in _weights(model.graph) if weight is not None)
     _drop_constants(model.graph, {weight.name for weight in weights})
     model.ir_version = 8  # from 4 on weights need not be inputs as well, so engines may fold them
     last, logits = _last_layer(model.graph, {weight.name for weight in weights})
@@ -73,8 +73,8 @@ def write(shipped: Path, seed: int, folder: Path) -> None:
     onnx.save(model, folder / "model.onnx")
 
 
-def _weights(graph: onnx.GraphProto) -> Iterator[Weight]:
-    """Every float weight: made by ConstantOfShape, or an initializer."""
+def _weights(graph: onnx.GraphProto) -> Iterator[Weight | None]:
+    """Every float weight, made by ConstantOfShape or an initializer; None for one that nothing uses."""
     from onnx import TensorProto, numpy_helper
 
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -87,8 +87,11 @@ def _weights(graph: onnx.GraphProto) -> Iterator[Weight]:
             yield _weight(graph, tensor.name, tuple(tensor.dims))
 
 
-def _weight(graph: onnx.GraphProto, name: str, shape: tuple[int, ...]) -> Weight:
-    node, slot = _user(graph, name)
+def _weight(graph: onnx.GraphProto, name: str, shape: tuple[int, ...]) -> Weight | None:
+    user = _user(graph, name)
+    if user is None:
+        return None
+    node, slot = user
     if (node.op_type, slot) in CENTRES:
         return Weight(name, shape, CENTRES[node.op_type, slot], SPREAD)
     if (node.op_type, slot) == ("Conv", 1):
@@ -101,14 +104,14 @@ def _weight(graph: onnx.GraphProto, name: str, shape: tuple[int, ...]) -> Weight
     return Weight(name, shape, 0.0, math.sqrt(2 / fan_in))
 
 
-def _user(graph: onnx.GraphProto, name: str) -> tuple[onnx.NodeProto, int]:
+def _user(graph: onnx.GraphProto, name: str) -> tuple[onnx.NodeProto, int] | None:
     """The operator a weight serves, and as which of its inputs."""
     for node in graph.node:
         if name in node.input:
             if node.op_type in PASSED_THROUGH:
                 return _user(graph, node.output[0])
             return node, list(node.input).index(name)
-    raise ModelError(f"weight '{name}' is used by no operator")
+    return None
 
 
 def _drop_constants(graph: onnx.GraphProto, filled: set[str]) -> None:
