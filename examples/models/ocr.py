@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from examples.models.ocr_boxes import Box, find_boxes
 from examples.models.packages import Member, fetch_all
 from shoal.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL import Image
 
-    Run = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
+Run = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]  # network name, its input → its output
 
 SHAPES = {"det": (1, 3, 736, 736), "cls": (1, 3, 48, 192), "rec": (1, 3, 48, 320)}
 INPUT = "x"  # of all three
