@@ -64,7 +64,7 @@ def seeded(name: str, seed: int = 0, folder: Path | None = None) -> Path:
     Args:
         name: one of `NAMES`.
         seed: other seeds give other weights; the same seed the same ones.
-        folder: where to keep it; None takes the cache folder. VGG-19 takes 575 MB, the nine 1.5 GB.
+        folder: where to keep it; None takes the cache folder. VGG-19 takes 575 MB, the nine 1.4 GB.
     """
     kept = (folder or cache_folder() / "models") / f"{_checked(name)}-seed{seed}-{RECIPE}"
     if not (kept / "model.onnx").exists():
