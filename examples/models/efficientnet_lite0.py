@@ -145,9 +145,7 @@ class _Net:
         array = self.weights.get(name)
         if array is None or array.shape != shape or array.dtype != np.float32:
             had = "none" if array is None else f"{array.dtype} {array.shape}"
-            raise ModelError(
-                f"weight '{name}' is not EfficientNet-Lite0's", needed=f"float32 {shape}", had=had
-            )
+            raise ModelError(f"weight '{name}' is not EfficientNet-Lite0's", needed=f"float32 {shape}", had=had)
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 

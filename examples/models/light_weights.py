@@ -130,14 +130,10 @@ def _drop_constants(graph: onnx.GraphProto, filled: set[str]) -> None:
 def _last_layer(graph: onnx.GraphProto, weights: set[str]) -> tuple[list[str], str]:
     """The weights of the last Conv or Gemm, and the name of what enters the softmax (or leaves the graph)."""
     node = [node for node in graph.node if node.op_type in ("Conv", "Gemm")][-1]
-    sources = {
-        out: made.input[0] for made in graph.node for out in made.output if made.op_type in PASSED_THROUGH
-    }
+    sources = {out: made.input[0] for made in graph.node for out in made.output if made.op_type in PASSED_THROUGH}
     names = [sources.get(name, name) for name in node.input[1:]]
     out = graph.output[0].name
-    logits = next(
-        (node.input[0] for node in graph.node if node.op_type == "Softmax" and out in node.output), out
-    )
+    logits = next((node.input[0] for node in graph.node if node.op_type == "Softmax" and out in node.output), out)
     return [name for name in names if name in weights], logits
 
 

@@ -79,12 +79,8 @@ def graph(config: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> onn
     from onnx import TensorProto, helper
 
     if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        raise ModelError(
-            "the configuration is not a BERT encoder's", needed="model_type bert, hidden_act gelu"
-        )
-    net = _Net(
-        weights, int(config["hidden_size"]), int(config["num_attention_heads"]), config["layer_norm_eps"]
-    )
+        raise ModelError("the configuration is not a BERT encoder's", needed="model_type bert, hidden_act gelu")
+    net = _Net(weights, int(config["hidden_size"]), int(config["num_attention_heads"]), config["layer_norm_eps"])
     mask = net.mask()
     hidden = net.embeddings(int(config["vocab_size"]))
     count = int(config["num_hidden_layers"])
@@ -170,9 +166,7 @@ class _Net:
         words = self.node("Gather", "embeddings.word", [word, "input_ids"])
         kinds = self.node("Gather", "embeddings.kind", [kind, "token_type_ids"])
         both = self.node("Add", "embeddings.word_kind", [words, kinds])
-        return self.norm(
-            "embeddings", self.node("Add", "embeddings.sum", [both, places]), "embeddings.LayerNorm"
-        )
+        return self.norm("embeddings", self.node("Add", "embeddings.sum", [both, places]), "embeddings.LayerNorm")
 
     def layer(self, number: int, hidden: str, mask: str, middle: int, output: str) -> str:
         """Attention, then two dense layers with GELU, each added to its input and normalised."""
@@ -198,9 +192,7 @@ class _Net:
             parts[part] = self.node("Transpose", f"{name}.{part}.turned", [split], perm=order)
         scale = self.fixed("attention.scale", 1 / math.sqrt(self.width / self.heads))
         scores = self.node("MatMul", f"{name}.scores", [parts["query"], parts["key"]])
-        masked = self.node(
-            "Add", f"{name}.masked", [self.node("Mul", f"{name}.scaled", [scores, scale]), mask]
-        )
+        masked = self.node("Add", f"{name}.masked", [self.node("Mul", f"{name}.scaled", [scores, scale]), mask])
         shares = self.node("Softmax", f"{name}.shares", [masked], axis=-1)
         taken = self.node("MatMul", f"{name}.taken", [shares, parts["value"]])
         back = self.node("Transpose", f"{name}.back", [taken], perm=[0, 2, 1, 3])
@@ -216,15 +208,11 @@ class _Net:
             [self.node("Div", f"{name}.div", [value, self.fixed("root2", math.sqrt(2))])],
         )
         share = self.node("Mul", f"{name}.half", [value, self.fixed("half", 0.5)])
-        return self.node(
-            "Mul", name, [share, self.node("Add", f"{name}.one", [error, self.fixed("one", 1.0)])]
-        )
+        return self.node("Mul", name, [share, self.node("Add", f"{name}.one", [error, self.fixed("one", 1.0)])])
 
     def sentence(self, hidden: str) -> None:
         """The mean over the tokens that are there, at unit length."""
-        wide = self.node(
-            "Unsqueeze", "sentence.mask", ["mask.float", self.fixed("axis.last", [-1], np.int64)]
-        )
+        wide = self.node("Unsqueeze", "sentence.mask", ["mask.float", self.fixed("axis.last", [-1], np.int64)])
         axis = self.fixed("axis.1", [1], np.int64)
         kept = self.node("Mul", "sentence.kept", [hidden, wide])
         total = self.node("ReduceSum", "sentence.total", [kept, axis], keepdims=0)

@@ -67,9 +67,7 @@ def patches(mask: NDArray[np.bool_]) -> list[Box]:
     for row, line in enumerate(mask):
         here: list[tuple[int, int, int]] = []
         for start, stop in _runs(line):
-            touching = {
-                _root(parents, group) for first, last, group in above if first <= stop and start <= last
-            }
+            touching = {_root(parents, group) for first, last, group in above if first <= stop and start <= last}
             group = min(touching, default=len(groups))
             if not touching:
                 groups.append(None)

@@ -134,17 +134,28 @@ def _interpret(stream: io.BytesIO) -> Any:
     """Run one pickle's instructions on a stack of plain values and return what it leaves."""
     machine = _Machine()
     try:
-        for index, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if index >= ITEMS_LIMIT:
-                raise _Refused(f"a pickle of more than {ITEMS_LIMIT} instructions")
-            machine.step(opcode.name, argument)
+        for _ in range(ITEMS_LIMIT):
+            name, argument = _instruction(stream)
+            if name == "STOP":
+                return machine.result()
+            machine.step(name, argument)
     except (IndexError, KeyError, TypeError) as error:
         raise _Refused(f"a pickle that does not hold together: {error!r}") from error
     except _Refused:
         raise
     except ValueError as error:
         raise _Refused(f"a damaged pickle: {error}") from error
-    return machine.result()
+    raise _Refused(f"a pickle of more than {ITEMS_LIMIT} instructions")
+
+
+def _instruction(stream: io.BytesIO) -> tuple[str, Any]:
+    """The next instruction and its argument; what is not allowed is refused before its argument is read."""
+    opcode = _OPCODES.get(stream.read(1).decode("latin-1"))
+    if opcode is None:
+        raise _Refused(f"the pickle instruction at byte {stream.tell() - 1} is not allowed")
+    if opcode.name == "GLOBAL":  # two plain lines, without the escapes that pickletools would decode
+        return "GLOBAL", " ".join(stream.readline().rstrip(b"\n").decode("ascii") for _ in range(2))
+    return opcode.name, None if opcode.arg is None else opcode.arg.reader(stream)
 
 
 class _Machine:
@@ -156,17 +167,13 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> None:
-        """Execute one instruction; those that are not listed are refused."""
-        if name in _IGNORED:
-            return
+        """Execute one allowed instruction."""
         if name in _PUSHED:
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
         elif name in _ACTIONS:
             _ACTIONS[name](self, argument)
-        else:
-            raise _Refused(f"pickle instruction {name} is not allowed")
 
     def result(self) -> Any:
         """The one value left on the stack."""
@@ -294,3 +301,5 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "REDUCE": _reduce,
     "BUILD": _build,
 }
+_ALLOWED = {*_IGNORED, *_PUSHED, *_CONSTANTS, *_ACTIONS}
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes if opcode.name in _ALLOWED}

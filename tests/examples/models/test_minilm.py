@@ -46,9 +46,7 @@ def bert(inputs: dict[str, np.ndarray]) -> np.ndarray:
     table = "embeddings.{}_embeddings.weight"
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     value = weights[table.format("word")][ids] + weights[table.format("position")][: ids.shape[1]]
-    value = norm(
-        value + weights[table.format("token_type")][inputs["token_type_ids"]], "embeddings.LayerNorm"
-    )
+    value = norm(value + weights[table.format("token_type")][inputs["token_type_ids"]], "embeddings.LayerNorm")
     for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
         parts = [dense(value, f"{layer}.attention.self.{part}") for part in ("query", "key", "value")]

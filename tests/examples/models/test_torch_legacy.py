@@ -138,12 +138,8 @@ def test_a_command_in_the_file_is_refused_and_not_run(tmp_path: Path) -> None:
         ((5, 0, (2,), (1,)), "another number of elements"),
     ],
 )
-def test_sizes_that_contradict_the_file_are_refused(
-    tmp_path: Path, facts: tuple[Any, ...], reason: str
-) -> None:
-    data = written(
-        lambda names: OrderedDict(weight=tensor(names, "a", *facts)), [("a", np.zeros(6, dtype="<f4"))]
-    )
+def test_sizes_that_contradict_the_file_are_refused(tmp_path: Path, facts: tuple[Any, ...], reason: str) -> None:
+    data = written(lambda names: OrderedDict(weight=tensor(names, "a", *facts)), [("a", np.zeros(6, dtype="<f4"))])
     with pytest.raises(ModelError, match=reason):
         read(tmp_path, data)
 
