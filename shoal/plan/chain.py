@@ -1,10 +1,11 @@
-"""A model as pieces in a row on unlike units, and what a division of it costs: one definition for every planner."""
+"""A model as pieces in a row on unlike units, and what dividing it costs: the definition for all planners."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from shoal.errors import PlanError
 F64 = NDArray[np.float64]
 Group = tuple[int, int, int]  # first piece, last piece exclusive, unit
 Groups = tuple[Group, ...]  # consecutive, from piece 0 to the last, no unit twice
+Order = Literal["given", "any"]
 GOALS = ("latency", "period", "energy", "memory")  # columns of every table of scores, all minimised
 
 
@@ -37,9 +39,9 @@ class DeviceLoad(NamedTuple):
 class Chain:
     """A model as n pieces in a row, between legal cuts, and m units that may run them.
 
-    Cut c lies before piece c: cut 0 is the model's input, cut n its output. Units of one device share its memory,
-    its idle power and its limit, and run at the same time; between them no link energy is spent. What receiving
-    the model's input costs a unit in joules belongs to `joules[0]`, what sending its output costs to `joules[-1]`.
+    Cut c lies before piece c: cut 0 is the model's input, cut n its output. Units of one device share its
+    memory, its idle power and its limit, and run at the same time; between them no link energy is spent. The
+    joules of receiving the model's input belong to `joules[0]`, those of sending its output to `joules[-1]`.
 
     Raises:
         PlanError: a shape that does not fit, a negative figure or one that is not a number, or units of one
@@ -69,7 +71,9 @@ class Chain:
             raise PlanError(
                 "a chain needs pieces and units", where="seconds", had=f"shape {self.seconds.shape}"
             )
-        shapes = dict.fromkeys(("joules", "weights_bytes", "live_bytes"), (n, m)) | {"cut_bytes": (n + 1,)}
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("joules", "weights_bytes", "live_bytes"), (n, m)
+        ) | {"cut_bytes": (n + 1,)}
         shapes |= dict.fromkeys(("hop_s", "hop_busy_s"), (n + 1, m, m)) | {"seconds": (n, m)}
         per_unit = "send_j recv_j entry_s exit_s idle_w device_of base_bytes memory_limit"
         shapes |= dict.fromkeys(per_unit.split(), (m,))
@@ -111,16 +115,16 @@ def _check(name: str, values: NDArray[np.generic], shape: tuple[int, ...], may_b
 def evaluate(chain: Chain, groups: Sequence[Group]) -> Score:
     """Score of one plan; inf latency and period where a unit cannot run its pieces.
 
-    latency = entry + Σ piece times + Σ hops + exit; period = the largest of the groups' times and the hops' busy
-    times, since sending overlaps computing; energy = max over used devices of idle_w · period + dynamic joules;
-    memory = max over used devices. Whether memory keeps its limits is `feasible`'s question.
+    latency = entry + Σ piece times + Σ hops + exit; period = the largest of the groups' times and the hops'
+    busy times, since sending overlaps computing; energy = max over used devices of idle_w · period + dynamic
+    joules; memory = max over used devices. Whether memory keeps its limits is `feasible`'s question.
 
     Raises:
         PlanError: groups that are no division of the chain.
     """
     check_groups(chain, groups)
     busy = [float(np.sum(chain.seconds[first:last, unit])) for first, last, unit in groups]
-    hops = [(first, before[2], unit) for before, (first, _, unit) in zip(groups, groups[1:], strict=False)]
+    hops = [(first, before[2], unit) for before, (first, _, unit) in pairwise(groups)]
     latency = float(chain.entry_s[groups[0][2]] + chain.exit_s[groups[-1][2]]) + sum(busy)
     latency += sum(float(chain.hop_s[hop]) for hop in hops)
     period = max([*busy, *(float(chain.hop_busy_s[hop]) for hop in hops)])
@@ -133,7 +137,7 @@ def evaluate(chain: Chain, groups: Sequence[Group]) -> Score:
 def device_loads(chain: Chain, groups: Sequence[Group]) -> dict[int, DeviceLoad]:
     """Dynamic joules per item and memory of every used device.
 
-    Memory = Σ over its groups of runtime base + weights + peak live activations + window · (bytes in + bytes out).
+    Memory = Σ over its groups of runtime base + weights + peak live activations + window · (bytes in + out).
     """
     loads: dict[int, DeviceLoad] = {}
     for place, (first, last, unit) in enumerate(groups):

@@ -3,8 +3,8 @@
 Exact cost-to-go of each goal by itself, by a backward programme over (node, cut):
     latency(q, c) = min over followers (q', u) and e > c of  hop(c) + run(u, c, e) + latency(q', e)
     and max in the place of + for period, memory and energy; 0 at the last cut.
-Energy depends on the final period T. To-go energy is taken at a few T, from the least possible period on: it grows
-with T, so the largest of these that does not exceed a label's own least period gives a bound.
+Energy depends on the final period T. To-go energy is taken at a few T, from the least possible period on: it
+grows with T, so the largest of these that does not exceed a label's own least period gives a bound.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from shoal.plan.chain_tables import Tables
 F64 = NDArray[np.float64]
 
 _LEVELS = 12
+_MANY_NODES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,8 @@ class ToGo:
         return found
 
 
-def to_go(tables: Tables, nodes: tuple[Node, ...]) -> ToGo:
-    """The backward programme."""
+def to_go(tables: Tables, nodes: tuple[Node, ...], energy: bool = True) -> ToGo:
+    """The backward programme; without `energy` its bound is 0."""
     cuts = tables.run_s.shape[1]
     least = [np.full((len(nodes) + 1, cuts), np.inf) for _ in range(3)]  # the last row: before the first node
     for table in least:
@@ -56,11 +57,22 @@ def to_go(tables: Tables, nodes: tuple[Node, ...]) -> ToGo:
             _lower(least[0][node], tables.hop_s[sender, unit] + latency)
             _lower(least[1][node], np.maximum(tables.busy_s[sender, unit], period))
             _lower(least[2][node], memory_bytes)
-    low, high = float(least[1][-1, 0]), tables.longest_s
-    levels = np.geomspace(max(low, 1e-12), max(low, high, 1e-12), _LEVELS) if low < np.inf else np.zeros(1)
-    levels = np.concatenate([[0.0], levels]) if low < np.inf else levels
-    energy = np.stack([_energy_to_go(tables, nodes, period) for period in levels])
-    return ToGo(least[0], least[1], least[2], energy, levels)
+    levels_s = _levels(float(least[1][-1, 0]), tables.longest_s, len(nodes)) if energy else np.zeros(1)
+    rows = (
+        [_energy_to_go(tables, nodes, float(period)) for period in levels_s]
+        if energy
+        else [np.zeros_like(least[2])]
+    )
+    return ToGo(least[0], least[1], least[2], np.stack(rows), levels_s)
+
+
+def _levels(low_s: float, high_s: float, nodes: int) -> F64:
+    """Periods from the least possible to the longest, by equal factors; few where nodes are many."""
+    if not 0 < low_s < high_s < np.inf:
+        return np.zeros(1)
+    levels: F64 = np.geomspace(low_s, high_s, _LEVELS if nodes <= _MANY_NODES else 2)
+    levels[0] = low_s  # exactly: the least period of a label is at least that
+    return levels
 
 
 def _energy_to_go(tables: Tables, nodes: tuple[Node, ...], period_s: float) -> F64:
@@ -69,9 +81,9 @@ def _energy_to_go(tables: Tables, nodes: tuple[Node, ...], period_s: float) -> F
     for follower in range(len(nodes) - 1, -1, -1):
         unit = nodes[follower].unit
         run_s, idle_w = tables.run_s[unit], tables.idle_w[tables.kind_of[unit]]
-        possible = np.isfinite(run_s)
-        group = np.full(run_s.shape, np.inf)  # the period is no shorter than the group itself
-        group[possible] = (tables.dynamic_j[unit] + idle_w * np.maximum(run_s, period_s, where=possible, out=np.zeros_like(run_s)))[possible]
+        lasting = np.where(np.isfinite(run_s), np.maximum(run_s, period_s), 0.0)
+        group = tables.dynamic_j[unit] + idle_w * lasting  # the period is no shorter than the group itself
+        group[np.isinf(run_s)] = np.inf
         for node, sender in _before(nodes, follower, tables):
             recv_j = tables.recv_j[sender, unit][:, None]
             _lower(least[node], np.maximum(group + recv_j, least[follower]).min(axis=1))
@@ -81,10 +93,10 @@ def _energy_to_go(tables: Tables, nodes: tuple[Node, ...], period_s: float) -> F
 def lifted(dynamic_j: F64, idle_w: F64, floor_j: F64, low_s: F64, high_s: F64) -> F64:
     """Raise each kind's dynamic energy as far as the plan's energy does not change, (kinds, n) to (kinds, n).
 
-    As a function of the final period T the energy of a label is f(T) = max(floor, max_k idle_k · T + dynamic_k),
-    and only T between `low_s` and `high_s` matters. The largest dynamic_k that leaves f as it is there is
-    min_T f(T) - idle_k · T, reached at an end or where two lines cross. One label's f lies below another's exactly
-    when its lifted energies do: so unimportant devices do not keep labels apart.
+    As a function of the final period T a label's energy is f(T) = max(floor, max_k idle_k · T + dynamic_k), and
+    only T between `low_s` and `high_s` matters. The largest dynamic_k that leaves f as it is there is
+    min_T f(T) - idle_k · T, reached at an end or where two lines cross. One label's f lies below another's when
+    its lifted energies do, so devices that are not the hungriest do not keep labels apart.
     """
     lines = [(0.0, floor_j), *zip(idle_w.tolist(), dynamic_j, strict=True)]
     periods = [low_s, high_s]

@@ -1,13 +1,15 @@
 """One pass of the label programme over a chain's states (Martins 1984), with bounds.
 
-A label is a partial plan that ends at a cut. Its row of figures: latency, period, largest memory, then per kind of
+A label is a partial plan that ends at a cut. Its figures: latency, period, largest memory, then per kind of
 device (one idle power) the largest dynamic energy, then per shared device its dynamic energy and memory so far.
-Extending label l at (q, c) by pieces c..e on unit u of node q':
-    latency + hop(c) + run(c, e);   max(period, busy(c), run(c, e));   max(memory, the group's or shared device's);
-    energy of u's kind: max(energy, joules(c, e) + received).
-At the end the energy is max over kinds of idle · period + energy, so it is exact though idle energy depends on
-the final period. A label is dropped when its optimistic completion is no better than a known complete plan, or
-when another label at the same node and cut is at least as good whatever follows.
+Extending a label at (q, c) by pieces c..e on unit u of node q':
+    latency' = latency + hop(c) + run(c, e)
+    period'  = max(period, busy(c), run(c, e))
+    memory'  = max(memory, memory of the group, or of the shared device so far)
+    energy'  = max(energy, joules(c, e) + received) for u's kind
+At the end the energy is max over kinds of idle · period + energy: exact, though idle energy depends on the final
+period. A label is dropped when its optimistic completion is no better than a known complete plan, or when another
+label at the same node and cut is at least as good whatever follows.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +33,11 @@ Ints = NDArray[np.intp]
 
 _PAIRS = 1 << 17  # extensions worked on at once
 _LATENCY, _PERIOD, _ENERGY, _MEMORY = range(4)
-_KINDS = 3  # figures: latency, period, memory, then the kinds
+_LARGEST, _KINDS = 2, 3  # rows of figures after latency and period: memory, then the kinds
+
+
+class _OutOfTimeError(Exception):
+    """Never leaves this file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +79,22 @@ class Pass:
         open_labels: list[Labels] = []
         last = self.tables.run_s.shape[1] - 1
         for place, node in enumerate(self.nodes):
-            found = self._arrive(place, node, open_labels)
-            kept = found.take(self._best(place, found))
+            try:
+                found = self._arrive(place, node, open_labels)
+                kept = found.take(self._best(place, found))
+            except _OutOfTimeError:
+                return False
             ids = self.history.add(kept.parent, kept.cut, node.unit)
             ended = kept.cut == last
             self.pool.add(kept.hopes[list(self.goals)][:, ended].T, ids[ended])
             kept = kept.take(~ended)
             open_labels.append(Labels(kept.figures, kept.cut, ids[~ended], kept.hopes, kept.period_cap_s))
-            if time.monotonic() > self.deadline_s:
-                return False
         return True
+
+    def _check_time(self) -> None:
+        """Give up when time is over, unless there is no plan at all yet."""
+        if time.monotonic() > self.deadline_s and len(self.pool.values):
+            raise _OutOfTimeError
 
     def _arrive(self, place: int, node: Node, open_labels: list[Labels]) -> Labels:
         """All labels that reach a node and that no known plan beats."""
@@ -118,6 +131,7 @@ class Pass:
         for start in range(0, len(labels.cut), step):
             part = labels.take(np.arange(start, min(start + step, len(labels.cut))))
             picked, ends = np.nonzero(possible[part.cut])
+            self._check_time()
             if len(ends):
                 yield part, picked, ends
 
@@ -131,19 +145,26 @@ class Pass:
         np.maximum(figures[_PERIOD], slowest, out=figures[_PERIOD])
         memory = tables.memory_bytes[unit, cut, ends]
         joules = tables.dynamic_j[unit, cut, ends] + tables.recv_j[sender, unit, cut]
-        fits = self._share(sender, unit, cut, figures, joules, memory)
+        fits = self._share((sender, unit), cut, figures, joules, memory)
         kind = figures[_KINDS + tables.kind_of[unit]]
         np.maximum(kind, joules, out=kind)
-        np.maximum(figures[2], memory, out=figures[2])
+        np.maximum(figures[_LARGEST], memory, out=figures[_LARGEST])
         hopes = self._hopes(place, figures, ends)
         least = self.pool.stairs.least([hopes[goal] for goal in self.goals[:-1]])
         alive = fits & (hopes[self.goals[-1]] < least) & np.isfinite(hopes[_LATENCY])
-        cap = np.minimum(least, tables.longest_s) if self.goals[-1] == _PERIOD else np.full(len(ends), tables.longest_s)
-        return Labels(figures, ends, labels.parent[picked], hopes, np.broadcast_to(cap, ends.shape)).take(alive)
+        cap_s = np.full(len(ends), tables.longest_s)
+        if self.goals[-1] == _PERIOD:
+            np.minimum(cap_s, least, out=cap_s)
+        return Labels(figures, ends, labels.parent[picked], hopes, cap_s).take(alive)
 
-    def _share(self, sender: int, unit: int, cut: Ints, figures: F64, joules: F64, memory: F64) -> NDArray[np.bool_]:
-        """Book what shared devices gather; replaces the group's joules and memory by its device's so far."""
-        tables = self.tables
+    def _share(
+        self, arc: tuple[int, int], cut: Ints, figures: F64, joules: F64, memory: F64
+    ) -> NDArray[np.bool_]:
+        """Book what shared devices gather, in place: the group's joules and memory become its device's so far.
+
+        Returns whether the shared device's memory keeps its limit, (n,).
+        """
+        tables, (sender, unit) = self.tables, arc
         first = _KINDS + len(tables.idle_w)
         from_shared = -1 if sender == len(tables.kind_of) else tables.shared_of[sender]
         if from_shared >= 0:
@@ -157,14 +178,15 @@ class Pass:
         for row, amount in ((first + 2 * shared, joules), (first + 2 * shared + 1, memory)):
             figures[row] += amount
             amount[:] = figures[row]
-        return memory <= tables.limit_bytes[shared]
+        fits: NDArray[np.bool_] = memory <= tables.limit_bytes[shared]
+        return fits
 
     def _hopes(self, place: int, figures: F64, ends: Ints) -> F64:
         """Optimistic value of every goal at the end, (4, n)."""
         hopes = np.empty((4, len(ends)))
         hopes[_LATENCY] = figures[_LATENCY] + self.to_go.latency_s[place, ends]
         hopes[_PERIOD] = np.maximum(figures[_PERIOD], self.to_go.period_s[place, ends])
-        hopes[_MEMORY] = np.maximum(figures[2], self.to_go.memory_bytes[place, ends])
+        hopes[_MEMORY] = np.maximum(figures[_LARGEST], self.to_go.memory_bytes[place, ends])
         hopes[_ENERGY] = self.to_go.energy(place, ends, hopes[_PERIOD])
         for kind, idle_w in enumerate(self.tables.idle_w):
             so_far = idle_w * hopes[_PERIOD] + figures[_KINDS + kind]
@@ -179,7 +201,8 @@ class Pass:
         keys = self._keys(place, labels.take(order))
         ended = labels.hopes[list(self.goals)][:, order[edges[last] :]]
         kept = [edges[last] + front(ended.T)]
-        for start, stop in zip(edges[:last], edges[1:], strict=False):
+        for start, stop in pairwise(edges[: last + 1]):
+            self._check_time()
             if stop > start:
                 kept.append(start + front(keys[:, start:stop].T))
         found: Ints = order[np.concatenate(kept)]
@@ -193,12 +216,12 @@ class Pass:
         """
         if self.epsilon > 0:
             hopes = np.maximum(labels.hopes[list(self.goals)], 1e-300)
-            return np.floor(np.log(hopes) / np.log1p(self.epsilon))
+            boxes: F64 = np.floor(np.log(hopes) / np.log1p(self.epsilon))
+            return boxes
         tables, hopes = self.tables, labels.hopes
         kinds = len(tables.idle_w)
-        energy = _ENERGY in self.goals
         rows = [hopes[goal] for goal in self.goals if goal != _ENERGY]
-        if energy:
+        if _ENERGY in self.goals:
             if _PERIOD not in self.goals:
                 rows.append(hopes[_PERIOD])
             floor = self.to_go.energy(place, labels.cut, hopes[_PERIOD])

@@ -32,7 +32,6 @@ class History:
     def groups(self, label: int) -> Groups:
         """The plan that ends in a label."""
         found: list[tuple[int, int, int]] = []
-        end = -1
         while label >= 0:
             block = int(np.searchsorted(self.starts, label, side="right")) - 1
             parent, cut, unit = self.blocks[block]

@@ -15,10 +15,10 @@ Ints = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Costs by unit u, first cut c and last cut e; m stands for the client where a unit is left, c' = n + 1 cuts.
+    """Costs by unit u, first cut c and last cut e, of c' = n + 1 cuts; as a sender, m stands for the client.
 
-    A device with one unit spends its sending energy when its group closes; one with several ("shared") when the
-    next unit is known, since between its own units nothing is sent.
+    A device with one unit spends its sending energy when its group closes; one with several ("shared") when
+    the next unit is known, since between its own units nothing is sent.
     """
 
     run_s: F64  # (m, c', c') time of pieces c..e; inf: cannot run, or beyond the memory limit
@@ -62,7 +62,7 @@ def tabulate(chain: Chain) -> Tables:
     return Tables(
         run_s, lead_s, dynamic_j, memory, *_arrivals(chain, sent, shared_of), idle_w, kind_of, shared_of,
         np.array([chain.memory_limit[chain.device_of == device][0] for device in shared]),
-        float(finite[0].max(axis=1).sum() + finite[1].max()),
+        (1 + 1e-9) * float(finite[0].max(axis=1).sum() + finite[1].max()),
     )  # fmt: skip
 
 
@@ -73,7 +73,9 @@ def _groups(chain: Chain) -> tuple[F64, F64, F64]:
     for c in range(n):
         run_s[:, c, c + 1 :] = np.cumsum(chain.seconds[c:], axis=0).T
         dynamic_j[:, c, c + 1 :] = np.cumsum(chain.joules[c:], axis=0).T
-        held = np.cumsum(chain.weights_bytes[c:], axis=0) + np.maximum.accumulate(chain.live_bytes[c:], axis=0)
+        held = np.cumsum(chain.weights_bytes[c:], axis=0) + np.maximum.accumulate(
+            chain.live_bytes[c:], axis=0
+        )
         buffers = chain.window * (chain.cut_bytes[c] + chain.cut_bytes[c + 1 :])
         memory[:, c, c + 1 :] = held.T + buffers + chain.base_bytes[:, None]
     return run_s, dynamic_j, memory

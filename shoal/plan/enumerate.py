@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, permutations, pairwise
-from typing import Literal
+from itertools import combinations, pairwise, permutations
 
-from shoal.plan.chain import Chain, Groups
-
-Order = Literal["given", "any"]
+from shoal.plan.chain import Chain, Groups, Order
 
 
 def all_plans(chain: Chain, order: Order = "any") -> Iterator[Groups]:

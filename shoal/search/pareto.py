@@ -1,4 +1,4 @@
-"""Non-dominated points, their knee, the volume they cover, and a readable few of them. All goals are minimised.
+"""Non-dominated points, their knee, the volume they cover, and a readable few. All goals are minimised.
 
 A point dominates another when it is at most as large in every goal and smaller in one.
 """
@@ -232,6 +232,8 @@ def _covered_plane(rows: Points, by: Points) -> NDArray[np.bool_]:
     order = np.argsort(by[0], kind="stable")
     place = np.searchsorted(by[0][order], rows[0], side="right")
     if len(rows) == 1:
-        return place > 0
+        found: NDArray[np.bool_] = place > 0
+        return found
     lowest = np.concatenate([[np.inf], np.minimum.accumulate(by[1][order])])
-    return (place > 0) & (lowest[place] <= rows[1])
+    found = (place > 0) & (lowest[place] <= rows[1])
+    return found
