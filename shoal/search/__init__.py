@@ -1,1 +1,5 @@
-"""TODO."""
+"""Searching and choosing: dominance, knee, hypervolume and a readable few of many points."""
+
+from shoal.search.pareto import front, hypervolume, knee, representatives
+
+__all__ = ["front", "hypervolume", "knee", "representatives"]

@@ -1,0 +1,94 @@
+"""Costs of every possible group of a chain, tabulated for the label programme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.plan.chain import Chain
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Costs by unit u, first cut c and last cut e, of c' = n + 1 cuts; as a sender, m stands for the client.
+
+    A device with one unit spends its sending energy when its group closes; one with several ("shared") when
+    the next unit is known, since between its own units nothing is sent.
+    """
+
+    run_s: F64  # (m, c', c') time of pieces c..e; inf: cannot run, or beyond the memory limit
+    lead_s: F64  # (m, c', c') the same, with the way to the client where e is the last cut
+    dynamic_j: F64  # (m, c', c') joules of the group, sending included for a device with one unit
+    memory_bytes: F64  # (m, c', c') runtime, weights, live activations and buffers
+    hop_s: F64  # (m + 1, m, c') from unit a, or the client, to unit b at cut c
+    busy_s: F64  # (m + 1, m, c')
+    recv_j: F64  # (m + 1, m, c') joules the receiver spends
+    send_j: F64  # (m + 1, m, c') joules a shared sender spends, known only now
+    idle_w: F64  # (k,) the distinct idle powers
+    kind_of: Ints  # (m,) index into idle_w
+    shared_of: Ints  # (m,) index of the unit's shared device, -1: it has one unit
+    limit_bytes: F64  # (shared devices,)
+    longest_s: float  # no plan's period is longer
+
+    def on_cuts(self, cuts: Ints) -> Tables:
+        """The same with these cuts only (ascending, first and last among them)."""
+        square = {name: getattr(self, name)[:, cuts][:, :, cuts] for name in _SQUARE}
+        rows = {name: getattr(self, name)[:, :, cuts] for name in ("hop_s", "busy_s", "recv_j", "send_j")}
+        return replace(self, **square, **rows)
+
+
+_SQUARE = ("run_s", "lead_s", "dynamic_j", "memory_bytes")
+
+
+def tabulate(chain: Chain) -> Tables:
+    """Every group's costs by the definitions of `shoal.plan.chain`."""
+    devices, counts = np.unique(chain.device_of, return_counts=True)
+    shared = devices[counts > 1].tolist()
+    shared_of = np.array([shared.index(d) if d in shared else -1 for d in chain.device_of.tolist()])
+    idle_w, kind_of = np.unique(chain.idle_w, return_inverse=True)
+    run_s, dynamic_j, memory = _groups(chain)
+    run_s[memory > chain.memory_limit[:, None, None]] = np.inf
+    lead_s = run_s.copy()
+    lead_s[:, :, -1] += chain.exit_s[:, None]
+    sent = chain.send_j[:, None] * chain.cut_bytes
+    sent[:, -1] = 0.0
+    dynamic_j += np.where(shared_of[:, None] < 0, sent, 0.0)[:, None, :]
+    finite = [np.where(np.isfinite(t), t, 0.0) for t in (chain.seconds, chain.hop_busy_s)]
+    return Tables(
+        run_s, lead_s, dynamic_j, memory, *_arrivals(chain, sent, shared_of), idle_w, kind_of, shared_of,
+        np.array([chain.memory_limit[chain.device_of == device][0] for device in shared]),
+        (1 + 1e-9) * float(finite[0].max(axis=1).sum() + finite[1].max()),
+    )  # fmt: skip
+
+
+def _groups(chain: Chain) -> tuple[F64, F64, F64]:
+    """Seconds, joules and memory of all groups, each (m, n + 1, n + 1); inf seconds where e ≤ c."""
+    n, m = chain.pieces, chain.units
+    run_s, dynamic_j, memory = np.full((m, n + 1, n + 1), np.inf), *np.zeros((2, m, n + 1, n + 1))
+    for c in range(n):
+        run_s[:, c, c + 1 :] = np.cumsum(chain.seconds[c:], axis=0).T
+        dynamic_j[:, c, c + 1 :] = np.cumsum(chain.joules[c:], axis=0).T
+        held = np.cumsum(chain.weights_bytes[c:], axis=0) + np.maximum.accumulate(
+            chain.live_bytes[c:], axis=0
+        )
+        buffers = chain.window * (chain.cut_bytes[c] + chain.cut_bytes[c + 1 :])
+        memory[:, c, c + 1 :] = held.T + buffers + chain.base_bytes[:, None]
+    return run_s, dynamic_j, memory
+
+
+def _arrivals(chain: Chain, sent: F64, shared_of: Ints) -> tuple[F64, F64, F64, F64]:
+    """Hop seconds, busy seconds, received and late sent joules by sender (client last), receiver and cut."""
+    n, m = chain.pieces, chain.units
+    hop_s, busy_s = np.full((m + 1, m, n + 1), np.inf), np.zeros((m + 1, m, n + 1))
+    hop_s[:m], busy_s[:m] = chain.hop_s.transpose(1, 2, 0), chain.hop_busy_s.transpose(1, 2, 0)
+    hop_s[m, :, 0] = chain.entry_s
+    recv_j, send_j = np.zeros((2, m + 1, m, n + 1))
+    apart = (chain.device_of[:, None] != chain.device_of)[:, :, None]
+    recv_j[:m] = np.where(apart, (chain.recv_j[:, None] * chain.cut_bytes)[None], 0.0)
+    send_j[:m] = np.where(apart & (shared_of >= 0)[:, None, None], sent[:, None, :], 0.0)
+    return hop_s, busy_s, recv_j, send_j
