@@ -38,9 +38,7 @@ class Device:
     board: str
     units: tuple[Unit, ...]
     memory_bytes: int
-    memory_limit_bytes: (
-        int  # what shoal may use: the limit the user set, or the memory less the system's share
-    )
+    memory_limit_bytes: int  # what shoal may use: the limit the user set, or the memory less the system's share
     idle_w: float
     link_j_per_byte: float = 0.0  # radio or Ethernet energy, paid by sender and by receiver
     price_usd: float | None = None

@@ -4,6 +4,7 @@ from shoal.graph.cuts import Cut, cuts
 from shoal.graph.extract import extract, save
 from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
+from shoal.graph.names import node_names
 from shoal.graph.pieces import Piece, pieces
 from shoal.graph.seeded import seeded
 from shoal.graph.values import Graph, Op, Tensor, Weight
@@ -21,6 +22,7 @@ __all__ = [
     "cuts",
     "extract",
     "load",
+    "node_names",
     "peak_live_bytes",
     "pieces",
     "save",

@@ -68,12 +68,10 @@ class Chain:
     def __post_init__(self) -> None:
         n, m = self.seconds.shape if self.seconds.ndim == 2 else (0, 0)
         if n == 0 or m == 0:
-            raise PlanError(
-                "a chain needs pieces and units", where="seconds", had=f"shape {self.seconds.shape}"
-            )
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
-            ("joules", "weights_bytes", "live_bytes"), (n, m)
-        ) | {"cut_bytes": (n + 1,)}
+            raise PlanError("a chain needs pieces and units", where="seconds", had=f"shape {self.seconds.shape}")
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("joules", "weights_bytes", "live_bytes"), (n, m)) | {
+            "cut_bytes": (n + 1,)
+        }
         shapes |= dict.fromkeys(("hop_s", "hop_busy_s"), (n + 1, m, m)) | {"seconds": (n, m)}
         per_unit = "send_j recv_j entry_s exit_s idle_w device_of base_bytes memory_limit"
         shapes |= dict.fromkeys(per_unit.split(), (m,))
@@ -107,9 +105,7 @@ def _check(name: str, values: NDArray[np.generic], shape: tuple[int, ...], may_b
     wrong = ~(figures >= 0) | (np.isinf(figures) & (not may_be_inf))
     if wrong.any():
         place = np.argwhere(wrong)[0].tolist()
-        raise PlanError(
-            "a figure that is no quantity", where=f"{name}{place}", had=str(figures[tuple(place)])
-        )
+        raise PlanError("a figure that is no quantity", where=f"{name}{place}", had=str(figures[tuple(place)]))
 
 
 def evaluate(chain: Chain, groups: Sequence[Group]) -> Score:
@@ -148,9 +144,7 @@ def device_loads(chain: Chain, groups: Sequence[Group]) -> dict[int, DeviceLoad]
             joules += float(chain.send_j[unit] * chain.cut_bytes[last])
         memory = group_bytes(chain, first, last, unit)
         before = loads.get(int(chain.device_of[unit]), DeviceLoad(0.0, 0.0))
-        loads[int(chain.device_of[unit])] = DeviceLoad(
-            before.dynamic_j + joules, before.memory_bytes + memory
-        )
+        loads[int(chain.device_of[unit])] = DeviceLoad(before.dynamic_j + joules, before.memory_bytes + memory)
     return loads
 
 

@@ -117,9 +117,7 @@ class _Search:
             return False
         bounds = to_go(tables, nodes, energy=GOALS.index("energy") in self._columns)
         history = self._pool.open(cuts)
-        return Pass(
-            tables, nodes, bounds, self._columns, self._pool, history, epsilon, self._deadline_s
-        ).run()
+        return Pass(tables, nodes, bounds, self._columns, self._pool, history, epsilon, self._deadline_s).run()
 
     def _likely_orders(self) -> Iterable[Sequence[int]]:
         """Quick units first and last, roomy ones first and last, and a few at random (seeded)."""
@@ -147,8 +145,6 @@ class _Search:
 def _columns(goals: Collection[str]) -> tuple[int, ...]:
     """Columns of GOALS, the period last: known plans then tell the longest period worth having."""
     if not goals or set(goals) - set(GOALS) or isinstance(goals, str):
-        raise PlanError(
-            "goals a chain does not have", where="goals", needed=", ".join(GOALS), had=repr(goals)
-        )
+        raise PlanError("goals a chain does not have", where="goals", needed=", ".join(GOALS), had=repr(goals))
     columns = [GOALS.index(goal) for goal in GOALS if goal in goals and goal != "period"]
     return (*columns, GOALS.index("period")) if "period" in goals else tuple(columns)

@@ -20,8 +20,7 @@ class Node:
 def ordered(units: Sequence[int]) -> tuple[Node, ...]:
     """Nodes for units in a given order, any left out: the last unit says it all. Followers come later."""
     return tuple(
-        Node(unit, tuple(range(place)), True, frozenset(units[place + 1 :]))
-        for place, unit in enumerate(units)
+        Node(unit, tuple(range(place)), True, frozenset(units[place + 1 :])) for place, unit in enumerate(units)
     )
 
 

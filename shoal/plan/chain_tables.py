@@ -73,9 +73,7 @@ def _groups(chain: Chain) -> tuple[F64, F64, F64]:
     for c in range(n):
         run_s[:, c, c + 1 :] = np.cumsum(chain.seconds[c:], axis=0).T
         dynamic_j[:, c, c + 1 :] = np.cumsum(chain.joules[c:], axis=0).T
-        held = np.cumsum(chain.weights_bytes[c:], axis=0) + np.maximum.accumulate(
-            chain.live_bytes[c:], axis=0
-        )
+        held = np.cumsum(chain.weights_bytes[c:], axis=0) + np.maximum.accumulate(chain.live_bytes[c:], axis=0)
         buffers = chain.window * (chain.cut_bytes[c] + chain.cut_bytes[c + 1 :])
         memory[:, c, c + 1 :] = held.T + buffers + chain.base_bytes[:, None]
     return run_s, dynamic_j, memory

@@ -151,7 +151,9 @@ def _hops(problem: Problem, crossing: F64) -> tuple[F64, F64]:
 def _link_j(problem: Problem, device: str) -> float:
     """Joules a byte of the links that leave `device`; the dearest, where they differ."""
     others = [other.name for other in problem.fleet.devices if other.name != device]
-    return max((sum(link.j_per_byte for link in problem.fleet.path(device, other)) for other in others), default=0.0)
+    return max(
+        (sum(link.j_per_byte for link in problem.fleet.path(device, other)) for other in others), default=0.0
+    )
 
 
 def _limit(problem: Problem, unit: str) -> float:

@@ -59,7 +59,9 @@ def _percent(there: float, here: float) -> str:
 def _alone(problem: Problem, line: Line, division: Groups) -> list[str]:
     """The best single device beside the plan, when the plan uses more than one."""
     if len(division) == 1:
-        return [f"one device is enough: no division over the fleet is better than {problem.units[division[0][2]]} alone"]
+        return [
+            f"one device is enough: no division over the fleet is better than {problem.units[division[0][2]]} alone"
+        ]
     singles = [((0, line.chain.pieces, unit),) for unit in range(line.chain.units)]
     fitting = [single for single in singles if feasible(line.chain, single)]
     if not fitting:
@@ -72,4 +74,7 @@ def _alone(problem: Problem, line: Line, division: Groups) -> list[str]:
         f"latency {format_seconds(alone.latency_s)} instead of {format_seconds(here.latency_s)}"
     )
     beaten = alone.period_s <= here.period_s and alone.latency_s <= here.latency_s
-    return [text + (". One device alone beats this plan in both: the fleet gains memory or energy only" if beaten else "")]
+    return [
+        text
+        + (". One device alone beats this plan in both: the fleet gains memory or energy only" if beaten else "")
+    ]

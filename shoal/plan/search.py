@@ -188,7 +188,9 @@ def _nothing_fits(problem: Problem, line: Line) -> LimitError:
 
     def lacking(index: int) -> tuple[float, int, float]:
         loads = device_loads(line.chain, free.groups[index])
-        return max((load.memory_bytes - limits[device], device, load.memory_bytes) for device, load in loads.items())
+        return max(
+            (load.memory_bytes - limits[device], device, load.memory_bytes) for device, load in loads.items()
+        )
 
     _, device, needed = min(lacking(index) for index in range(len(free.groups)))
     return _too_small(names[device], round(needed), round(limits[device]))

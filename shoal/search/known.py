@@ -40,8 +40,7 @@ class Staircase:
     def least(self, goals: Sequence[F64]) -> F64:
         """The last goal of the best known point within `goals` (all but the last, each (n,)); inf: none."""
         cells = [
-            np.searchsorted(steps, values, side="right")
-            for steps, values in zip(self._steps, goals, strict=True)
+            np.searchsorted(steps, values, side="right") for steps, values in zip(self._steps, goals, strict=True)
         ]
         found: F64 = self._table[self._flat(cells, len(goals[0]) if goals else 1)]
         return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
+from shoal.graph import node_names
 from shoal.plan.problem import Candidates, Problem
 from shoal.plan.values import GOALS, Group, Plan
 
@@ -87,8 +88,7 @@ def _check_names(problem: Problem, mapping: Mapping[str, list[str]]) -> None:
     """Each op once; names of nodes that vanish when a model is loaded (Dropout, constants) are let pass."""
     named = [op for ops in mapping.values() for op in ops]
     twice = sorted({op for op in named if named.count(op) > 1})
-    vanished = set(problem.graph.removed)
-    unknown = sorted(set(named) - set(problem.graph.position) - vanished)
+    unknown = sorted(set(named) - set(problem.graph.position) - node_names(problem.graph.source))
     missing = [op.name for op in problem.graph.ops if op.name not in set(named)]
     facts = [
         f"{what}: {', '.join(ops)}"
