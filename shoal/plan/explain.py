@@ -1,4 +1,4 @@
-"""Why a plan is as it is, in sentences: who runs what, why each cut is there, and what one device alone would do."""
+"""Why a plan is as it is, in sentences: why each cut is there, and what one device alone would do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a placement will do: its Program in the simulator, at the costs the model gives, accounted like a real run."""
+"""What a placement will do: its Program in the simulator, accounted like a real run."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SHOWN = 15  # plans of a front that a person is shown
 class Wishes:
     """What the user asks of the search."""
 
-    objective: Objective = Objective()
+    objective: Objective = field(default_factory=Objective)
     workload: Workload | None = None  # None: closed, with a window that keeps every unit busy
     strategy: str = "stage"
     planner: str = "chain_dp"
@@ -111,6 +111,7 @@ def _plan(
         replicas=(replica,),
         window=problem.window,
         prediction=found.prediction,
+        estimates=found.estimates,
         recipe=Recipe(wishes.strategy, wishes.planner, shoal.__version__),
         reasons=reasons(problem, line, groups),
     )

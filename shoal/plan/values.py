@@ -8,7 +8,7 @@ from functools import cached_property
 
 from shoal.fleet import Fleet
 from shoal.program import Workload
-from shoal.record import Prediction
+from shoal.record import Estimate, Prediction
 
 GOALS = ("latency", "throughput", "energy", "memory")
 
@@ -73,6 +73,7 @@ class Plan:
     replicas: tuple[Replica, ...]
     window: int
     prediction: Prediction
+    estimates: Mapping[str, Estimate]  # by segment of the lowered program
     recipe: Recipe
     reasons: tuple[str, ...] = ()
     standby: tuple[tuple[Replica, ...], ...] = ()

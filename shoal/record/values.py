@@ -152,6 +152,7 @@ class Run:
     versions: Mapping[str, str]
     started_at: str  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
+    alone_latency_s: float | None = None  # one item in an empty pipe
 
     @property
     def throughput_items_per_s(self) -> float:

@@ -1,1 +1,7 @@
 """The coordinator: deploy a plan, drive its workers, watch them, and say what happened."""
+
+from shoal.run.coordinator import Coordinator, Outcome
+from shoal.run.execute import Result, Settings, execute
+from shoal.run.samples import Samples, answered, compare, drawn, read
+
+__all__ = ["Coordinator", "Outcome", "Result", "Samples", "Settings", "answered", "compare", "drawn", "execute", "read"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
         PlanError: not a JSON object of lists of strings.
     """
     try:
-        content = json.loads(path.read_text())
+        content: Any = json.loads(path.read_text())
     except (OSError, ValueError) as fault:
         raise PlanError(f"cannot read the mapping: {fault}", where=str(path)) from fault
     good = isinstance(content, dict) and all(
@@ -53,7 +54,7 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
     )
     if not good or not content:
         raise PlanError("not a mapping", where=str(path), needed='{"device/unit": ["node", …], …}')
-    return content
+    return {str(key): list(ops) for key, ops in content.items()}
 
 
 def mapping_of(plan: Plan) -> dict[str, list[str]]:

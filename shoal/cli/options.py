@@ -1,0 +1,89 @@
+"""What several verbs share: how shapes, limits and pins are written, and where results go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shoal import codec
+from shoal.errors import InputError, PlanError
+from shoal.graph import Graph, load
+from shoal.plan import ModelRef, Plan
+from shoal.units import parse
+
+PLAN_FILE = "plan.json"
+RUN_FILE = "run.json"
+
+
+def emit(value: Any) -> None:
+    """`value` as one line of JSON on stdout."""
+    sys.stdout.write(codec.encode(value).decode() + "\n")
+
+
+def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Shapes and named sizes from "input=1,3,224,224" and "tokens=128".
+
+    Raises:
+        InputError: not of that form.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, int] = {}
+    for text in texts:
+        name, _, rest = text.rpartition("=")
+        try:
+            numbers = tuple(int(part) for part in rest.split(","))
+        except ValueError:
+            numbers = ()
+        if not name or not numbers or min(numbers) < 0:
+            raise InputError(f"'{text}' is no shape", where="--shape", hint="input=1,3,224,224 or tokens=128")
+        shapes[name] = numbers
+        if len(numbers) == 1:
+            sizes[name] = numbers[0]
+    return shapes, sizes
+
+
+def model(path: Path, shapes: Sequence[str]) -> tuple[Graph, ModelRef]:
+    """The graph in `path` bound to the shapes written on the command line, and its reference."""
+    bound, sizes = shapes_of(shapes)
+    file = load(path, {name: shape for name, shape in bound.items() if name not in sizes}, sizes)
+    kept = {name: shape for name, shape in bound.items() if name not in sizes}
+    return file, ModelRef(file.name, str(path.resolve()), file.sha256, kept, sizes)
+
+
+def plan(path: Path) -> Plan:
+    """The plan in the folder or file `path`."""
+    return codec.load(Plan, path / PLAN_FILE if path.is_dir() else path)
+
+
+def pins_of(texts: Sequence[str]) -> dict[str, str]:
+    """Op → device from "op=device"."""
+    pins = {}
+    for text in texts:
+        op, equals, device = text.rpartition("=")
+        if not equals or not op or not device:
+            raise PlanError(f"'{text}' is no pin", where="--pin", hint="op=device")
+        pins[op] = device
+    return pins
+
+
+def limits_of(texts: Sequence[str]) -> dict[str, float]:
+    """SI figures from "memory=1GiB", "latency=50ms", "energy=2J"."""
+    units = {"memory": "byte", "latency": "second", "energy": "joule"}
+    found = {}
+    for text in texts:
+        name, _, figure = text.partition("=")
+        if name not in units:
+            raise PlanError(f"no limit is called '{name}'", where="--limit", hint=f"known: {', '.join(units)}")
+        found[name] = parse(figure, units[name])
+    return found
+
+
+def shares_of(text: str) -> tuple[float, ...]:
+    """Figures from "3,1"."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError as fault:
+        raise PlanError(f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1") from fault
+

@@ -1,0 +1,244 @@
+"""Run a plan: write its segments, start its workers, drive them, compare the answers, account for everything."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import shoal
+from shoal import catalog
+from shoal.cost import About, Match, account, pace
+from shoal.errors import PaceError, PlanError
+from shoal.graph import Graph, load
+from shoal.plan.lower import lower
+from shoal.plan.values import Plan
+from shoal.program import Pace, Program, Workload
+from shoal.program.bundle import Bundle, Manifest
+from shoal.record import Outline, Run
+from shoal.run.coordinator import Coordinator, Outcome
+from shoal.run.deploy import lay_out, manifest_of, with_files
+from shoal.run.local import Processes, Threads, Workers
+from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
+from shoal.wire import Transport
+
+MOST_LATE = 0.01  # share of late items above which a run is not called emulated
+WARM_ITEMS = 3  # one at a time before the run: they warm every buffer, and give the latency of an empty pipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run a plan."""
+
+    items: int = 32
+    over: str = "shm"  # a transport with its options
+    emulate: bool = False  # pace workers and links to their boards
+    compare: bool = True  # against the undivided model
+    seed: int = 0  # of drawn inputs
+    patience_s: float = 60.0  # how long nothing may happen
+    samples: int = 4  # distinct drawn inputs
+
+
+@dataclass(frozen=True)
+class Result:
+    """The Run, and why it ended early if it did; what was done until then is kept."""
+
+    run: Run
+    failure: str = ""
+    answers: Mapping[int, Arrays] | None = None
+
+
+def model_of(plan: Plan) -> Graph:
+    """The plan's graph, loaded from its file.
+
+    Raises:
+        PlanError: the file is not the one that was planned for.
+    """
+    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes)
+    if graph.sha256 != plan.model.sha256:
+        raise PlanError(
+            "the model's file changed since it was planned",
+            where=plan.model.path,
+            needed=plan.model.sha256[:16],
+            had=graph.sha256[:16],
+            hint="plan again",
+        )
+    return graph
+
+
+def execute(
+    plan: Plan, settings: Settings, given: Samples | None = None, progress: Callable[[int], None] = lambda _: None
+) -> Result:
+    """Run `plan` with a worker for each unit; `progress` is told the number of items done.
+
+    Raises:
+        PlanError: the model changed, or no longer fits the plan.
+        PaceError: this machine could not keep up with the boards it was to emulate.
+        WorkError: a worker could not start.
+    """
+    graph = model_of(plan)
+    program, folder = with_files(graph, lower(graph, plan))
+    samples = given or drawn({name: program.tensors[name] for name in graph.inputs}, settings.samples, settings.seed)
+    tempo = pace_of(plan, program) if settings.emulate else None
+    workload = replace(plan.workload, items=settings.items)
+    answers: dict[int, Arrays] = {}
+    with connected(plan, program, folder, settings, tempo) as coordinator:
+        alone = _warm(coordinator, samples)
+        outcome = coordinator.run(
+            catalog.make("program/drivers", "stream"), workload, samples.of, _collect(answers, progress)
+        )
+        if not outcome.failure:
+            coordinator.stop()
+    return _result(plan, graph, program, settings, samples, workload, outcome, answers, alone)
+
+
+def pace_of(plan: Plan, program: Program) -> Pace:
+    """The boards' times as the plan estimated them."""
+    return pace(program, plan.fleet, {name: estimate.seconds for name, estimate in plan.estimates.items()})
+
+
+@contextmanager
+def connected(
+    plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None
+) -> Iterator[Coordinator]:
+    """Workers for every unit, loaded and ready; they are gone afterwards, whatever happened."""
+    manifests = {
+        unit: manifest_of(program, unit, folder, threads=threads, cores=cores, pace=tempo)
+        for unit in program.units
+        for threads, cores in (_share(plan, unit, settings),)
+    }
+    transport = catalog.make("wire/transports", settings.over)
+    with tempfile.TemporaryDirectory(prefix="shoal-") as scratch:
+        workers = _start(program, manifests, folder, Path(scratch), settings.over, transport)
+        try:
+            endpoint = transport.client(program, workers.addresses())
+            try:
+                coordinator = Coordinator(program, endpoint, tempo, settings.patience_s, workers.watch)
+                coordinator.wait_ready()
+                yield coordinator
+            finally:
+                endpoint.close()
+        finally:
+            workers.close()
+
+
+def _start(
+    program: Program, manifests: Mapping[str, Manifest], source: Path, scratch: Path, over: str, transport: Transport
+) -> Workers:
+    if over.partition(":")[0] == "memory":
+        return Threads({unit: Bundle(program, manifest, source) for unit, manifest in manifests.items()}, transport)
+    folders = {unit: scratch / unit.replace("/", "-") for unit in manifests}
+    for unit, manifest in manifests.items():
+        lay_out(program, manifest, source, folders[unit])
+    return Processes(folders, over)
+
+
+def _share(plan: Plan, unit: str, settings: Settings) -> tuple[int, tuple[int, ...]]:
+    """Threads and cores of a local worker. An emulated board needs only to be quicker than the board."""
+    device = plan.fleet.device(unit)
+    if settings.emulate:
+        return 1, ()
+    if device.cores is not None:
+        return len(device.cores), device.cores
+    return min(plan.fleet.unit(unit).cores, len(os.sched_getaffinity(0))), ()
+
+
+def _warm(coordinator: Coordinator, samples: Samples) -> float | None:
+    """A few items one at a time; their median latency."""
+    driver = catalog.make("program/drivers", "stream")
+    outcome = coordinator.run(driver, Workload(WARM_ITEMS, window=1), samples.of, lambda *_: None)
+    latencies = sorted(answer.answered_s - answer.arrived_s for answer in outcome.observed.answers)
+    return latencies[len(latencies) // 2] if latencies else None
+
+
+def _collect(answers: dict[int, Arrays], progress: Callable[[int], None]) -> Callable[[int, Arrays], None]:
+    def keep(item: int, outputs: Arrays) -> None:
+        answers[item] = outputs
+        progress(len(answers))
+
+    return keep
+
+
+def _result(
+    plan: Plan,
+    graph: Graph,
+    program: Program,
+    settings: Settings,
+    samples: Samples,
+    workload: Workload,
+    outcome: Outcome,
+    answers: Mapping[int, Arrays],
+    alone: float | None,
+) -> Result:
+    late = outcome.observed.late_share
+    if late is not None and late > MOST_LATE:
+        raise PaceError(
+            "this machine cannot keep up with the boards it emulates",
+            needed=f"at most {MOST_LATE:.0%} of items late",
+            had=f"{late:.0%}",
+            hint="emulate fewer or slower boards, or run without --emulate",
+        )
+    compared = None
+    if settings.compare and answers:
+        compared = compare(samples if samples.expected else answered(graph, samples), answers)
+    run = account(
+        outcome.observed,
+        program,
+        plan.fleet,
+        workload=workload,
+        provenance="emulated" if settings.emulate else "measured",
+        about=about(plan, settings, _remarks(plan, settings, outcome)),
+        outline=outline_of(graph, plan),
+        prediction=plan.prediction,
+        match=Match(
+            output_digests={item: digest(outputs) for item, outputs in answers.items()},
+            outputs_match=compared.match if compared else None,
+            max_abs_difference=compared.max_abs_difference if compared else None,
+            reference_magnitude=compared.reference_magnitude if compared else None,
+        ),
+    )
+    run = replace(run, alone_latency_s=alone)
+    return Result(run, outcome.failure, answers)
+
+
+def about(plan: Plan, settings: Settings, notes: tuple[str, ...]) -> About:
+    """How this run came to be."""
+    import numpy
+    import onnxruntime
+
+    versions = {"shoal": shoal.__version__, "python": platform.python_version()}
+    versions |= {"numpy": numpy.__version__, "onnxruntime": onnxruntime.__version__}
+    return About(
+        name=f"{plan.model.name} on {len(plan.units)} units",
+        model=plan.model.name,
+        seed=settings.seed,
+        versions=versions,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes=notes,
+    )
+
+
+def outline_of(graph: Graph, plan: Plan) -> Outline:
+    """The graph in small, with who ran what."""
+    return Outline(
+        ops=tuple(op.name for op in graph.ops),
+        kinds=tuple(op.kind for op in graph.ops),
+        macs=tuple(op.macs for op in graph.ops),
+        units=tuple(plan.owners[op.name] for op in graph.ops),
+        arrows=tuple(
+            (producer, reader) for name, producer in graph.producer.items() for reader in graph.consumers[name]
+        ),
+    )
+
+
+def _remarks(plan: Plan, settings: Settings, outcome: Outcome) -> tuple[str, ...]:
+    remarks = [f"the run ended early: {outcome.failure}"] * bool(outcome.failure)
+    boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
+    if boards and not settings.emulate:
+        remarks.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
+    return tuple(remarks)

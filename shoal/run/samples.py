@@ -1,0 +1,138 @@
+"""What goes in and what must come out: inputs given or drawn, and the undivided model's answers to them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal import catalog
+from shoal.errors import InputError
+from shoal.graph import Graph
+from shoal.plan.lower import program_of
+from shoal.plan.values import Group, Replica
+from shoal.program import TensorSpec
+from shoal.run.deploy import with_files
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+TOLERANCE = 1e-4  # of the largest reference magnitude: what counts as equal
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs, taken in turn by the items of a run, and the answers that are expected (none: not compared)."""
+
+    inputs: tuple[Arrays, ...]
+    expected: tuple[Arrays, ...] = ()
+
+    def of(self, item: int) -> Arrays:
+        """The inputs of `item`."""
+        return self.inputs[item % len(self.inputs)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far the answers are from the expected ones."""
+
+    max_abs_difference: float
+    reference_magnitude: float
+
+    @property
+    def match(self) -> bool:
+        """Whether the largest difference is within the tolerance; NaN never is."""
+        return self.max_abs_difference <= TOLERANCE * self.reference_magnitude
+
+
+def drawn(specs: Mapping[str, TensorSpec], count: int, seed: int) -> Samples:
+    """`count` random inputs: normal for floats, zeros and ones for integers (always legal as an index)."""
+    source = np.random.default_rng(seed)
+    return Samples(
+        tuple({name: _random(source, spec.dtype, spec.bound({})) for name, spec in specs.items()} for _ in range(count))
+    )
+
+
+def read(path: Path, specs: Mapping[str, TensorSpec]) -> Samples:
+    """Inputs from a .npy (a model with one input) or a .npz file, one item or many along a new first axis.
+
+    Raises:
+        InputError: the file cannot be read, or an array is missing or of the wrong shape or type.
+    """
+    try:
+        content = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as fault:
+        raise InputError(f"cannot read arrays: {fault}", where=str(path)) from fault
+    arrays = {next(iter(specs)): content} if isinstance(content, np.ndarray) else dict(content)
+    missing = set(specs) - set(arrays)
+    if missing:
+        raise InputError(f"no array for the input '{min(missing)}'", where=str(path), had=", ".join(arrays))
+    stacks = {name: _stack(path, name, arrays[name], spec) for name, spec in specs.items()}
+    count = min(len(stack) for stack in stacks.values())
+    return Samples(tuple({name: stack[index] for name, stack in stacks.items()} for index in range(count)))
+
+
+def answered(graph: Graph, samples: Samples) -> Samples:
+    """The samples with the undivided model's answers, computed here by onnxruntime."""
+    group = Group("reference/cpu", tuple(op.name for op in graph.ops))
+    program, folder = with_files(graph, program_of(graph, (Replica((group,)),), 1, graph.name))
+    sessions = [
+        (segment, catalog.make("engines", segment.engine).load(program, segment, folder, 1))
+        for segment in program.segments
+    ]
+
+    def answer(inputs: Arrays) -> Arrays:
+        values = dict(inputs)
+        for segment, session in sessions:
+            values |= session.run({name: values[name] for name in segment.inputs}, {})
+        return {name: values[name].copy() for name in graph.outputs}
+
+    return Samples(samples.inputs, tuple(answer(inputs) for inputs in samples.inputs))
+
+
+def compare(samples: Samples, answers: Mapping[int, Arrays]) -> Comparison:
+    """The answers of the items against the expected ones; items that a gate stopped are left out."""
+    worst = magnitude = 0.0
+    for item, outputs in answers.items():
+        for name, expected in samples.expected[item % len(samples.expected)].items():
+            if name in outputs:
+                reference = expected.astype(np.float64)
+                difference = np.abs(outputs[name].astype(np.float64) - reference)
+                worst = float(np.maximum(worst, difference.max(initial=0.0)))  # keeps NaN
+                magnitude = max(magnitude, float(np.abs(reference).max(initial=0.0)))
+    return Comparison(worst, magnitude)
+
+
+def digest(outputs: Arrays) -> str:
+    """SHA-256 over the outputs in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(outputs):
+        found.update(np.ascontiguousarray(outputs[name]).tobytes())
+    return found.hexdigest()
+
+
+def _random(source: np.random.Generator, dtype: str, shape: Sequence[int]) -> Array:
+    if np.issubdtype(np.dtype(dtype), np.floating):
+        return source.standard_normal(shape).astype(dtype)
+    return source.integers(0, 2, shape).astype(dtype)
+
+
+def _stack(path: Path, name: str, array: Array, spec: TensorSpec) -> Array:
+    shape = spec.bound({})
+    if array.shape == shape:
+        array = array[None]
+    if array.shape[1:] != shape or str(array.dtype) != spec.dtype or not len(array):
+        raise InputError(
+            f"input '{name}' does not fit the model",
+            where=str(path),
+            needed=f"{spec.dtype}{list(shape)}, or several along a new first axis",
+            had=f"{array.dtype}{list(array.shape)}",
+        )
+    return np.ascontiguousarray(array)
+
+
