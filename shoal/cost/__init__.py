@@ -3,7 +3,15 @@
 from shoal.cost.account import About, Match, account, period_s
 from shoal.cost.contract import CostKey, CostModel, Costs
 from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
-from shoal.cost.memory import Footprint, buffers_bytes, footprint, runtime_bytes, states_bytes, unit_bytes
+from shoal.cost.memory import (
+    Footprint,
+    buffers_bytes,
+    footprint,
+    runtime_bytes,
+    states_bytes,
+    unit_bytes,
+    weights_factor,
+)
 from shoal.cost.pace import pace
 
 __all__ = [
@@ -24,4 +32,5 @@ __all__ = [
     "states_bytes",
     "transfer_energy_j",
     "unit_bytes",
+    "weights_factor",
 ]

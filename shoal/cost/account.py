@@ -12,7 +12,7 @@ from typing import TypeVar
 from shoal.cost.conserve import crossed_bytes, elapsed_s, faults
 from shoal.cost.energy import busy_energy_j, device_energy_j, device_of, devices_of, transfer_energy_j
 from shoal.fleet import Fleet
-from shoal.program import Program
+from shoal.program import Program, Workload
 from shoal.record import (
     Answer,
     DeviceFigures,
@@ -42,24 +42,23 @@ class Match:
 class About:
     """What a Run says of how it came to be."""
 
-    name: str
-    model: str
-    seed: int
-    versions: Mapping[str, str]
-    started_at: str  # ISO 8601, UTC
+    name: str = ""
+    model: str = ""
+    seed: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    started_at: str = ""  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
 
 
 def account(
     observed: Observed,
-    *,
     program: Program,
     fleet: Fleet,
-    about: About,
-    outline: Outline,
-    items: int,
-    window: int,
-    provenance_of_time: Provenance,
+    *,
+    workload: Workload,
+    provenance: Provenance,
+    about: About | None = None,
+    outline: Outline | None = None,
     prediction: Prediction | None = None,
     match: Match | None = None,
     client: str | None = None,
@@ -70,29 +69,28 @@ def account(
         observed: from the coordinator or the simulator.
         program: what was executed.
         fleet: whose stated power turns seconds and bytes into joules.
-        about: name, model and circumstances.
-        outline: the graph, for pictures.
-        items: how many were asked for.
-        window: how many were in flight at most.
-        provenance_of_time: "measured", "emulated" or "simulated".
+        workload: what was asked for.
+        provenance: of its times: "measured", "emulated" or "simulated".
+        about: name, model and circumstances; the program's name if not given.
+        outline: the graph, for pictures; empty if not given.
         prediction: the plan's own.
         match: how the outputs compare; None: not compared.
         client: the device the client sits on, as it was given to `pace`.
     """
-    match = match or Match()
+    about, match = about or About(program.name, program.name), match or Match()
     answers = sorted(observed.answers, key=lambda answer: answer.item)
     return Run(
         name=about.name,
         model=about.model,
-        items=items,
-        window=window,
-        period_s=period_s(observed.answers, window),
+        items=workload.items,
+        window=workload.window,
+        period_s=period_s(observed.answers, workload.window),
         latencies_s=tuple(answer.answered_s - answer.arrived_s for answer in answers),
         devices=_devices(observed, program, fleet, client),
-        provenance=_provenance(provenance_of_time),
+        provenance=_provenance(provenance),
         spans=observed.spans,
         spans_dropped=observed.spans_dropped,
-        outline=outline,
+        outline=outline or Outline((), (), (), (), ()),
         prediction=prediction,
         output_digests=match.output_digests,
         outputs_match=match.outputs_match,

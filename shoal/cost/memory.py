@@ -57,13 +57,18 @@ def runtime_bytes(engine: str) -> int:
     return RUNTIME_BYTES.get(engine, OTHER_RUNTIME_BYTES)
 
 
+def weights_factor(engine: str) -> float:
+    """Resident bytes of a loaded weight over its stored bytes."""
+    return WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR)
+
+
 def footprint(graph: Graph, ops: Iterable[str], engine: str) -> Footprint:
     """The memory of the segment made of `ops`; weights read by several ops count once."""
     names = sorted(ops, key=graph.position.__getitem__)
     weights = {weight for name in names for weight in graph.ops[graph.position[name]].weights}
     stored_bytes = sum(graph.weights[weight].bytes for weight in weights)
-    factor = WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR)
-    return Footprint(runtime_bytes(engine), round(stored_bytes * factor), peak_live_bytes(graph, names))
+    kept_bytes = round(stored_bytes * weights_factor(engine))
+    return Footprint(runtime_bytes(engine), kept_bytes, peak_live_bytes(graph, names))
 
 
 def buffers_bytes(program: Program, unit: str) -> int:

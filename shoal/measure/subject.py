@@ -6,24 +6,16 @@ import hashlib
 from collections.abc import Iterable
 
 from shoal.errors import InputError
-from shoal.graph import Graph
 from shoal.record import Sample
 
 
-def model_key(graph: Graph) -> str:
-    """The model and the shapes it is bound to; another shape is another cost."""
-    inputs = (graph.tensors[name] for name in graph.inputs)
-    shapes = (f"{tensor.name} {tensor.dtype} {tensor.shape}" for tensor in inputs)
-    return _digest((graph.sha256, *shapes))
-
-
 def op_subject(model: str, op: str) -> str:
-    """One op of the model with key `model`."""
+    """One op of the graph with identity `model`."""
     return f"op:{model}:{op}"
 
 
 def segment_subject(model: str, ops: Iterable[str]) -> str:
-    """These ops of the model with key `model`, run as one segment."""
+    """These ops of the graph with identity `model`, run as one segment."""
     return f"segment:{_digest((model, *sorted(ops)))}"
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal import codec
+from shoal import cache, codec
 from shoal.record import Sample
 
 SampleKey = tuple[str, str, str, str, int]
@@ -55,24 +54,16 @@ def load(path: Path) -> Table:
     return codec.load(Table, path) if path.exists() else Table()
 
 
-def table_path(model: str, folder: Path | None = None) -> Path:
-    """Where the samples of the model with key `model` are kept, below `folder` or the cache folder.
-
-    The cache folder is `SHOAL_CACHE`, or `~/.cache/shoal`.
-    """
-    return (folder or _cache_folder()) / "samples" / f"{model}.json"
+def table_path(model: str) -> Path:
+    """Where the samples of the graph with identity `model` are kept: a file of the cache folder."""
+    return cache.folder("samples") / f"{model}.json"
 
 
-def bench_path(folder: Path | None = None) -> Path:
-    """Where the samples of this machine's benches are kept."""
-    return (folder or _cache_folder()) / "samples" / "benches.json"
+def bench_path() -> Path:
+    """Where the samples of benches are kept."""
+    return cache.folder("samples") / "benches.json"
 
 
 def key_of(sample: Sample) -> SampleKey:
     """What two samples of the same thing have in common."""
     return (sample.subject, sample.machine, sample.engine, sample.format, sample.threads)
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("SHOAL_CACHE")
-    return Path(root) if root else Path.home() / ".cache" / "shoal"

@@ -17,7 +17,7 @@ from shoal.cost.reach import operating_point
 from shoal.errors import PlanError
 from shoal.fleet import Device, Fleet, Unit
 from shoal.graph import Graph
-from shoal.measure import bench_rate, machine_id, model_key, op_subject, segment_subject
+from shoal.measure import bench_rate, machine_id, op_subject, segment_subject
 from shoal.record import Estimate, Provenance, Sample
 
 Array = NDArray[np.float64]
@@ -59,10 +59,6 @@ class TableCosts:
         return self.model.over(self.graph, self.fleet, ())
 
     @cached_property
-    def _model_key(self) -> str:
-        return model_key(self.graph)
-
-    @cached_property
     def _segments(self) -> dict[tuple[str, str, str], list[Sample]]:
         """Samples of segments by subject, engine and format."""
         found: dict[tuple[str, str, str], list[Sample]] = {}
@@ -74,7 +70,7 @@ class TableCosts:
     @cached_property
     def _measured(self) -> dict[tuple[str, str, int], Array]:
         """Seconds of every op by engine, format and threads; NaN where there is no sample."""
-        place = {op_subject(self._model_key, op.name): index for index, op in enumerate(self.graph.ops)}
+        place = {op_subject(self._op.name): index for index, op in enumerate(self.graph.ops)}
         found: dict[tuple[str, str, int], Array] = {}
         for sample in self.samples:
             if sample.subject in place:
@@ -167,7 +163,7 @@ class TableCosts:
         return None
 
     def _samples_of(self, key: CostKey) -> list[Sample]:
-        subject = segment_subject(self._model_key, key.ops)
+        subject = segment_subject(self._key.ops)
         return self._segments.get((subject, key.engine, key.format), [])
 
     def _with_memory(self, key: CostKey, estimate: Estimate) -> Estimate:
