@@ -1,1 +1,36 @@
-"""TODO."""
+"""What a plan would cost in seconds, joules and bytes, and what a run did cost."""
+
+from shoal.cost.account import About, Match, account, period_s
+from shoal.cost.contract import CostKey, CostModel, Costs
+from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
+from shoal.cost.memory import (
+    Footprint,
+    buffers_bytes,
+    footprint,
+    runtime_bytes,
+    states_bytes,
+    unit_bytes,
+    weights_factor,
+)
+from shoal.cost.pace import pace
+
+__all__ = [
+    "About",
+    "CostKey",
+    "CostModel",
+    "Costs",
+    "Footprint",
+    "Match",
+    "account",
+    "buffers_bytes",
+    "busy_energy_j",
+    "device_energy_j",
+    "footprint",
+    "pace",
+    "period_s",
+    "runtime_bytes",
+    "states_bytes",
+    "transfer_energy_j",
+    "unit_bytes",
+    "weights_factor",
+]

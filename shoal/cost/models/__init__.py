@@ -1,1 +1,1 @@
-"""TODO."""
+"""Cost models, one file each, found by folder: key in, Estimate out."""

@@ -1,0 +1,104 @@
+"""Bytes a unit needs: the engine's runtime, the weights, the live activations, the buffers and the states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shoal.graph import Graph, peak_live_bytes
+from shoal.program import Program
+from shoal.record import Estimate
+
+MIB = 1 << 20
+
+RUNTIME_BYTES: Mapping[str, int] = {
+    "onnxruntime": 53 * MIB,  # measured: resident size of a process with Python, numpy, and a one-op session run
+    "ncnn": 42 * MIB,  # measured likewise, with a one-op net
+    "reference": 60 * MIB,  # measured: Python, numpy and onnx
+    "null": 25 * MIB,  # measured: Python and numpy
+}
+WEIGHTS_FACTOR: Mapping[str, float] = {
+    "onnxruntime": 1.0,  # optimised segments map their weights from the file, once
+    "ncnn": 1.7,  # measured on VGG-19, whose 3 × 3 kernels are kept transformed: 933 MB for 548 MiB of weights
+}
+OTHER_RUNTIME_BYTES, OTHER_WEIGHTS_FACTOR = 60 * MIB, 2.0  # an engine nobody measured: on the safe side
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The memory of one segment on a unit of its own."""
+
+    runtime_bytes: int  # once for a worker, however many segments it holds
+    weights_bytes: int  # as the engine keeps them
+    live_bytes: int  # the most activations alive at once
+
+    @property
+    def resident_bytes(self) -> int:
+        """Loaded and waiting."""
+        return self.runtime_bytes + self.weights_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """While it runs."""
+        return self.resident_bytes + self.live_bytes
+
+    @property
+    def breakdown(self) -> dict[str, float]:
+        """The three parts, as an Estimate's breakdown has them."""
+        return {
+            "runtime_bytes": float(self.runtime_bytes),
+            "weights_bytes": float(self.weights_bytes),
+            "live_bytes": float(self.live_bytes),
+        }
+
+
+def runtime_bytes(engine: str) -> int:
+    """Resident bytes of a worker with `engine` loaded and no segment."""
+    return RUNTIME_BYTES.get(engine, OTHER_RUNTIME_BYTES)
+
+
+def weights_factor(engine: str) -> float:
+    """Resident bytes of a loaded weight over its stored bytes."""
+    return WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR)
+
+
+def footprint(graph: Graph, ops: Iterable[str], engine: str) -> Footprint:
+    """The memory of the segment made of `ops`; weights read by several ops count once."""
+    names = sorted(ops, key=graph.position.__getitem__)
+    weights = {weight for name in names for weight in graph.ops[graph.position[name]].weights}
+    stored_bytes = sum(graph.weights[weight].bytes for weight in weights)
+    kept_bytes = round(stored_bytes * weights_factor(engine))
+    return Footprint(runtime_bytes(engine), kept_bytes, peak_live_bytes(graph, names))
+
+
+def buffers_bytes(program: Program, unit: str) -> int:
+    """What the edges that begin or end at `unit` hold there: a whole buffer each, at the bound of its tensor."""
+    return sum(
+        edge.buffer_items * edge.spec.bytes(program.sizes)
+        for edge in program.edges
+        for end in {edge.source, edge.target}
+        if end == unit
+    )
+
+
+def states_bytes(program: Program, unit: str) -> int:
+    """The states kept on `unit`, one of each scope, at their bounds."""
+    return sum(state.spec.bytes(program.sizes) for state in program.states if state.unit == unit)
+
+
+def unit_bytes(program: Program, unit: str, estimates: Mapping[str, Estimate]) -> tuple[int, int]:
+    """Resident and peak bytes of the worker of `unit`.
+
+    The runtime counts once, segments add up, only one of them runs at a time, and buffers count always.
+
+    Args:
+        program: the whole program.
+        unit: "device/unit".
+        estimates: by segment, at least those of this unit; each includes its runtime.
+    """
+    own = [(segment.engine, estimates[segment.name]) for segment in program.segments if segment.unit == unit]
+    held = buffers_bytes(program, unit) + states_bytes(program, unit)
+    held += sum(runtime_bytes(engine) for engine in {engine for engine, _ in own})
+    held += sum(estimate.resident_bytes - runtime_bytes(engine) for engine, estimate in own)
+    live = max((estimate.peak_bytes - estimate.resident_bytes for _, estimate in own), default=0)
+    return held, held + live

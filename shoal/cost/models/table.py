@@ -1,0 +1,198 @@
+"""What was measured here, and for boards that are not here a data sheet's answer corrected by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal import catalog
+from shoal.cost.contract import CostKey, CostModel, Costs
+from shoal.cost.models.roofline import indices_of
+from shoal.cost.reach import operating_point
+from shoal.errors import PlanError
+from shoal.fleet import Device, Fleet, Unit
+from shoal.graph import Graph
+from shoal.measure import bench_rate, machine_id, op_subject, segment_subject
+from shoal.record import Estimate, Provenance, Sample
+
+Array = NDArray[np.float64]
+
+HERE = "this-machine"
+SANE = (0.1, 10.0)  # an op's measured time against its fallback's beyond this says more of the bench than of the op
+
+
+@dataclass(frozen=True)
+class Table:
+    """This machine by its samples; another board by T(op) = fallback there × measured here / fallback here.
+
+    The fallback's figures for this machine use its benches on one thread, so that an op's own character (how well
+    its engine does it) carries over, and the board's data sheet does the rest. An op that costs nothing here,
+    because its engine fuses it into another, costs nothing there.
+    """
+
+    fallback: str = "roofline"  # the model for what was never measured
+    machine: str = ""  # whose samples count, as `machine_id` names it; empty: this one
+
+    def over(self, graph: Graph, fleet: Fleet, samples: Sequence[Sample]) -> Costs:
+        """Answers about `graph` on `fleet`; without samples they are the fallback's."""
+        model: CostModel = catalog.make("cost/models", self.fallback)
+        own = tuple(sample for sample in samples if sample.machine == (self.machine or machine_id()))
+        return TableCosts(graph, fleet, own, model)
+
+
+@dataclass(frozen=True, eq=False)
+class TableCosts:
+    """Answers about one graph on one fleet."""
+
+    graph: Graph
+    fleet: Fleet
+    samples: tuple[Sample, ...]
+    model: CostModel
+
+    @cached_property
+    def _fallback(self) -> Costs:
+        return self.model.over(self.graph, self.fleet, ())
+
+    @cached_property
+    def _segments(self) -> dict[tuple[str, str, str], list[Sample]]:
+        """Samples of segments by subject, engine and format."""
+        found: dict[tuple[str, str, str], list[Sample]] = {}
+        for sample in self.samples:
+            if sample.subject.startswith("segment:"):
+                found.setdefault((sample.subject, sample.engine, sample.format), []).append(sample)
+        return found
+
+    @cached_property
+    def _measured(self) -> dict[tuple[str, str, int], Array]:
+        """Seconds of every op by engine, format and threads; NaN where there is no sample."""
+        place = {op_subject(self._op.name): index for index, op in enumerate(self.graph.ops)}
+        found: dict[tuple[str, str, int], Array] = {}
+        for sample in self.samples:
+            if sample.subject in place:
+                key = (sample.engine, sample.format, sample.threads)
+                seconds = found.setdefault(key, np.full(len(self.graph.ops), np.nan))
+                seconds[place[sample.subject]] = sample.median_s
+        return found
+
+    def estimate(self, key: CostKey) -> Estimate:
+        """See `Costs.estimate`. Breakdown: the fallback's, scaled to the seconds."""
+        base = self._fallback.estimate(key)
+        seconds, provenance = self._segment_seconds(key) or self._ops_seconds(key)
+        scale = seconds / base.seconds if base.seconds else 0.0
+        parts = {name: part * scale if name.endswith("_s") else part for name, part in base.breakdown.items()}
+        busy_w = operating_point(key.unit, self.fleet.unit(key.unit), key.operating_point).busy_w
+        estimate = Estimate(seconds, busy_w * seconds, base.resident_bytes, base.peak_bytes, provenance, parts)
+        return self._with_memory(key, estimate)
+
+    def op_seconds(self, unit: str, engine: str) -> Array:
+        """See `Costs.op_seconds`."""
+        return self._op_seconds(CostKey((), unit, engine))[0]
+
+    def _op_seconds(self, key: CostKey) -> tuple[Array, NDArray[np.bool_]]:
+        """Seconds of each op, and which of them were measured just so."""
+        if key.format == "float32" and not key.operating_point:
+            base = self._fallback.op_seconds(key.unit, key.engine)
+        else:
+            base = self._each(self._fallback, key)
+        if not np.isfinite(base).any():
+            return base, np.zeros(base.shape, np.bool_)
+        if self._is_here(key):
+            return self._here(key, base)
+        return self._elsewhere(key, base), np.zeros(base.shape, np.bool_)
+
+    def _is_here(self, key: CostKey) -> bool:
+        """Whether samples hold as they are: this machine's own processor, at its stated speed."""
+        device = self.fleet.device(key.unit)
+        point = operating_point(key.unit, self.fleet.unit(key.unit), key.operating_point)
+        return device.board == HERE and key.unit.endswith("/cpu") and point.speed == 1.0
+
+    def _here(self, key: CostKey, base: Array) -> tuple[Array, NDArray[np.bool_]]:
+        wanted = threads_of(self.fleet, key.unit)
+        counts = [threads for engine, form, threads in self._measured if (engine, form) == (key.engine, key.format)]
+        if not counts:
+            return self._elsewhere(key, base), np.zeros(base.shape, np.bool_)
+        nearest = min(counts, key=lambda count: (abs(count - wanted), count))
+        seconds = self._measured[key.engine, key.format, nearest]
+        known = ~np.isnan(seconds)
+        return np.where(known, seconds, base), known & (nearest == wanted)
+
+    def _elsewhere(self, key: CostKey, base: Array) -> Array:
+        ratio = self._against_fallback(key.engine, key.format)
+        return base if ratio is None else base * ratio
+
+    def _against_fallback(self, engine: str, number_format: str) -> Array | None:
+        """Measured seconds of each op on one thread here, over what the fallback says of here; 1 if unknown."""
+        seconds = self._measured.get((engine, number_format, 1))
+        here = self._here_by_benches(engine)
+        if seconds is None or here is None:
+            return None
+        expected = self.model.over(self.graph, here, ()).op_seconds("here/cpu", engine)
+        ratio = np.where(seconds == 0.0, 0.0, np.clip(seconds / expected, *SANE))
+        clean: Array = np.nan_to_num(ratio, nan=1.0)
+        return clean
+
+    def _here_by_benches(self, engine: str) -> Fleet | None:
+        """One thread of this machine as its benches found it."""
+        rates = {
+            name: max((bench_rate(sample) for sample in self.samples if _is_bench(sample, name)), default=0.0)
+            for name in ("gemm", "stream")
+        }
+        if not all(rates.values()):
+            return None
+        unit = Unit("cpu", 1, {"float32": rates["gemm"]}, rates["stream"], 0.0, (engine,))
+        return Fleet((Device("here", HERE, (unit,), 1, 1, 0.0),))
+
+    def _ops_seconds(self, key: CostKey) -> tuple[float, Provenance]:
+        indices = indices_of(self.graph, key.ops)
+        seconds, measured = self._op_seconds(key)
+        every = bool(measured[indices].all())
+        return float(seconds[indices].sum()), "measured" if every else "predicted"
+
+    def _segment_seconds(self, key: CostKey) -> tuple[float, Provenance] | None:
+        if not self._is_here(key):
+            return None
+        wanted = threads_of(self.fleet, key.unit)
+        for sample in self._samples_of(key):
+            if sample.threads == wanted:
+                return sample.median_s, "measured"
+        return None
+
+    def _samples_of(self, key: CostKey) -> list[Sample]:
+        subject = segment_subject(self._key.ops)
+        return self._segments.get((subject, key.engine, key.format), [])
+
+    def _with_memory(self, key: CostKey, estimate: Estimate) -> Estimate:
+        """`estimate` with measured memory in place of the formula's: an engine keeps the same on any machine."""
+        runtime_bytes = round(estimate.breakdown["runtime_bytes"])
+        for sample in self._samples_of(key):
+            if sample.resident_bytes is not None and sample.peak_bytes is not None:
+                return dataclasses.replace(
+                    estimate,
+                    resident_bytes=runtime_bytes + sample.resident_bytes,
+                    peak_bytes=runtime_bytes + sample.peak_bytes,
+                )
+        return estimate
+
+    def _each(self, costs: Costs, key: CostKey) -> Array:
+        """What `costs` says of each op by itself, for a format or operating point of its own."""
+        ops = [op.name for op in self.graph.ops]
+        try:
+            keys = (dataclasses.replace(key, ops=(name,)) for name in ops)
+            return np.array([costs.estimate(each).seconds for each in keys])
+        except PlanError:
+            return np.full(len(ops), np.inf)
+
+
+def threads_of(fleet: Fleet, unit: str) -> int:
+    """How many threads a worker of `unit` has: the cores it is pinned to, or all of the unit."""
+    device = fleet.device(unit)
+    return len(device.cores) if device.cores else fleet.unit(unit).cores
+
+
+def _is_bench(sample: Sample, name: str) -> bool:
+    return sample.subject.startswith(f"bench:{name}:") and sample.threads == 1
