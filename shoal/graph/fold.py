@@ -96,14 +96,17 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
     if not all(value is None or value.const_value is not None for value in node.inputs):
         return None
     if node.op_type == "ConstantOfShape":
-        return [_filled(node)]
+        filled = _filled(node)
+        return None if filled is None else [filled]
     return _evaluated(model, node)
 
 
-def _filled(node: ir.Node) -> ir.TensorProtocol:
+def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     import onnx_ir as ir
 
     shape = tuple(int(size) for size in access.data(node.inputs[0]).numpy())
+    if any(size < 0 for size in shape):
+        return None
     attribute = node.attributes.get("value")
     fill = attribute.as_tensor().numpy().reshape(()) if attribute is not None else np.float32(0)
     dtype = attribute.as_tensor().dtype if attribute is not None else ir.DataType.FLOAT

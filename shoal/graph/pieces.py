@@ -15,7 +15,7 @@ reads from another waits for all that it waits for: the rank does not fall, and 
 since equal sets would be one piece. A cycle would need neither to rise anywhere.
 
 Ops that depend on no input at all (they unpack a weight, say) and are read by their own owner only would
-found pieces for nothing; each goes to the earliest piece that reads it, so every arrow it adds points forward.
+found pieces for nothing; each goes to the earliest piece that reads it, so the arrows it adds point forward.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.errors import ModelError
+from shoal.graph import access
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,7 +26,7 @@ def prepare(model: ir.Model, where: str) -> None:
         InlinePass()(model)
     graph = model.graph
     _name_everything(graph)
-    graph.sort()
+    _sort(graph, where)
     constant_inputs = [value for value in graph.inputs if value.is_initializer()]
     for value in constant_inputs:
         graph.inputs.remove(value)
@@ -109,6 +110,13 @@ def drop_dead(graph: ir.Graph) -> None:
             del graph.initializers[name]
 
 
+def _sort(graph: ir.Graph, where: str) -> None:
+    try:
+        graph.sort()
+    except ValueError as fault:
+        raise ModelError("its ops read one another in a circle", where=where) from fault
+
+
 def _name_everything(graph: ir.Graph) -> None:
     taken = {value.name for node in graph for value in node.outputs}
     for index, node in enumerate(graph):
@@ -187,11 +195,11 @@ def _keep_initializer_outputs(graph: ir.Graph) -> None:
             continue
         name = value.name
         value.name = f"{name}__weight"
-        node = ir.Node(
-            "", "Identity", [value], outputs=[ir.Value(name=name, shape=value.shape, type=value.type)]
-        )
+        tensor = access.data(value)
+        result = ir.Value(name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype))
+        node = ir.Node("", "Identity", [value], outputs=[result])
         graph.append(node)
-        graph.outputs[index] = node.outputs[0]
+        graph.outputs[index] = result
 
 
 def _sink_constants(graph: ir.Graph) -> None:
