@@ -85,5 +85,6 @@ def shares_of(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as fault:
-        raise PlanError(f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1") from fault
-
+        raise PlanError(
+            f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1"
+        ) from fault

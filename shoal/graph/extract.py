@@ -34,10 +34,12 @@ def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
     names = set(ops)
     unknown = names.difference(graph.position)
     if unknown or not names:
-        raise PlanError(f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name)
+        raise PlanError(
+            f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name
+        )
     inputs, outputs = boundary(graph, names)
     nodes = {label(node): node for node in graph.model.graph}
-    copier = _Copier(set(graph.tensors))
+    copier = _Copier()
     made = [copier.node(nodes[op.name]) for op in graph.ops if op.name in names]
     part = ir.Graph(
         [copier.values[name] for name in inputs],
@@ -54,22 +56,19 @@ def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
 class _Copier:
     """Copies nodes one after another; a value met twice is the same copy."""
 
-    def __init__(self, read: set[str]) -> None:
-        self.read = read  # activations somebody reads; other outputs lose their names
+    def __init__(self) -> None:
         self.values: dict[str, ir.Value] = {}
 
     def node(self, node: ir.Node) -> ir.Node:
+        """A copy with the same attributes. Outputs nobody reads stay: to Split their number matters."""
         import onnx_ir as ir
 
-        outputs = list(node.outputs)
-        while outputs and outputs[-1].name not in self.read:
-            outputs.pop()
         return ir.Node(
             node.domain,
             node.op_type,
-            [None if value is None or not value.name else self.value(value) for value in node.inputs],
+            [self.value(value) if value is not None and value.name else None for value in node.inputs],
             node.attributes.values(),
-            outputs=[self.value(value) if value.name in self.read else ir.Value(name="") for value in outputs],
+            outputs=[self.value(value) if value.name else ir.Value(name="") for value in node.outputs],
             name=node.name,
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shoal.graph import access, shapes, tidy, weights
+from shoal.graph import access, branches, shapes, tidy, weights
 
 if TYPE_CHECKING:
     import onnx
@@ -55,13 +55,13 @@ def settle(model: ir.Model, where: str) -> None:
     """Infer shapes and fold by turns until every shape is a number and no constant op is left to fold.
 
     Raises:
-        ModelError: a shape stays open, or the given shapes do not fit an op.
+        ModelError: a shape or a branch stays open, or the given shapes do not fit an op.
     """
     while True:
         shapes.infer(model, where)
         if not fold(model):
             break
-    tidy.drop_dead(model.graph)
+    tidy.refuse_control_flow(model, where)
     shapes.require_static(model, where)
 
 
@@ -70,6 +70,9 @@ def fold(model: ir.Model) -> bool:
     graph = model.graph
     folded = False
     for node in list(graph):
+        if node.op_type == "If" and not node.domain:
+            folded |= branches.inline(graph, node)
+            continue
         if node.domain or node.op_type in NEVER or any(value.is_graph_output() for value in node.outputs):
             continue
         results = _results(model, node)
@@ -96,14 +99,17 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
     if not all(value is None or value.const_value is not None for value in node.inputs):
         return None
     if node.op_type == "ConstantOfShape":
-        return [_filled(node)]
+        filled = _filled(node)
+        return None if filled is None else [filled]
     return _evaluated(model, node)
 
 
-def _filled(node: ir.Node) -> ir.TensorProtocol:
+def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     import onnx_ir as ir
 
     shape = tuple(int(size) for size in access.data(node.inputs[0]).numpy())
+    if any(size < 0 for size in shape):
+        return None
     attribute = node.attributes.get("value")
     fill = attribute.as_tensor().numpy().reshape(()) if attribute is not None else np.float32(0)
     dtype = attribute.as_tensor().dtype if attribute is not None else ir.DataType.FLOAT
@@ -131,7 +137,9 @@ def _evaluated(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None
         return None
 
 
-def evaluate(single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None]) -> list[npt.NDArray[np.generic]]:
+def evaluate(
+    single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None]
+) -> list[npt.NDArray[np.generic]]:
     """The results of a model of one op, by ONNX's reference evaluator; `tensors` are its inputs in order."""
     from onnx.reference import ReferenceEvaluator
 
@@ -142,7 +150,9 @@ def evaluate(single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None]) -
     return list(results)
 
 
-def _one(single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None], index: int) -> npt.NDArray[np.generic]:
+def _one(
+    single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None], index: int
+) -> npt.NDArray[np.generic]:
     return evaluate(single, tensors)[index]
 
 
@@ -159,7 +169,8 @@ def _single(model: ir.Model, node: ir.Node) -> onnx.ModelProto:
     proto.output.extend(made)
     tensors = [(name, access.data(value)) for name, value in zip(given, node.inputs, strict=True) if value]
     inputs = [
-        helper.make_tensor_value_info(name, int(tensor.dtype), tensor.shape.numpy()) for name, tensor in tensors
+        helper.make_tensor_value_info(name, int(tensor.dtype), tensor.shape.numpy())
+        for name, tensor in tensors
     ]
     outputs = [onnx.ValueInfoProto(name=name) for name in made]
     opsets = [helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]

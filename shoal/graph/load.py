@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.errors import ModelError
-from shoal.graph import fold, tidy, weights
+from shoal.graph import check, fold, tidy, weights
+from shoal.graph import shapes as shapes_of
 from shoal.graph.build import from_model
-from shoal.graph.shapes import bind
 from shoal.graph.values import Graph
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
-
-OLDEST_OPSET = 7
 
 # What the reader of a damaged file may stumble over; anything else is a defect of ours.
 DAMAGE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
@@ -44,7 +42,8 @@ def load(
     model = read(file)
     digest = weights.digest(file, weights.external_files(model))
     tidy.prepare(model, str(file))
-    bind(model, shapes or {}, sizes or {}, str(file))
+    shapes_of.check(model, str(file))
+    shapes_of.bind(model, shapes or {}, sizes or {}, str(file))
     fold.settle(model, str(file))
     tidy.finish(model)
     return from_model(model, file.stem, str(file), digest)
@@ -57,7 +56,7 @@ def read(file: Path) -> ir.Model:
         ModelError: missing, damaged, not ONNX, of an opset we do not know, or without its external data.
     """
     proto = _parse(file)
-    _check_opsets(proto, str(file))
+    check.proto(proto, str(file))
     model = _to_ir(proto, str(file))
     weights.attach(model, file)
     return model
@@ -75,33 +74,16 @@ def _parse(file: Path) -> onnx.ModelProto:
         raise ModelError(
             "not an ONNX model, or a damaged one", where=str(file), hint="download or export it again"
         ) from fault
-    if not proto.ir_version or not proto.graph.output:
-        raise ModelError(
-            "not an ONNX model: it holds no graph", where=str(file), hint="download or export it again"
-        )
     return proto
-
-
-def _check_opsets(proto: onnx.ModelProto, where: str) -> None:
-    from onnx import defs
-
-    newest = defs.onnx_opset_version()
-    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
-    if not versions:
-        raise ModelError("imports no ONNX operator set", where=where)
-    if not OLDEST_OPSET <= versions[0] <= newest:
-        raise ModelError(
-            "an operator set we cannot read",
-            where=where,
-            needed=f"opset {OLDEST_OPSET} to {newest}",
-            had=f"opset {versions[0]}",
-            hint="convert it with onnx.version_converter, or install a newer onnx",
-        )
 
 
 def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
     import onnx_ir as ir
 
+    declared = {value.name: value for value in proto.graph.input}
+    for output in proto.graph.output:
+        if output.name in declared:  # what an input says of itself holds
+            output.CopyFrom(declared[output.name])
     try:
         return ir.serde.deserialize_model(proto)
     except DAMAGE as fault:

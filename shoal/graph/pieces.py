@@ -15,7 +15,7 @@ reads from another waits for all that it waits for: the rank does not fall, and 
 since equal sets would be one piece. A cycle would need neither to rise anywhere.
 
 Ops that depend on no input at all (they unpack a weight, say) and are read by their own owner only would
-found pieces for nothing; each goes to the earliest piece that reads it, so every arrow it adds points forward.
+found pieces for nothing; each goes to the earliest piece that reads it, so the arrows it adds point forward.
 """
 
 from __future__ import annotations
@@ -71,18 +71,15 @@ def _owners(graph: Graph, groups: Mapping[str, str]) -> list[str]:
 
 
 def _floating(graph: Graph, owners: list[str]) -> set[int]:
-    """Indices of the ops that depend on no input and are read by their own owner only."""
-    constant: set[int] = set()
-    for index, op in enumerate(graph.ops):
-        if all(graph.producer.get(name) in constant for name in op.inputs):
-            constant.add(index)
+    """Indices of the ops that depend on no input, nor on another owner, and are read by their own owner only."""
     finals = set(graph.outputs)
-    return {
-        index
-        for index in constant
-        if finals.isdisjoint(graph.ops[index].outputs)
-        and all(owners[r] == owners[index] for name in graph.ops[index].outputs for r in graph.consumers[name])
-    }
+    found: set[int] = set()
+    for index, op in enumerate(graph.ops):
+        readers = {owners[reader] for name in op.outputs for reader in graph.consumers[name]}
+        free = all(graph.producer.get(name) in found for name in op.inputs)
+        if free and readers == {owners[index]} and finals.isdisjoint(op.outputs):
+            found.add(index)
+    return found
 
 
 def _numbered(graph: Graph, owners: list[str], floating: set[int]) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """A graph with random weights of a sensible size, made from a seed when read.
 
-For models whose own weights say nothing (one constant everywhere) or may not be shared: outputs come out finite,
-unequal and the same for the same seed. Scales follow He et al., "Delving Deep into Rectifiers" (2015).
+For models whose own weights say nothing (one constant everywhere) or may not be shared: outputs come out
+finite, unequal and the same for the same seed. Scales follow He et al., "Delving Deep into Rectifiers", 2015.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.graph import access, weights
-from shoal.graph.power import mean_squares
+from shoal.graph.moments import forecast
 from shoal.graph.values import Graph
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ Fill = Callable[[np.random.Generator, tuple[int, ...]], npt.NDArray[np.float32]]
 def seeded(graph: Graph, seed: int) -> Graph:
     """`graph` with every trained weight replaced by random values of `seed`; structure and names stay.
 
-    Matrices and kernels are normal with deviation sqrt(2 / fan-in), biases near zero, normalisation scales and
-    variances 1 ± 0.1, means ± 0.1. The last product before a Softmax is scaled for scores of deviation about
-    one, so that the Softmax does not saturate. Integers and constants of no such role stay as they are.
+    Matrices and kernels are normal with deviation sqrt(2 / fan-in), biases near zero, normalisation scales
+    and variances 1 ± 0.1, means ± 0.1. The last product before a Softmax is scaled for scores of deviation
+    about one, so that the Softmax does not saturate. Integers and constants of no such role stay.
     """
     model = graph.model.clone()
     heads = _head_deviations(model)
@@ -151,7 +151,7 @@ ROLES: dict[tuple[str, int], Fill] = {
 
 def _head_deviations(model: ir.Model) -> dict[str, float]:
     """Weight name to deviation, for the matrices whose products reach a Softmax unnormalised."""
-    power = mean_squares(model)
+    moments = forecast(model)
     found: dict[str, float] = {}
     for node in model.graph:
         if node.op_type not in ("Softmax", "LogSoftmax"):
@@ -163,5 +163,6 @@ def _head_deviations(model: ir.Model) -> dict[str, float]:
             continue
         fan, source = fan_in(head, 1), head.inputs[0]
         if head.inputs[1].is_initializer() and source is not None:
-            found[access.name(head.inputs[1])] = sqrt(1 / (fan * max(power[access.name(source)], 1e-12)))
+            power = max(moments[access.name(source)].mean_square, 1e-12)
+            found[access.name(head.inputs[1])] = sqrt(1 / (fan * power))
     return found

@@ -17,7 +17,9 @@ KNOWN_VALUE_BYTES = 1 << 14  # constants up to here are shown to shape inference
 OLDEST_IR_VERSION = 4  # the first that lets a weight stand outside the inputs
 
 
-def bind(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int], where: str) -> None:
+def bind(
+    model: ir.Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int], where: str
+) -> None:
     """Fix the inputs' shapes and forget every shape that was written behind them.
 
     Args:
@@ -47,6 +49,26 @@ def bind(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[
     for node in model.graph:
         for value in node.outputs:
             value.shape = None
+
+
+def check(model: ir.Model, where: str) -> None:
+    """Refuse what breaks ONNX's own rules: tensors read and never made, made twice, wrong attributes.
+
+    Raises:
+        ModelError: saying which rule.
+    """
+    import onnx
+    import onnx_ir as ir
+
+    try:
+        proto = skeleton(model)
+        for info in (*proto.graph.input, *proto.graph.output):
+            # The checker wants a type and a shape everywhere; it does not look at what they say.
+            info.type.tensor_type.shape.SetInParent()
+            info.type.tensor_type.elem_type = info.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+        onnx.checker.check_model(proto)
+    except (onnx.checker.ValidationError, ir.serde.SerdeError) as fault:
+        raise ModelError(f"not a valid ONNX model: {' '.join(str(fault).split())}", where=where) from fault
 
 
 def infer(model: ir.Model, where: str, strict: bool = False) -> None:
@@ -110,8 +132,8 @@ def skeleton(model: ir.Model) -> onnx.ModelProto:
     proto.graph.input.extend(ir.serde.serialize_value(value) for value in graph.inputs)
     for value in graph.initializers.values():
         if value.const_value is not None and value.const_value.nbytes <= KNOWN_VALUE_BYTES:
-            value.const_value.name = value.name
-            proto.graph.initializer.append(ir.serde.serialize_tensor(value.const_value))
+            inline = ir.tensor(value.const_value.numpy(), value.const_value.dtype, name=value.name)
+            proto.graph.initializer.append(ir.serde.serialize_tensor(inline))
         else:
             proto.graph.input.append(ir.serde.serialize_value(value))
     proto.graph.node.extend(ir.serde.serialize_node(node) for node in graph)
@@ -193,4 +215,6 @@ def _take(value: ir.Value, info: onnx.ValueInfoProto) -> None:
     if kind.elem_type:
         value.type = ir.TensorType(ir.DataType(kind.elem_type))
     if kind.HasField("shape"):
-        value.shape = ir.Shape([dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim])
+        value.shape = ir.Shape(
+            [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+        )

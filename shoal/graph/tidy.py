@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal.errors import ModelError
+from shoal.graph import access
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -17,7 +18,7 @@ def prepare(model: ir.Model, where: str) -> None:
     """Inline functions, make every constant a weight, take the weights out of the inputs, drop no-ops.
 
     Raises:
-        ModelError: an operator is not ONNX's own, or holds a graph of its own.
+        ModelError: an operator is not ONNX's own, or the ops read one another in a circle.
     """
     from onnx_ir.passes.common import InlinePass
 
@@ -25,7 +26,7 @@ def prepare(model: ir.Model, where: str) -> None:
         InlinePass()(model)
     graph = model.graph
     _name_everything(graph)
-    graph.sort()
+    _sort(graph, where)
     constant_inputs = [value for value in graph.inputs if value.is_initializer()]
     for value in constant_inputs:
         graph.inputs.remove(value)
@@ -68,10 +69,19 @@ def check_operators(model: ir.Model, where: str) -> None:
         except defs.SchemaError as fault:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             raise ModelError(f"unknown operator {kind} (opset {version})", where=place) from fault
+
+
+def refuse_control_flow(model: ir.Model, where: str) -> None:
+    """Refuse operators that hold a graph of their own.
+
+    Raises:
+        ModelError: naming the operator and its node's output.
+    """
+    for node in model.graph:
         if any(attribute.type.name in ("GRAPH", "GRAPHS") for attribute in node.attributes.values()):
             raise ModelError(
                 f"{node.op_type} decides while running, which a plan cannot cut",
-                where=place,
+                where=f"{where}: op '{label(node)}'",
                 hint="export the model without control flow",
             )
 
@@ -107,6 +117,13 @@ def drop_dead(graph: ir.Graph) -> None:
     for name in [name for name, value in graph.initializers.items() if not value.uses()]:
         if not graph.initializers[name].is_graph_output():
             del graph.initializers[name]
+
+
+def _sort(graph: ir.Graph, where: str) -> None:
+    try:
+        graph.sort()
+    except ValueError as fault:
+        raise ModelError("its ops read one another in a circle", where=where) from fault
 
 
 def _name_everything(graph: ir.Graph) -> None:
@@ -187,9 +204,11 @@ def _keep_initializer_outputs(graph: ir.Graph) -> None:
             continue
         name = value.name
         value.name = f"{name}__weight"
-        node = ir.Node("", "Identity", [value], outputs=[ir.Value(name=name, shape=value.shape, type=value.type)])
+        tensor = access.data(value)
+        result = ir.Value(name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype))
+        node = ir.Node("", "Identity", [value], outputs=[result])
         graph.append(node)
-        graph.outputs[index] = node.outputs[0]
+        graph.outputs[index] = result
 
 
 def _sink_constants(graph: ir.Graph) -> None:

@@ -4,4 +4,15 @@ from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.execute import Result, Settings, execute
 from shoal.run.samples import Samples, answered, compare, drawn, read
 
-__all__ = ["Coordinator", "Outcome", "Result", "Samples", "Settings", "answered", "compare", "drawn", "execute", "read"]
+__all__ = [
+    "Coordinator",
+    "Outcome",
+    "Result",
+    "Samples",
+    "Settings",
+    "answered",
+    "compare",
+    "drawn",
+    "execute",
+    "read",
+]

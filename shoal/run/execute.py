@@ -83,7 +83,9 @@ def execute(
     """
     graph = model_of(plan)
     program, folder = with_files(graph, lower(graph, plan))
-    samples = given or drawn({name: program.tensors[name] for name in graph.inputs}, settings.samples, settings.seed)
+    samples = given or drawn(
+        {name: program.tensors[name] for name in graph.inputs}, settings.samples, settings.seed
+    )
     tempo = pace_of(plan, program) if settings.emulate else None
     workload = replace(plan.workload, items=settings.items)
     answers: dict[int, Arrays] = {}
@@ -128,7 +130,12 @@ def connected(
 
 
 def _start(
-    program: Program, manifests: Mapping[str, Manifest], source: Path, scratch: Path, over: str, transport: Transport
+    program: Program,
+    manifests: Mapping[str, Manifest],
+    source: Path,
+    scratch: Path,
+    over: str,
+    transport: Transport,
 ) -> Workers:
     if over.partition(":")[0] == "memory":
         return Threads({unit: Bundle(program, manifest, source) for unit, manifest in manifests.items()}, transport)

@@ -54,7 +54,10 @@ def drawn(specs: Mapping[str, TensorSpec], count: int, seed: int) -> Samples:
     """`count` random inputs: normal for floats, zeros and ones for integers (always legal as an index)."""
     source = np.random.default_rng(seed)
     return Samples(
-        tuple({name: _random(source, spec.dtype, spec.bound({})) for name, spec in specs.items()} for _ in range(count))
+        tuple(
+            {name: _random(source, spec.dtype, spec.bound({})) for name, spec in specs.items()}
+            for _ in range(count)
+        )
     )
 
 
@@ -134,5 +137,3 @@ def _stack(path: Path, name: str, array: Array, spec: TensorSpec) -> Array:
             had=f"{array.dtype}{list(array.shape)}",
         )
     return np.ascontiguousarray(array)
-
-
