@@ -14,7 +14,7 @@ from shoal.wire.meeting import HELLO_S, meet_as_client, meet_as_worker
 from shoal.wire.stream import StreamEndpoint
 
 _DEFAULT_HOST = "127.0.0.1"
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 3))  # s, s, probes
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # s, s, probes: a host that vanished
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ class _TcpSockets:
     def admit(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        for option, value in _KEEPALIVE.items():
+            if hasattr(socket, option):  # not on every system
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def offer(self, peer: str) -> int:
         return -1

@@ -1,0 +1,636 @@
+"""What every transport promises, and what the ones with sockets do about strangers and deaths."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shoal import catalog
+from shoal.errors import InputError, WireError
+from shoal.program import CLIENT, Edge, Flag, Header, Program, TensorSpec
+from shoal.program.message import CONTROL_EDGE, pack
+from shoal.wire import Delivery, Endpoint, Left
+from shoal.wire.meeting import meet_as_worker
+from shoal.wire.slots import lay_out
+from shoal.wire.transports.shm import _UnixSockets
+from shoal.wire.transports.tcp import _TcpSockets
+
+NAMES = ("memory", "shm", "tcp")
+SOCKETS = ("shm", "tcp")
+A, B = "a/cpu", "b/cpu"
+
+
+def program(
+    *edges: tuple[str, str], shape: tuple[int | str, ...] = (4,), buffer: int = 4, name: str = "p"
+) -> Program:
+    spec = TensorSpec("float32", shape)
+    made = [
+        Edge(f"e{i}", *way, tensor="x", delivers="x", spec=spec, buffer_items=buffer)
+        for i, way in enumerate(edges)
+    ]
+    units = tuple(sorted({party for way in edges for party in way} - {CLIENT}))
+    return Program(name, units, tuple(made), (), (), buffer, {}, sizes={"n": 1000})
+
+
+CHAIN = program((CLIENT, A), (A, B), (B, CLIENT))
+
+
+def header(array: np.ndarray[Any, Any] | None, edge: int = 0, item: int = 0) -> Header:
+    if array is None:
+        return Header(edge, item, flags=Flag.EMPTY)
+    return Header(edge, item, dtype=str(array.dtype), shape=array.shape, payload_bytes=array.nbytes)
+
+
+def control(text: bytes) -> tuple[Header, np.ndarray[Any, Any]]:
+    head = Header(CONTROL_EDGE, flags=Flag.CONTROL, shape=(len(text),), payload_bytes=len(text))
+    return head, np.frombuffer(text, np.uint8)
+
+
+def filled(value: float, *shape: int) -> np.ndarray[Any, Any]:
+    return np.full(shape, value, np.float32)
+
+
+def take(endpoint: Endpoint, timeout_s: float = 5.0) -> Delivery:
+    found = endpoint.receive(timeout_s)
+    assert isinstance(found, Delivery), found
+    return found
+
+
+def copied(endpoint: Endpoint, timeout_s: float = 5.0) -> np.ndarray[Any, Any]:
+    delivery = take(endpoint, timeout_s)
+    assert delivery.array is not None
+    array = delivery.array.copy()
+    endpoint.release(delivery)
+    return array
+
+
+class Announced:
+    """Addresses as workers tell them."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, str] = {}
+        self._changed = threading.Condition()
+
+    def by(self, name: str) -> Callable[[str], None]:
+        def announce(address: str) -> None:
+            with self._changed:
+                self.addresses[name] = address
+                self._changed.notify_all()
+
+        return announce
+
+    def wait(self, count: int) -> dict[str, str]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.addresses) >= count, 10)
+        return dict(self.addresses)
+
+
+@contextmanager
+def connected(name: str, what: Program) -> Iterator[dict[str, Endpoint]]:
+    """The endpoints of all parties, all in this process."""
+    transport = catalog.make("wire/transports", name)
+    announced = Announced()
+    with ThreadPoolExecutor(8) as pool:
+        units = {
+            unit: pool.submit(transport.worker, unit, what, "", announced.by(unit)) for unit in what.units
+        }
+        ends = {CLIENT: transport.client(what, announced.wait(len(units)))}
+        ends |= {unit: future.result(10) for unit, future in units.items()}
+    try:
+        yield ends
+    finally:
+        for end in ends.values():
+            end.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_messages_of_an_edge_arrive_in_order_and_whole(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        for item in range(40):
+            array = filled(item, 4)
+            ends[CLIENT].send(header(array, 0, item), array)
+            array[:] = -1  # the caller may use its array again
+            if item % 4 == 3:
+                for expected in range(item - 3, item + 1):
+                    delivery = take(ends[A])
+                    assert (delivery.peer, delivery.header.item) == (CLIENT, expected)
+                    assert delivery.array is not None
+                    assert delivery.array.tolist() == [expected] * 4
+                    ends[A].release(delivery)
+        assert ends[CLIENT].sent_bytes == ends[A].received_bytes == 40 * 16
+        assert ends[B].received_bytes == ends[A].sent_bytes == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_window_of_large_messages_goes_off_without_a_reader(name: str) -> None:
+    what = program((CLIENT, A), shape=(2_500_000,), buffer=6)
+    with connected(name, what) as ends, ThreadPoolExecutor(1) as pool:
+        big = np.arange(2_500_000, dtype=np.float32)
+
+        def send_all() -> None:
+            for item in range(6):
+                ends[CLIENT].send(header(big, 0, item), big)
+
+        pool.submit(send_all).result(10)
+        for item in range(6):
+            delivery = take(ends[A])
+            assert delivery.header.item == item
+            assert np.array_equal(delivery.array, big)  # held, not released, until all are there
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_send_beyond_the_buffer_waits_for_a_release(name: str) -> None:
+    what = program((CLIENT, A), shape=(500_000,), buffer=2)
+    array = filled(1, 500_000)
+    with connected(name, what) as ends, ThreadPoolExecutor(1) as pool:
+        many = 40  # 80 MB: more than slots and kernel buffers hold together
+
+        def send_all() -> None:
+            for item in range(many):
+                ends[CLIENT].send(header(array, 0, item), array)
+
+        sending = pool.submit(send_all)
+        time.sleep(0.2)
+        assert not sending.done()
+        assert [copied(ends[A])[0] for _ in range(many)] == [1] * many
+        sending.result(10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_messages_keep_their_place_and_need_no_release(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        array = filled(1, 4)
+        for turn in range(10):
+            ends[CLIENT].send(header(None, 0, 2 * turn), None)
+            ends[CLIENT].send(header(array, 0, 2 * turn + 1), array)
+            first, second = take(ends[A]), take(ends[A])
+            assert (first.header.item, first.header.empty, first.array) == (2 * turn, True, None)
+            assert (second.header.item, second.header.empty) == (2 * turn + 1, False)
+            ends[A].release(second)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_control_messages_go_both_ways_at_any_length(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        for text in (b"{}", b"", b"x" * 3_000_000):
+            ends[CLIENT].send(*control(text), peer=B)
+            delivery = take(ends[B])
+            assert delivery.header.control
+            assert delivery.array is not None
+            assert delivery.array.tobytes() == text
+            ends[B].release(delivery)
+            ends[B].send(*control(text[::-1]), peer=CLIENT)
+            assert copied(ends[CLIENT]).tobytes() == text[::-1]
+        assert ends[CLIENT].sent_bytes == ends[CLIENT].received_bytes == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_below_the_bound_and_of_length_zero_arrive(name: str) -> None:
+    what = program((CLIENT, A), shape=("n", 3))
+    with connected(name, what) as ends:
+        for rows in (0, 1, 7, 1000):
+            array = np.random.default_rng(rows).random((rows, 3), np.float32)
+            ends[CLIENT].send(header(array), array)
+            assert np.array_equal(copied(ends[A]), array)
+            assert ends[CLIENT].buffer(0, "float32", (rows, 3)) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shape_above_the_bound_or_a_wrong_length_is_refused_by_the_sender(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        with pytest.raises(WireError, match="does not allow"):
+            ends[CLIENT].send(header(filled(0, 5)), filled(0, 5))
+        with pytest.raises(WireError, match="not as long"):
+            ends[CLIENT].send(header(filled(0, 4)), filled(0, 3))
+        with pytest.raises(WireError, match="does not start here"):
+            ends[CLIENT].send(header(filled(0, 4), edge=1), filled(0, 4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lent_buffer_arrives_and_is_used_again(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        for item in range(20):
+            lent = ends[CLIENT].buffer(0, "float32", (4,))
+            assert lent is not None
+            lent[:] = item
+            ends[CLIENT].send(header(lent, 0, item), lent)
+            assert copied(ends[A]).tolist() == [item] * 4
+
+
+@pytest.mark.parametrize("name", ["memory", "shm"])
+def test_a_lent_buffer_is_not_copied(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        lent = ends[CLIENT].buffer(0, "float32", (4,))
+        assert lent is not None
+        ends[CLIENT].send(header(lent), lent)
+        delivery = take(ends[A])
+        lent[:] = 7
+        assert delivery.array is not None
+        assert delivery.array.tolist() == [7] * 4
+        assert not delivery.array.flags.writeable
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lent_buffer_comes_back_when_the_message_turns_out_empty(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        for item in range(20):
+            lent = ends[CLIENT].buffer(0, "float32", (4,))
+            assert lent is not None
+            ends[CLIENT].send(header(None, 0, item), lent)
+            assert take(ends[A]).array is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_edges_between_two_parties_released_in_any_order(name: str) -> None:
+    what = program(*[(A, B), (B, A), (CLIENT, A)] * 5, shape=(64,))
+    with connected(name, what) as ends:
+        out = [index for index, edge in enumerate(what.edges) if edge.source == A]
+        for _ in range(3):
+            for item in range(4):
+                for index in out:
+                    ends[A].send(
+                        header(filled(index * 10 + item, 64), index, item), filled(index * 10 + item, 64)
+                    )
+            held = [take(ends[B]) for _ in range(4 * len(out))]
+            for index in out:
+                assert [d.header.item for d in held if d.header.edge == index] == [0, 1, 2, 3]
+            for delivery in reversed(held):
+                assert delivery.array is not None
+                assert delivery.array[0] == delivery.header.edge * 10 + delivery.header.item
+                ends[B].release(delivery)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_directions_at_once_do_not_block_each_other(name: str) -> None:
+    what = program((A, B), (B, A), shape=(1_000_000,))
+    arrays = {A: filled(1, 1_000_000), B: filled(2, 1_000_000)}
+
+    def talk(end: Endpoint, me: str, edge: int) -> set[float]:
+        seen: set[float] = set()
+        for turn in range(5):
+            for item in range(4):
+                end.send(header(arrays[me], edge, 4 * turn + item), arrays[me])
+            seen |= {float(copied(end, 20).max()) for _ in range(4)}
+        return seen
+
+    with connected(name, what) as ends, ThreadPoolExecutor(2) as pool:
+        one, two = pool.submit(talk, ends[A], A, 0), pool.submit(talk, ends[B], B, 1)
+        assert (one.result(30), two.result(30)) == ({2.0}, {1.0})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_receive_keeps_its_timeout_and_uses_no_processor_while_it_waits(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        assert ends[A].receive(0) is None
+        wall, used = time.monotonic(), time.process_time()
+        assert ends[A].receive(0.5) is None
+        used, wall = time.process_time() - used, time.monotonic() - wall
+        assert 0.49 <= wall < 1.5
+        assert used < 0.02
+        wall = time.monotonic()
+        assert ends[A].receive(0.0102) is None
+        assert time.monotonic() - wall >= 0.0102
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_peer_that_closes_is_reported_once_after_its_messages(name: str) -> None:
+    with connected(name, CHAIN) as ends:
+        array = filled(3, 4)
+        ends[B].send(header(array, 2), array)
+        ends[B].close()
+        ends[B].close()
+        assert copied(ends[CLIENT]).tolist() == [3] * 4
+        assert ends[CLIENT].receive(5) == Left(B, "closed its connection")
+        assert ends[CLIENT].receive(0.05) is None
+        ends[CLIENT].send(*control(b"{}"), peer=B)  # does nothing
+        left = ends[A].receive(5)
+        assert isinstance(left, Left)
+        assert left.peer == B
+        for _ in range(20):  # nor do sends beyond the buffer wait for the dead
+            ends[A].send(header(array, 1), array)
+        assert ends[A].sent_bytes == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_sent_before_closing_arrives(name: str) -> None:
+    what = program((CLIENT, A), shape=(2_500_000,), buffer=6)
+    with connected(name, what) as ends, ThreadPoolExecutor(1) as pool:
+        for item in range(6):
+            ends[CLIENT].send(header(filled(item, 2_500_000), 0, item), filled(item, 2_500_000))
+        closing = pool.submit(ends[CLIENT].close)
+        assert [copied(ends[A])[-1] for _ in range(6)] == [0, 1, 2, 3, 4, 5]
+        assert isinstance(ends[A].receive(5), Left)
+        closing.result(10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_closing_leaves_no_descriptor_thread_or_file(name: str) -> None:
+    def held() -> tuple[int, int, list[str]]:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd")), threading.active_count(), sorted(os.listdir("/dev/shm"))
+
+    with connected(name, CHAIN):
+        pass
+    before = held()
+    for _ in range(3):
+        with connected(name, CHAIN) as ends:
+            ends[CLIENT].send(header(filled(1, 4)), filled(1, 4))
+    assert held()[:2] == before[:2]
+    assert not [file for file in held()[2] if "shoal" in file]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_program_is_refused_and_the_right_one_still_welcome(name: str) -> None:
+    right = program((CLIENT, A))
+    transport, announced = catalog.make("wire/transports", name), Announced()
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(transport.worker, A, right, "", announced.by(A))
+        addresses = announced.wait(1)
+        with pytest.raises(WireError, match="another program"):
+            transport.client(program((CLIENT, A), shape=(5,)), addresses)
+        client = transport.client(right, addresses)
+        end = worker.result(10)
+        client.send(header(filled(1, 4)), filled(1, 4))
+        assert copied(end).tolist() == [1] * 4
+        client.close()
+        end.close()
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_an_address_in_use_is_named(name: str) -> None:
+    right = program((CLIENT, A))
+    transport, announced = catalog.make("wire/transports", name), Announced()
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(transport.worker, A, right, "", announced.by(A))
+        address = announced.wait(1)[A]
+        with pytest.raises(WireError, match="already in use") as caught:
+            transport.worker(A, right, address, print)
+        assert address in str(caught.value)
+        transport.client(right, {A: address}).close()
+        worker.result(10).close()
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_nobody_there_is_an_error_at_once(name: str) -> None:
+    address = {"shm": "@shoal-nobody", "tcp": "127.0.0.1:1"}[name]
+    with pytest.raises(WireError, match="cannot be reached") as caught:
+        catalog.make("wire/transports", name).client(program((CLIENT, A)), {A: address})
+    assert A in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_a_worker_gives_up_when_no_client_comes(name: str) -> None:
+    transport = catalog.make("wire/transports", f"{name}:wait_s=0.1")
+    with pytest.raises(WireError, match="not everyone is there"):
+        transport.worker(A, program((CLIENT, A)), "", lambda _: None)
+
+
+def dial(name: str, address: str) -> socket.socket:
+    if name == "shm":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect("\0" + address[1:])
+        return sock
+    host, port = address.split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def hello(what: Program, text: bytes, protocol: int | None = None) -> bytes:
+    return pack(control(text)[0], what.hash, protocol or what.protocol) + text
+
+
+STRANGERS = {
+    "not a shoal message": lambda what: b"GET / HTTP/1.1\r\n\r\n",
+    "another protocol": lambda what: hello(what, b"{}", 99),
+    "makes no sense": lambda what: hello(what, b"\xff\xfe{"),
+    "nobody expects": lambda what: hello(what, b'{"kind":"hello","party":"evil"}'),
+    "whom nobody": lambda what: hello(what, b'{"kind":"ready","party":"client"}'),
+    "did not introduce itself": lambda what: pack(
+        replace(control(b"")[0], payload_bytes=1 << 30), what.hash, what.protocol
+    ),
+    "too long": lambda what: pack(replace(control(b"")[0], payload_bytes=1 << 60), what.hash, what.protocol),
+    "ended the handshake": lambda what: b"SH",
+}
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_strangers_are_refused_and_logged_and_hold_nobody_up(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = program((CLIENT, A))
+    transport, announced = catalog.make("wire/transports", name), Announced()
+    with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "shoal.wire"):
+        worker = pool.submit(transport.worker, A, right, "", announced.by(A))
+        address = announced.wait(1)[A]
+        silent = dial(name, address)
+        for why, make in STRANGERS.items():
+            with dial(name, address) as stranger:
+                stranger.sendall(make(right))
+                if why == "ended the handshake":
+                    stranger.shutdown(socket.SHUT_WR)
+                stranger.settimeout(5)
+                while stranger.recv(4096):
+                    pass  # until it is closed
+            assert why in caplog.messages[-1]
+        began = time.monotonic()
+        client = transport.client(right, {A: address})
+        end = worker.result(10)
+        assert time.monotonic() - began < 2
+        with pytest.raises(OSError, match="refused"):
+            dial(name, address)
+        client.send(header(filled(1, 4)), filled(1, 4))
+        assert copied(end).tolist() == [1] * 4
+        client.close()
+        end.close()
+        silent.close()
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_a_party_that_is_connected_already_is_refused(name: str) -> None:
+    transport, announced = catalog.make("wire/transports", name), Announced()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(transport.worker, A, CHAIN, "", announced.by(A))
+        address = announced.wait(1)[A]
+        with dial(name, address) as client:
+            client.sendall(hello(CHAIN, b'{"kind":"hello","party":"client"}'))
+            client.recv(4096)
+            with pytest.raises(WireError, match="already connected"):
+                transport.client(CHAIN, {A: address, B: address})
+        with pytest.raises(WireError, match="ended the handshake"):
+            first.result(10)
+
+
+@dataclass
+class Impostor:
+    """A unit that shakes hands properly and then breaks the rules."""
+
+    endpoint: Endpoint
+    sock: socket.socket
+    what: Program
+
+
+@contextmanager
+def impostor(name: str, what: Program) -> Iterator[Impostor]:
+    sockets = _UnixSockets(A, what) if name == "shm" else _TcpSockets(False)
+    announced = Announced()
+    with ThreadPoolExecutor(1) as pool:
+        links = pool.submit(meet_as_worker, A, what, sockets, "", announced.by(A), wait_s=5)
+        endpoint = catalog.make("wire/transports", name).client(what, announced.wait(1))
+        link = links.result(10)[CLIENT]
+    try:
+        yield Impostor(endpoint, link.sock, what)
+    finally:
+        endpoint.close()
+        link.sock.close()
+        if link.descriptor >= 0:
+            os.close(link.descriptor)
+
+
+def frame(name: str, head: bytes) -> bytes:
+    return (0).to_bytes(4, "little") + head if name == "shm" else head
+
+
+OUTLAWS = {
+    "not a shoal message": lambda what: b"garbage" * 100,
+    "another program": lambda what: pack(Header(0), bytes(16), what.protocol),
+    "does not have": lambda what: pack(Header(77), what.hash, what.protocol),
+    "does not lead": lambda what: pack(header(filled(1, 4)), what.hash, what.protocol),
+    "does not allow": lambda what: pack(header(filled(1, 9), 1), what.hash, what.protocol),
+    "too long": lambda what: pack(replace(control(b"")[0], payload_bytes=1 << 40), what.hash, what.protocol),
+    "middle of a message": lambda what: pack(header(filled(1, 4), 1), what.hash, what.protocol)[:50],
+}
+
+
+@pytest.mark.parametrize("why", OUTLAWS)
+@pytest.mark.parametrize("name", SOCKETS)
+def test_garbage_after_the_handshake_ends_that_connection(name: str, why: str) -> None:
+    what = program((CLIENT, A), (A, CLIENT))
+    with impostor(name, what) as bad:
+        bad.sock.setblocking(True)
+        bad.sock.sendall(frame(name, OUTLAWS[why](what)))
+        if why == "middle of a message":
+            bad.sock.shutdown(socket.SHUT_WR)
+        left = bad.endpoint.receive(5)
+        assert isinstance(left, Left)
+        assert left.peer == A
+        assert why in left.why
+        assert bad.endpoint.receive(0.02) is None
+
+
+def test_a_slot_that_holds_nothing_is_garbage() -> None:
+    what = program((CLIENT, A), (A, CLIENT))
+    for slot in (0, 99, -5):
+        with impostor("shm", what) as bad:
+            bad.sock.sendall(
+                slot.to_bytes(4, "little", signed=True) + pack(header(filled(1, 4), 1), what.hash, 1)
+            )
+            left = bad.endpoint.receive(5)
+            assert isinstance(left, Left)
+            assert "holds no message" in left.why
+
+
+def test_more_than_the_buffer_holds_is_refused_after_a_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.wire.stream.GRACE_S", 0.1)
+    what = program((CLIENT, A), (A, CLIENT), buffer=2)
+    with impostor("tcp", what) as bad:
+        for _ in range(4):
+            bad.sock.sendall(pack(header(None, 1), what.hash, what.protocol))
+        time.sleep(0.3)
+        found = [bad.endpoint.receive(5) for _ in range(4)]
+        assert isinstance(found[3], Left)
+        assert "more on edge 'e1' than its buffer holds" in found[3].why
+
+
+def _unit(name: str, what: Program, unit: str, pipe: Any) -> None:
+    """A process that sends back what it gets."""
+    end = catalog.make("wire/transports", name).worker(unit, what, "", pipe.send)
+    while not isinstance(found := end.receive(None), Left) and found is not None:
+        end.send(replace(found.header, edge=1), found.array)
+        end.release(found)
+    end.close()
+
+
+@contextmanager
+def process(name: str, what: Program) -> Iterator[tuple[Endpoint, Any]]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_unit, args=(name, what, A, theirs))
+    child.start()
+    try:
+        assert ours.poll(20)
+        end = catalog.make("wire/transports", name).client(what, {A: ours.recv()})
+        yield end, child
+        end.close()
+    finally:
+        child.kill()
+        child.join()
+        child.close()
+        ours.close()
+        theirs.close()
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_another_process_answers_and_its_death_is_noticed_at_once(name: str) -> None:
+    what = program((CLIENT, A), (A, CLIENT), shape=(2_500_000,))
+    with process(name, what) as (end, child):
+        big = np.random.default_rng(0).random(2_500_000, np.float32)
+        for turn in range(2):
+            for item in range(4):
+                end.send(header(big, 0, 4 * turn + item), big)
+            for item in range(4):
+                delivery = take(end, 20)
+                assert delivery.header.item == 4 * turn + item
+                assert np.array_equal(delivery.array, big)
+                end.release(delivery)
+        os.kill(child.pid, signal.SIGKILL)
+        began = time.monotonic()
+        left = end.receive(5)
+        assert isinstance(left, Left)
+        assert time.monotonic() - began < 0.2
+        assert left.peer == A
+    assert not [file for file in Path("/dev/shm").iterdir() if "shoal" in file.name]
+
+
+def test_beyond_this_host_only_if_asked_for() -> None:
+    for address in ("0.0.0.0:0", "192.0.2.1:5000"):
+        with pytest.raises(InputError, match="beyond this host"):
+            catalog.make("wire/transports", "tcp").worker(A, program((CLIENT, A)), address, print)
+        with pytest.raises(InputError, match="beyond this host"):
+            catalog.make("wire/transports", "tcp").client(program((CLIENT, A)), {A: address})
+    transport = catalog.make("wire/transports", "tcp:plain=true,wait_s=0.05")
+    with pytest.raises(WireError, match="not everyone"):
+        transport.worker(A, program((CLIENT, A)), "0.0.0.0:0", lambda _: None)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "host:port", "127.0.0.1:99999"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="is not an address"):
+        catalog.make("wire/transports", "tcp").client(program((CLIENT, A)), {A: address})
+
+
+def test_slots_are_page_aligned_and_do_not_overlap() -> None:
+    what = program((CLIENT, A), (A, CLIENT), shape=(3000,), buffer=3)
+    places, size = lay_out(what, (0, 1))
+    spans = sorted(
+        (p.start + i * p.stride_bytes, p.start + (i + 1) * p.stride_bytes)
+        for p in places.values()
+        for i in range(p.count)
+    )
+    assert all(start % 4096 == 0 for start, _ in spans)
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert spans[-1][1] == size
+    assert [place.count for place in places.values()] == [4, 4]  # one more than the buffer
