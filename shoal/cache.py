@@ -57,11 +57,41 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
             if not _whole(place):  # another process may have built it meanwhile
                 _publish(place, build)
     except OSError as fault:
-        raise InputError(
-            f"cannot keep prepared segments: {fault.strerror}", where=str(place.parent),
-            hint="set SHOAL_CACHE to a folder that can be written",
-        ) from fault  # fmt: skip
+        raise _unwritable(place.parent, fault) from fault
     return place
+
+
+@contextmanager
+def workspace(kind: str) -> Iterator[Path]:
+    """A folder for work in progress, beside the entries of `kind`; gone afterwards.
+
+    Raises:
+        InputError: the cache folder cannot be written.
+    """
+    try:
+        folder(kind).mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=folder(kind), prefix=".work.", ignore_cleanup_errors=True)
+    except OSError as fault:
+        raise _unwritable(folder(kind), fault) from fault
+    with temporary as name:
+        yield Path(name)
+
+
+def hand_out(kept: Path, target: Path) -> None:
+    """Make the file `kept` available as `target`: the same file where the system can link it, else a copy.
+
+    Raises:
+        InputError: `target` cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(kept, target)
+        except OSError:  # another file system
+            shutil.copyfile(kept, target)
+    except OSError as fault:
+        raise InputError(f"cannot write: {fault.strerror}", where=str(target)) from fault
 
 
 def digest(path: Path) -> str:
@@ -84,6 +114,11 @@ def digest(path: Path) -> str:
     if time.time() - status.st_mtime > _SETTLED_S:
         codec.write_bytes(found.encode(), note)
     return found
+
+
+def _unwritable(place: Path, fault: OSError) -> InputError:
+    hint = "set SHOAL_CACHE to a folder that can be written"
+    return InputError(f"cannot keep prepared segments: {fault.strerror}", where=str(place), hint=hint)
 
 
 def _whole(place: Path) -> bool:

@@ -129,9 +129,6 @@ def big_gemm() -> Case:
     return case("big_gemm", nodes, {"x": (1, 1024)}, {"y": (1, 1024)}, {"w": (1024, 1024)})
 
 
-FLOAT_CASES = (conv_relu_pool(), gemm_softmax(), branches(), no_weights())
-
-
 def passes_through() -> Case:
     """An output that is the input itself, and one of another type."""
     nodes = [
@@ -144,3 +141,18 @@ def passes_through() -> Case:
                 {"same": (2, 6), "flat": (12,), "whole": (2, 6), "gate": (2, 6)},
                 constants={"shape": np.array([12]), "zero": np.zeros(1, np.float32)},
                 dtypes={"whole": "int64", "gate": "bool"})  # fmt: skip
+
+
+def works_in_place() -> Case:
+    """Starts with an op that engines like to do in place, on inputs whose planes are no multiple of 16 bytes."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Conv", ["r", "w"], ["c"]),
+        helper.make_node("Sigmoid", ["z"], ["g"]),
+        helper.make_node("Mul", ["c", "g"], ["m"]),
+    ]
+    return case("works_in_place", nodes, {"x": (1, 3, 5, 5), "z": (1, 4, 3, 3)},
+                {"r": (1, 3, 5, 5), "m": (1, 4, 3, 3)}, {"w": (4, 3, 3, 3)})  # fmt: skip
+
+
+FLOAT_CASES = (conv_relu_pool(), gemm_softmax(), branches(), no_weights(), works_in_place())
