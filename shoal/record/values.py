@@ -127,6 +127,18 @@ class Outline:
 
 
 @dataclass(frozen=True)
+class FrontPoint:
+    """One plan the planner could have chosen, by its own estimate."""
+
+    label: str
+    latency_s: float
+    throughput_items_per_s: float
+    energy_j: float  # joules an item on the device that spends most
+    memory_bytes: int  # peak on the device that holds most
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
 class Run:
     """What happened. A report needs nothing else."""
 
@@ -152,6 +164,7 @@ class Run:
     versions: Mapping[str, str]
     started_at: str  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
+    front: tuple[FrontPoint, ...] = ()  # the plans shown to the user, the chosen one among them
 
     @property
     def throughput_items_per_s(self) -> float:
