@@ -11,7 +11,7 @@ from typing import Any
 
 from shoal.record import FrontPoint, Run
 from shoal.report import figures
-from shoal.report.palette import ACCENT, COLOURS, INK, LINE
+from shoal.report.palette import ACCENT, COLOURS, INK, LINE, MUTED
 from shoal.report.text import plural, quantity, shorten
 
 Chart = dict[str, Any]
@@ -168,7 +168,8 @@ def _front(points: Sequence[FrontPoint], factor: float) -> dict[str, Any]:
                 "yanchor": "top",
                 "outlinewidth": 0,
             },
-            "line": {"color": "#ffffff", "width": 1},
+            "opacity": 0.92,
+            "line": {"color": MUTED, "width": 0.75},
         },
     }
 
@@ -192,7 +193,9 @@ def _star(run: Run, pair: tuple[float, float], factor: float, colour: str) -> di
         "name": f"obtained: {label(run.name, 28)}",
         "x": [pair[0] * factor],
         "y": [pair[1]],
-        "hovertext": [f"<b>obtained</b> {label(run.name)}<br>{quantity(pair[0], 's')}, {quantity(pair[1], 'items/s')}"],
+        "hovertext": [
+            f"<b>obtained</b> {label(run.name)}<br>{quantity(pair[0], 's')}, {quantity(pair[1], 'items/s')}"
+        ],
         "hoverinfo": "text",
         "marker": {"symbol": "star", "size": 15, "color": colour, "line": {"color": "#ffffff", "width": 1}},
     }
@@ -212,5 +215,3 @@ def _about(point: FrontPoint) -> str:
 
 def _dash(index: int) -> str:
     return ("solid", "dash", "dot", "dashdot")[index % 4]
-
-

@@ -80,9 +80,7 @@ def whole(run: Run) -> tuple[Figure, ...]:
             provenance(run, "latency_s"),
             plan.latency_s if plan else None,
         ),
-        Figure(
-            "latency_p99_s", "latency p99", "s", quantile(run.latencies_s, 0.99), provenance(run, "latency_s")
-        ),
+        Figure("latency_p99_s", "latency p99", "s", quantile(run.latencies_s, 0.99), provenance(run, "latency_s")),
         _energy_per_item(run),
         _fullest_memory(run),
     )
@@ -90,7 +88,7 @@ def whole(run: Run) -> tuple[Figure, ...]:
 
 def device(run: Run, name: str) -> tuple[Figure, ...]:
     """The figures of the device called `name`."""
-    had = run.devices[name]
+    had, plan = run.devices[name], run.prediction
     memory, memory_key = _memory(had)
     return (
         Figure("busy_s", "busy time", "s", had.busy_s, provenance(run, "busy_s")),
@@ -109,19 +107,17 @@ def device(run: Run, name: str) -> tuple[Figure, ...]:
             "J",
             _per_item(run, had.energy_j),
             provenance(run, "energy_j"),
-            _planned(run.prediction and run.prediction.energy_j, name),
+            _planned(plan.energy_j if plan else None, name),
         ),
         Figure("energy_j", "energy", "J", had.energy_j, provenance(run, "energy_j")),
-        Figure(
-            "resident_bytes", "resident memory", "B", had.resident_bytes, provenance(run, "resident_bytes")
-        ),
+        Figure("resident_bytes", "resident memory", "B", had.resident_bytes, provenance(run, "resident_bytes")),
         Figure(
             "peak_bytes",
             "peak memory",
             "B",
             memory,
             provenance(run, memory_key),
-            _planned(run.prediction and run.prediction.memory_bytes, name),
+            _planned(plan.memory_bytes if plan else None, name),
         ),
         Figure("weights_bytes", "weights", "B", had.weights_bytes, provenance(run, "weights_bytes")),
         Figure("sent_bytes", "sent", "B", had.sent_bytes, provenance(run, "sent_bytes")),
@@ -131,7 +127,7 @@ def device(run: Run, name: str) -> tuple[Figure, ...]:
             "B",
             _per_item(run, had.sent_bytes),
             provenance(run, "sent_bytes"),
-            _planned(run.prediction and run.prediction.sent_bytes, name),
+            _planned(plan.sent_bytes if plan else None, name),
         ),
         Figure("received_bytes", "received", "B", had.received_bytes, provenance(run, "received_bytes")),
         Figure("items", "items", "count", _items(run, name), None),
@@ -176,7 +172,7 @@ def verdict(run: Run) -> str:
 
 def _energy_per_item(run: Run) -> Figure:
     total = sum(had.energy_j for had in run.devices.values()) if run.devices else None
-    planned = sum(run.prediction.energy_j.values()) if run.prediction and run.prediction.energy_j else None
+    planned = sum(run.prediction.energy_j.values()) if plan.energy_j if plan else None else None
     return Figure(
         "energy_per_item_j",
         "energy per item",
@@ -191,7 +187,7 @@ def _fullest_memory(run: Run) -> Figure:
     found = [(bytes_, key) for bytes_, key in map(_memory, run.devices.values()) if bytes_ is not None]
     bytes_, key = max(found, default=(None, "peak_bytes"))
     planned = max(run.prediction.memory_bytes.values(), default=None) if run.prediction else None
-    return Figure("peak_bytes", "peak memory (fullest)", "B", bytes_, provenance(run, key), planned)
+    return Figure("peak_bytes", "peak memory (max)", "B", bytes_, provenance(run, key), planned)
 
 
 def _memory(had: DeviceFigures) -> tuple[int | None, str]:

@@ -7,6 +7,8 @@ from typing import Any
 from shoal.record import DeviceFigures, Prediction, Run
 from shoal.report.figures import pick, provenance, whole
 
+_PREDICTED = ("throughput_items_per_s", "latency_s", "busy_s", "energy_j", "resident_bytes", "sent_bytes")
+
 
 def summary(run: Run) -> dict[str, Any]:
     """`run` as the object `--json` prints; figures that are not known are None.
@@ -50,7 +52,10 @@ def _obtained(had: DeviceFigures) -> dict[str, float | None]:
 
 
 def _predicted(run: Run, plan: Prediction) -> dict[str, Any]:
-    """What the plan expected of a run of as many items. A plan has one latency, hence no 99th percentile."""
+    """What the plan expected of a run of as many items.
+
+    A plan has one latency, hence no 99th percentile; its memory is the peak it reckons with.
+    """
     named = plan.energy_j.keys() | plan.memory_bytes.keys() | plan.sent_bytes.keys() | plan.busy_s.keys()
     names = [*run.devices, *sorted(named - run.devices.keys())]
     return {
@@ -59,17 +64,7 @@ def _predicted(run: Run, plan: Prediction) -> dict[str, Any]:
         "latency_s": {"p50": plan.latency_s, "p99": None},
         "outputs_match": None,
         "max_abs_difference": None,
-        "provenance": {
-            key: plan.provenance
-            for key in (
-                "throughput_items_per_s",
-                "latency_s",
-                "busy_s",
-                "energy_j",
-                "resident_bytes",
-                "sent_bytes",
-            )
-        },
+        "provenance": dict.fromkeys(_PREDICTED, plan.provenance),
         "devices": {name: _expected(run, plan, name) for name in names},
     }
 
@@ -86,5 +81,3 @@ def _expected(run: Run, plan: Prediction, name: str) -> dict[str, float | None]:
         "sent_bytes": None if sent is None else sent * run.items,
         "received_bytes": None,
     }
-
-

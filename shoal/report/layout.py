@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 
 Place = tuple[int, int]  # layer, lane
 Point = tuple[float, float]  # x to the right, y downwards
@@ -110,9 +110,7 @@ def _by_layer(layers: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def _wanted(
-    op: int, layers: Sequence[int], lanes: Sequence[int], producers: Sequence[Sequence[int]]
-) -> int:
+def _wanted(op: int, layers: Sequence[int], lanes: Sequence[int], producers: Sequence[Sequence[int]]) -> int:
     """The lane of the producer just before, nearest the middle; 0 for an op that starts a path."""
     near = [lanes[s] for s in producers[op] if layers[s] == layers[op] - 1]
     return min(near or [lanes[s] for s in producers[op]], key=abs, default=0)
@@ -136,7 +134,7 @@ def _wire(start: Place, end: Place, lane: int | None) -> tuple[Place, ...]:
 def _with_turns(wire: Sequence[Place], per_row: int) -> Iterator[Place]:
     """The corners of `wire` with those where it leaves one row and enters the next."""
     yield wire[0]
-    for (before, _), (after, lane) in zip(wire, wire[1:], strict=False):
+    for (before, _), (after, lane) in pairwise(wire):
         for edge in range((before // per_row + 1) * per_row, after + 1, per_row):
             if edge - 1 > before:
                 yield (edge - 1, lane)
@@ -145,9 +143,7 @@ def _with_turns(wire: Sequence[Place], per_row: int) -> Iterator[Place]:
         yield (after, lane)
 
 
-def _row_tops(
-    layout: Layout, corners: Sequence[Sequence[Place]], per_row: int
-) -> tuple[list[float], float]:
+def _row_tops(layout: Layout, corners: Sequence[Sequence[Place]], per_row: int) -> tuple[list[float], float]:
     """The y of lane 0 in each row, and the height of all rows."""
     rows = -(-layout.depth // per_row)
     low, high = [0] * rows, [0] * rows

@@ -9,7 +9,7 @@ from typing import Any
 from shoal.record import Outline, Run
 from shoal.report.charts import Chart, label, layout
 from shoal.report.layout import Picture, fold, layered
-from shoal.report.palette import INK, colours, symbols
+from shoal.report.palette import INK, MUTED, colours, symbols
 
 ROW_WIDE, ROW_NARROW = 48, 16  # layers a row, on a desk and on a phone
 _TALLEST_PX = 1600
@@ -32,7 +32,13 @@ def network(run: Run, per_row: int) -> Chart | None:
     ]
     names = list(dict.fromkeys([*run.devices, *owner]))
     data += [
-        _marks(outline, picture, [i for i in range(size) if owner[i] == name], colours(names)[name], symbols(names)[name])
+        _marks(
+            outline,
+            picture,
+            [i for i in range(size) if owner[i] == name],
+            colours(names)[name],
+            symbols(names)[name],
+        )
         for name in names
         if name in owner
     ]
@@ -43,12 +49,24 @@ def _frame(picture: Picture) -> dict[str, Any]:
     lane_px = min(22.0, _TALLEST_PX / (picture.height + 2))
     hidden = {"visible": False, "fixedrange": False}
     return layout(
-        round(60 + lane_px * (picture.height + 1.4)),
+        round(20 + lane_px * (picture.height + 3)),
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         hovermode="closest",
         xaxis={**hidden, "range": [-0.8, picture.width - 0.2]},
-        yaxis={**hidden, "range": [picture.height + 1.2, -1.2]},
+        yaxis={**hidden, "range": [picture.height + 1.2, -1.8]},
+        annotations=[_end(picture.points[0], "first"), _end(picture.points[-1], "last")],
     )
+
+
+def _end(point: tuple[float, float], name: str) -> dict[str, Any]:
+    return {
+        "x": point[0],
+        "y": point[1],
+        "text": name,
+        "showarrow": False,
+        "yshift": 15,
+        "font": {"size": 10, "color": MUTED},
+    }
 
 
 def _lines(picture: Picture, wanted: Sequence[bool], line: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +95,7 @@ def _marks(outline: Outline, picture: Picture, ops: Sequence[int], colour: str, 
         "marker": {
             "color": colour,
             "symbol": symbol,
+            "opacity": 1,
             "size": [6 + 9 * sqrt(max(0, outline.macs[i]) / most) for i in ops],
             "line": {"color": "#ffffff", "width": 1},
         },

@@ -97,9 +97,7 @@ def _devices(run: Run, names: Sequence[str]) -> Table:
     table.add_column("", width=_LABEL_WIDTH, no_wrap=True)
     for name in names:
         width = _device_width(name)
-        table.add_column(
-            Text(shorten(name, width), style="bold"), justify="right", no_wrap=True, width=width
-        )
+        table.add_column(Text(shorten(name, width), style="bold"), justify="right", no_wrap=True, width=width)
     table.add_column("", style="dim", width=_SOURCE_WIDTH, no_wrap=True)
     columns = [figures.device(run, name) for name in names]
     for key in _SHOWN:

@@ -26,7 +26,7 @@ def error(value: float | None) -> str:
     if value is None or not isfinite(value):
         return ABSENT
     percent = value * 100
-    return f"{percent:+.0f} %" if abs(percent) >= 100 else f"{percent:+.1f} %"
+    return f"{percent:+.{0 if abs(percent) >= 100 else 1}f} %".replace("-", "−")
 
 
 def plain(text: str) -> str:

@@ -18,13 +18,11 @@ _MUTED_BAR = "#8a94a0"
 
 def timeline(run: Run) -> Chart | None:
     """One row per unit, a thin one for what it sends; None without spans."""
-    spans = steady(run)
+    spans, (start_s, end_s) = steady(run)
     if not spans:
         return None
-    start_s = min(span.start_s for span in spans)
-    end_s = max(span.end_s for span in spans)
     factor, unit = scale(end_s - start_s)
-    rows = {row: index for index, row in enumerate(_rows(spans))}
+    rows = {row: index for index, row in enumerate(_rows(run.spans, spans))}
     colour = colours(run.devices)
     frame = layout(
         60 + 34 * len(rows),
@@ -39,26 +37,35 @@ def timeline(run: Run) -> Chart | None:
         ),
         uniformtext={"minsize": 9, "mode": "hide"},
     )
-    data = [_bars(row, [s for s in spans if (s.unit, s.kind) == row], at, factor, colour) for row, at in rows.items()]
+    data = [
+        _bars(row, [s for s in spans if (s.unit, s.kind) == row], at, factor, colour) for row, at in rows.items()
+    ]
     return {"data": data, "layout": frame}
 
 
-def steady(run: Run, limit: int = BARS) -> list[Span]:
-    """Spans of a stretch in which the pipe is full: a few items after the first window, all who overlap them."""
+def steady(run: Run, limit: int = BARS) -> tuple[list[Span], tuple[float, float]]:
+    """At most `limit` spans of a stretch in which the pipe is full, and the stretch in seconds.
+
+    The stretch is that of a few items after the first window; spans of others that overlap it are shown too.
+    """
     spans = sorted(run.spans, key=lambda span: (span.start_s, span.end_s))
     items = sorted({span.item for span in spans})
     first = max(0, min(run.window, len(items) - SHOWN_ITEMS - run.window))
     chosen = set(items[first : first + SHOWN_ITEMS])
     own = [span for span in spans if span.item in chosen]
     if not own:
-        return []
+        return [], (0.0, 0.0)
     start_s, end_s = own[0].start_s, max(span.end_s for span in own)
-    return [span for span in spans if span.end_s > start_s and span.start_s < end_s][:limit] or own[:limit]
+    seen = [span for span in spans if span.end_s >= start_s and span.start_s <= end_s]
+    if len(seen) > limit:
+        seen = [span for span in seen if span.start_s >= start_s][:limit]
+        end_s = seen[-1].end_s
+    return seen, (start_s, end_s)
 
 
-def _rows(spans: Iterable[Span]) -> list[tuple[str, str]]:
-    """(unit, kind) in order of the first work seen, each unit's sending right under its work."""
-    units = dict.fromkeys(span.unit for span in spans)
+def _rows(every: Iterable[Span], spans: Iterable[Span]) -> list[tuple[str, str]]:
+    """(unit, kind) of `spans` in the order units began in the run, each unit's sending right under its work."""
+    units = dict.fromkeys(span.unit for span in sorted(every, key=lambda span: span.start_s))
     present = {(span.unit, span.kind) for span in spans}
     return [(unit, kind) for unit in units for kind in ("run", "transfer") if (unit, kind) in present]
 

@@ -48,7 +48,7 @@ def lanes(spans: Sequence[Span]) -> list[int]:
     chosen = []
     for span in spans:
         lane = next((i for i, end in enumerate(ends) if end <= span.start_s), len(ends))
-        ends[lane:lane + 1] = [span.end_s]
+        ends[lane : lane + 1] = [span.end_s]
         chosen.append(lane)
     return chosen
 
@@ -65,7 +65,12 @@ def _events(spans: Sequence[Span]) -> Iterator[dict[str, Any]]:
             if (row, lane) not in threads:
                 threads[row, lane] = len(threads) + 1
                 label = rest or row
-                yield _name("thread_name", devices[device], threads[row, lane], label if lane == 0 else f"{label} ({lane + 1})")
+                yield _name(
+                    "thread_name",
+                    devices[device],
+                    threads[row, lane],
+                    label if lane == 0 else f"{label} ({lane + 1})",
+                )
             yield _event(span, devices[device], threads[row, lane])
 
 

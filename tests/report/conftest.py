@@ -45,7 +45,9 @@ def pipeline_spans(items: int, window: int) -> tuple[list[Span], tuple[float, ..
             spans.append(Span("run", unit, f"segment {index}", item, begin, time, joules=took * 4.2))
             if index < len(HOP_S):
                 end = time + HOP_S[index]
-                spans.append(Span("transfer", unit, f"{unit} → {UNITS[index + 1]}", item, time, end, HOP_BYTES[index]))
+                spans.append(
+                    Span("transfer", unit, f"{unit} → {UNITS[index + 1]}", item, time, end, HOP_BYTES[index])
+                )
                 time = end
         done.append(time)
         latencies.append(time - started)
@@ -54,12 +56,39 @@ def pipeline_spans(items: int, window: int) -> tuple[list[Span], tuple[float, ..
 
 def devices(items: int) -> dict[str, DeviceFigures]:
     return {
-        "pi-0": DeviceFigures(0.0412 * items, 0.1601 * items, 0.211 * items, 96 * MIB, 121 * MIB,
-                              31 * MIB, HOP_BYTES[0] * items, 0, ("pi-0/cpu",)),
-        "nano": DeviceFigures(0.0499 * items, 0.0601 * items, 0.483 * items, 188 * MIB, 240 * MIB,
-                              52 * MIB, HOP_BYTES[2] * items, HOP_BYTES[0] * items, ("nano/gpu", "nano/cpu")),
-        "laptop": DeviceFigures(0.0287 * items, 0.0820 * items, 0.655 * items, 141 * MIB, 170 * MIB,
-                                24 * MIB, 0, HOP_BYTES[2] * items, ("laptop/cpu",)),
+        "pi-0": DeviceFigures(
+            0.0412 * items,
+            0.1601 * items,
+            0.211 * items,
+            96 * MIB,
+            121 * MIB,
+            31 * MIB,
+            HOP_BYTES[0] * items,
+            0,
+            ("pi-0/cpu",),
+        ),
+        "nano": DeviceFigures(
+            0.0499 * items,
+            0.0601 * items,
+            0.483 * items,
+            188 * MIB,
+            240 * MIB,
+            52 * MIB,
+            HOP_BYTES[2] * items,
+            HOP_BYTES[0] * items,
+            ("nano/gpu", "nano/cpu"),
+        ),
+        "laptop": DeviceFigures(
+            0.0287 * items,
+            0.0820 * items,
+            0.655 * items,
+            141 * MIB,
+            170 * MIB,
+            24 * MIB,
+            0,
+            HOP_BYTES[2] * items,
+            ("laptop/cpu",),
+        ),
     }
 
 
@@ -76,8 +105,14 @@ def prediction() -> Prediction:
 
 def front() -> tuple[FrontPoint, ...]:
     return tuple(
-        FrontPoint(f"plan {i}", 0.09 + 0.011 * i, 11 + 2.2 * i**0.8, 1.4 / (1 + 0.15 * i),
-                   int(420 * MIB / (1 + 0.1 * i)), chosen=i == 7)
+        FrontPoint(
+            f"plan {i}",
+            0.09 + 0.011 * i,
+            11 + 2.2 * i**0.8,
+            1.4 / (1 + 0.15 * i),
+            int(420 * MIB / (1 + 0.1 * i)),
+            chosen=i == 7,
+        )
         for i in range(14)
     )
 
@@ -85,9 +120,18 @@ def front() -> tuple[FrontPoint, ...]:
 def build(items: int = 200, window: int = 4, **changes: object) -> Run:
     """A run of `items`; `changes` replace its fields."""
     spans, latencies = pipeline_spans(items, window)
-    provenance = {"period_s": "emulated", "latency_s": "emulated", "busy_s": "emulated", "cpu_s": "measured",
-                  "energy_j": "modelled", "resident_bytes": "measured", "peak_bytes": "measured",
-                  "weights_bytes": "measured", "sent_bytes": "measured", "received_bytes": "measured"}
+    provenance = {
+        "period_s": "emulated",
+        "latency_s": "emulated",
+        "busy_s": "emulated",
+        "cpu_s": "measured",
+        "energy_j": "modelled",
+        "resident_bytes": "measured",
+        "peak_bytes": "measured",
+        "weights_bytes": "measured",
+        "sent_bytes": "measured",
+        "received_bytes": "measured",
+    }
     run = Run(
         name="four boards on one wire",
         model="resnet50-v1-12",
@@ -120,12 +164,29 @@ ODD: dict[str, Callable[[], Run]] = {
     "no spans": lambda: build(spans=(), spans_dropped=900),
     "one item": lambda: build(items=1, period_s=0.0),
     "no prediction": lambda: build(prediction=None, front=()),
-    "not compared": lambda: build(outputs_match=None, max_abs_difference=None, reference_magnitude=None, late_share=None),
+    "not compared": lambda: build(
+        outputs_match=None, max_abs_difference=None, reference_magnitude=None, late_share=None
+    ),
     "differs": lambda: build(outputs_match=False, max_abs_difference=0.3),
     "nothing known": lambda: build(
-        items=0, window=1, period_s=0.0, latencies_s=(), devices={}, provenance={}, spans=(), prediction=None,
-        outline=Outline((), (), (), (), ()), output_digests={}, outputs_match=None, max_abs_difference=None,
-        reference_magnitude=None, late_share=None, versions={}, started_at="", notes=(), front=(),
+        items=0,
+        window=1,
+        period_s=0.0,
+        latencies_s=(),
+        devices={},
+        provenance={},
+        spans=(),
+        prediction=None,
+        outline=Outline((), (), (), (), ()),
+        output_digests={},
+        outputs_match=None,
+        max_abs_difference=None,
+        reference_magnitude=None,
+        late_share=None,
+        versions={},
+        started_at="",
+        notes=(),
+        front=(),
     ),
     "bare devices": lambda: build(devices={"a": DeviceFigures(0.0, None, 0.0, None, None, 0, 0, 0)}),
     "not numbers": lambda: build(latencies_s=(float("nan"), 0.1), period_s=float("nan")),
