@@ -172,7 +172,7 @@ def verdict(run: Run) -> str:
 
 def _energy_per_item(run: Run) -> Figure:
     total = sum(had.energy_j for had in run.devices.values()) if run.devices else None
-    planned = sum(run.prediction.energy_j.values()) if plan.energy_j if plan else None else None
+    planned = sum(run.prediction.energy_j.values()) if run.prediction and run.prediction.energy_j else None
     return Figure(
         "energy_per_item_j",
         "energy per item",

@@ -95,12 +95,14 @@ def device_table(run: Run) -> str:
 def comparison(runs: Sequence[Run]) -> str:
     """A row per run: key figures, prediction and error under each."""
     heads = "".join(f"<th>{escape(figures.pick(figures.whole(runs[0]), key).label)}</th>" for key in _CARDS)
-    rows = "".join(
-        f"<tr><th>{index + 1}. {text(run.name)}<small>{text(run.model)} · {plural(run.items, 'item')}</small></th>"
-        f"{''.join(_compared(figures.pick(figures.whole(run), key)) for key in _CARDS)}<td>{_verdict(run)}</td></tr>"
-        for index, run in enumerate(runs)
-    )
+    rows = "".join(_compared_run(f"{index + 1}. {text(run.name)}", run) for index, run in enumerate(runs))
     return _scrolling(f"<thead><tr><th>run</th>{heads}<th>outputs</th></tr></thead><tbody>{rows}</tbody>")
+
+
+def _compared_run(name: str, run: Run) -> str:
+    about = f"<small>{text(run.model)} · {plural(run.items, 'item')}</small>"
+    cells = "".join(_compared(figures.pick(figures.whole(run), key)) for key in _CARDS)
+    return f"<tr><th>{name}{about}</th>{cells}<td>{_verdict(run)}</td></tr>"
 
 
 def plan_table(runs: Sequence[Run]) -> str:
