@@ -64,12 +64,12 @@ def plans(runs: Sequence[Run]) -> Chart | None:
     factor, unit = scale(max(latencies))
     data = [_front(points, factor), _chosen([p for p in points if p.chosen], factor)]
     data += [
-        _star(run, pair, factor, COLOURS[(index + 1) % len(COLOURS)])
+        _star(run, pair, factor, run_colour(index))
         for index, (run, pair) in enumerate(zip(runs, obtained, strict=True))
         if pair
     ]
     frame = layout(
-        400,
+        400 + _legend_px(runs),
         xaxis=axis(f"latency, {unit}"),
         yaxis=axis("throughput, items/s"),
         showlegend=True,
@@ -97,12 +97,12 @@ def latencies(runs: Sequence[Run]) -> Chart | None:
                 "name": label(run.name, 28),
                 "x": [t * factor for t in times if t is not None],
                 "y": [100 * step for step in steps],
-                "line": {"color": COLOURS[index % len(COLOURS)], "width": 2, "dash": _dash(index)},
+                "line": {"color": run_colour(index), "width": 2, "dash": _dash(index)},
                 "hovertemplate": f"%{{y:.0f}} % within %{{x:.4g}} {unit}",
             }
         )
     frame = layout(
-        300,
+        300 + _legend_px(runs),
         xaxis=axis(f"latency, {unit}"),
         yaxis=axis("items answered, %", range=[0, 101]),
         showlegend=True,
@@ -121,12 +121,12 @@ def throughputs(runs: Sequence[Run]) -> Chart:
     ]
     shared = {"y": names, "hovertext": hover, "hoverinfo": "text", "showlegend": False}
     bars = {"type": "bar", "orientation": "h", "x": [f.obtained for f in found], "width": 0.55, **shared}
-    bars["marker"] = {"color": [COLOURS[i % len(COLOURS)] for i in range(len(runs))]}
+    bars["marker"] = {"color": [run_colour(i) for i in range(len(runs))]}
     marks = {"type": "scatter", "mode": "markers", "x": [f.predicted for f in found], **shared}
     marks["marker"] = {"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": INK}}
     frame = layout(
         70 + 40 * len(runs),
-        xaxis=axis("items/s (bar: obtained, mark: predicted)", rangemode="tozero"),
+        xaxis=axis("items/s", rangemode="tozero"),
         yaxis=axis(autorange="reversed"),
     )
     return {"data": [bars, marks], "layout": frame}
@@ -211,6 +211,16 @@ def _about(point: FrontPoint) -> str:
             f"most memory on a device {quantity(point.memory_bytes, 'B')}",
         )
     )
+
+
+def run_colour(index: int) -> str:
+    """The colour of the run at `index` in every overlay."""
+    return COLOURS[(index + 1) % len(COLOURS)]
+
+
+def _legend_px(runs: Sequence[Run]) -> int:
+    """Room for a legend that stacks on a narrow screen."""
+    return 20 * max(0, len(runs) - 3)
 
 
 def _dash(index: int) -> str:

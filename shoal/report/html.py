@@ -101,12 +101,20 @@ def _single(run: Run, drawn: _Charts) -> str:
 
 
 def _several(runs: Sequence[Run], drawn: _Charts) -> str:
-    rates = drawn.place(charts.throughputs(runs), "Throughput of each run")
-    waits = drawn.place(charts.latencies(runs), "Share of items answered within a time, for each run")
+    rates = section(
+        "Throughput",
+        drawn.place(charts.throughputs(runs), "Throughput of each run"),
+        "Bar: obtained. Mark: predicted.",
+    )
+    waits = section(
+        "Latency",
+        drawn.place(charts.latencies(runs), "Latencies of each run"),
+        "Share of the items answered within a time.",
+    )
     parts = [
         f"<header>{heading(runs)}</header>",
         section("Side by side", comparison(runs)),
-        f'<div class="pair">{section("Throughput", rates)}{section("Latency", waits)}</div>',
+        f'<div class="pair">{rates}{waits}</div>',
         _plans(runs, drawn),
     ]
     for index, run in enumerate(runs):

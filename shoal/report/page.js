@@ -3,9 +3,9 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const config = { responsive: true, displayModeBar: false }; // drag zooms, a double click goes back
 
-  // A chart in a closed <details> has no width yet: it is drawn when it is first seen.
+  // A chart in a closed <details> is drawn when it is first seen: fast to open, and its width is known then.
   function draw(place) {
-    if (place.dataset.drawn || !place.clientWidth) return;
+    if (place.dataset.drawn || place.closest("details:not([open])")) return;
     const narrow = place.clientWidth < 640;
     const chart = charts[(narrow && place.dataset.narrow) || place.dataset.chart];
     chart.layout.dragmode = narrow ? false : "zoom"; // a finger scrolls the page

@@ -55,7 +55,7 @@ def section(heading: str, body: str, lead: str = "") -> str:
 def header(run: Run, heading: str = "") -> str:
     """What ran where and when, under `heading` (markup)."""
     facts = [text(run.name), plural(run.items, "item"), f"window {run.window}", f"seed {run.seed}"]
-    facts += [date(run.started_at)] if run.started_at else []
+    facts += [text(date(run.started_at))] if run.started_at else []
     versions = " · ".join(f"{text(name)} {text(version)}" for name, version in run.versions.items())
     return (
         f"<header>{heading}"
@@ -167,7 +167,7 @@ def _split(figure: Figure) -> str:
 
 def _outputs_card(run: Run) -> str:
     word = {True: "match", False: "differ", None: "not compared"}[run.outputs_match]
-    details = figures.verdict(run).partition(" (")[2].rstrip(")").replace(", ", "<br>")
+    details = figures.verdict(run).partition(" (")[2].rstrip(")").replace("e-", "e‑")  # do not break there
     style = {True: "good", False: "bad", None: "open"}[run.outputs_match]
     return (
         f'<div class="card"><h3>outputs</h3><p class="value {style}">{word}</p>'

@@ -207,3 +207,8 @@ def run() -> Run:
 @pytest.fixture(params=ODD)
 def odd_run(request: pytest.FixtureRequest) -> Run:
     return ODD[request.param]()
+
+
+@pytest.fixture
+def odd_nothing() -> Run:
+    return ODD["nothing known"]()
