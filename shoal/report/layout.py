@@ -70,12 +70,16 @@ def fold(layout: Layout, per_row: int) -> Picture:
 
 
 def _layers(producers: Sequence[Sequence[int]], consumers: Sequence[Sequence[int]]) -> list[int]:
+    """The layer of each op: the first possible for those nobody reads, the last possible for all others.
+
+    Late rather than early, because an op without producers (one that unpacks a weight, say) could stand
+    anywhere, and beside its reader its arrow is short.
+    """
     layers: list[int] = []
     for sources in producers:
         layers.append(1 + max((layers[s] for s in sources), default=-1))
-    for op, sources in enumerate(producers):
-        if not sources and consumers[op]:  # one that only feeds in later stands beside its reader
-            layers[op] = max(0, min(layers[c] for c in consumers[op]) - 1)
+    for op in reversed(range(len(layers))):
+        layers[op] = min((layers[reader] - 1 for reader in consumers[op]), default=layers[op])
     return layers
 
 

@@ -9,7 +9,7 @@ from shoal.record import FrontPoint, Provenance, Run
 from shoal.report import figures
 from shoal.report.figures import Figure
 from shoal.report.palette import colours
-from shoal.report.text import ABSENT, Kind, date, error, plain, plural, quantity
+from shoal.report.text import ABSENT, Kind, date, error, plain, plural, quantity, shorten
 
 _BARS = (
     ("utilisation", "Busy share"),
@@ -195,11 +195,12 @@ def _bar(name: str, figure: Figure, longest: float, colour: str) -> str:
         return f"{min(100.0, max(0.0, 100 * value / longest)):.2f}%"
 
     mark = "" if figure.predicted is None else f'<i class="mark" style="left:{percent(figure.predicted)}"></i>'
-    hint = f"obtained {quantity(figure.obtained, figure.kind)}, predicted {quantity(figure.predicted, figure.kind)}"
+    obtained, predicted = quantity(figure.obtained, figure.kind), quantity(figure.predicted, figure.kind)
+    hint = f"{plain(name)}: obtained {obtained}, predicted {predicted}"
     return (
-        f'<div class="bar" title="{escape(hint)}"><span>{text(name)}</span><span class="track">'
+        f'<div class="bar" title="{escape(hint)}"><span>{escape(shorten(name, 16))}</span><span class="track">'
         f'<i class="fill" style="width:{percent(figure.obtained or 0.0)};background:{colour}"></i>{mark}</span>'
-        f"<span>{quantity(figure.obtained, figure.kind)}</span></div>"
+        f"<span>{obtained}</span></div>"
     )
 
 

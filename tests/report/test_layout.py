@@ -53,3 +53,8 @@ def test_every_second_row_runs_back() -> None:
 
 def test_nothing_has_a_layout() -> None:
     assert fold(layered(0, []), 8).points == ()
+
+
+def test_an_op_without_producers_stands_beside_its_reader() -> None:
+    layout = layered(5, [(0, 1), (1, 2), (2, 4), (3, 4)])
+    assert layout.places[3] == (2, 1)
