@@ -78,7 +78,7 @@ def whole(run: Run) -> tuple[Figure, ...]:
             "s",
             quantile(run.latencies_s, 0.5),
             provenance(run, "latency_s"),
-            plan.latency_s if plan else None,
+            _predicted_latency(run),
         ),
         Figure("latency_p99_s", "latency p99", "s", quantile(run.latencies_s, 0.99), provenance(run, "latency_s")),
         _energy_per_item(run),
@@ -168,6 +168,14 @@ def verdict(run: Run) -> str:
     known = (("largest difference", run.max_abs_difference), ("allowed", allowed_difference(run)))
     details = ", ".join(f"{label} {value:.2g}" for label, value in known if value is not None)
     return ("match" if run.outputs_match else "DIFFER") + (f" ({details})" if details else "")
+
+
+def _predicted_latency(run: Run) -> float | None:
+    """The median under the workload; of a single item, which never queues, that in an empty pipe."""
+    plan = run.prediction
+    if plan is None:
+        return None
+    return plan.alone_latency_s if run.items == 1 else plan.latency_s
 
 
 def _energy_per_item(run: Run) -> Figure:

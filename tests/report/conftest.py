@@ -96,6 +96,7 @@ def prediction() -> Prediction:
     return Prediction(
         period_s=0.0405,
         latency_s=0.151,
+        alone_latency_s=0.138,
         energy_j={"pi-0": 0.204, "nano": 0.502, "laptop": 0.611},
         memory_bytes={"pi-0": 118 * MIB, "nano": 251 * MIB, "laptop": 166 * MIB},
         sent_bytes={"pi-0": HOP_BYTES[0], "nano": HOP_BYTES[2], "laptop": 0},

@@ -75,3 +75,8 @@ def test_odd_runs_have_figures(odd_run: Run) -> None:
         *(f for name in odd_run.devices for f in figures.device(odd_run, name)),
     ):
         assert figure.error is None or math.isfinite(figure.error)
+
+
+def test_a_single_item_is_compared_with_one_alone(run: Run) -> None:
+    assert figures.pick(figures.whole(run), "latency_p50_s").predicted == 0.151
+    assert figures.pick(figures.whole(replace(run, items=1)), "latency_p50_s").predicted == 0.138
