@@ -16,6 +16,8 @@ import msgspec
 from shoal.errors import InputError
 
 Value = TypeVar("Value")
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)  # the only way to read it is to set it
 
 
 def encode(value: Any) -> bytes:
@@ -65,6 +67,7 @@ def write_bytes(data: bytes, path: Path) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
+            Path(name).chmod(0o666 & ~_UMASK)  # as open() would have made it
             Path(name).replace(path)
         except OSError:
             Path(name).unlink(missing_ok=True)

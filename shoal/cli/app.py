@@ -8,87 +8,89 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-from typing import Any
-
-import click
+from collections.abc import Sequence
 
 import shoal
 from shoal import catalog
-from shoal.errors import ShoalError
+from shoal.errors import InputError, ShoalError
 
 VERBS = "cli/verbs"
 
 
-class Verbs(click.Group):
-    """The verbs found in the folder; a verb's module is imported only to run it or to show its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in alphabetical order."""
-        return list(catalog.names(VERBS))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command, imported; None if there is no such verb."""
-        if cmd_name not in catalog.names(VERBS):
-            return None
-        import typer
-
-        module = importlib.import_module(f"shoal.cli.verbs.{cmd_name}")
-        app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        app.command(cmd_name)(module.command)
-        return typer.main.get_command(app)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb asked for; an unknown one is answered with the nearest known."""
-        if args and args[0] not in catalog.names(VERBS) and not args[0].startswith("-"):
-            ctx.fail(f"no verb is called '{args[0]}'; {catalog.nearest(args[0], catalog.names(VERBS))}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """A line for each verb, read from its docstring without importing it."""
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, _first_line(verb)) for verb in catalog.names(VERBS)])
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run the command line and exit."""
-    given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run(given))
+    sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. Nothing a user can do wrong ends in a traceback."""
-    group = Verbs(name="shoal", help="One trained network, many small and unlike machines.")
-    group = click.version_option(shoal.__version__, prog_name="shoal")(group)
     try:
-        code = group.main(arguments, prog_name="shoal", standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as fault:
-        _complain(arguments, "Usage", fault.format_message(), None)
-        return 2
+        return _dispatch(arguments)
     except ShoalError as fault:
         _complain(arguments, fault.kind, fault.message, fault.hint)
         return fault.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has left; there is nobody to tell
         return 1
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("--help", "-h"):
+        sys.stdout.write(_help())
+        return 0
+    if verb == "--version":
+        sys.stdout.write(f"shoal {shoal.__version__}\n")
+        return 0
+    if verb not in catalog.names(VERBS):
+        raise InputError(f"no verb is called '{verb}'", hint=catalog.nearest(verb, catalog.names(VERBS)))
+    return _run_verb(verb, arguments)
+
+
+def _run_verb(verb: str, arguments: Sequence[str]) -> int:
+    """Hand the arguments to the verb's command; typer reads them by the command's type hints."""
+    import typer
+
+    # The root of usage errors, from the click that this typer works with, its own or the installed one.
+    usage_error = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
+    module = importlib.import_module(f"shoal.cli.verbs.{verb}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(verb)(module.command)
+    try:
+        code = app(list(arguments[1:]), prog_name=f"shoal {verb}", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except usage_error as fault:
+        _complain(arguments, "UsageError", fault.format_message(), f"shoal {verb} --help")  # type: ignore[attr-defined]
+        return 2
     return code if isinstance(code, int) else 0
 
 
-def _complain(arguments: list[str], kind: str, message: str, hint: str | None) -> None:
+def _complain(arguments: Sequence[str], kind: str, message: str, hint: str | None) -> None:
     """The error on stderr, or as JSON on stdout if the command was asked for JSON."""
     if "--json" in arguments:
         from shoal.codec import encode
 
-        error: dict[str, Any] = {"error": {"kind": kind, "message": message, "hint": hint}}
-        sys.stdout.write(encode(error).decode() + "\n")
+        sys.stdout.write(encode({"error": {"kind": kind, "message": message, "hint": hint}}).decode() + "\n")
         return
     sys.stderr.write(f"error: {message}\n")
     if hint:
         sys.stderr.write(f"  try: {hint}\n")
+
+
+def _help() -> str:
+    """What `shoal --help` says; a verb's line is the first of its docstring, read without importing it."""
+    verbs = catalog.names(VERBS)
+    width = max(len(verb) for verb in verbs)
+    lines = [f"  {verb:<{width}}  {_first_line(verb)}" for verb in verbs]
+    head = "Usage: shoal VERB …\n\nOne trained network, many small and unlike machines.\n\nVerbs:\n"
+    return (
+        head
+        + "\n".join(lines)
+        + "\n\n`shoal VERB --help` tells more. `--json` gives any verb's result to machines.\n"
+    )
 
 
 def _first_line(verb: str) -> str:

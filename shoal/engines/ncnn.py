@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal import codec
-from shoal.engines import _cache, _host, _onnx, _pnnx
+from shoal import cache, codec
+from shoal.engines import _host, _onnx, _pnnx
 from shoal.engines._pnnx import BIN, LAYOUT, PARAM, Layout
 from shoal.engines.contract import Arrays
 from shoal.errors import InputError, MissingExtra, ModelError
@@ -49,15 +49,15 @@ class Ncnn:
         tool = _pnnx.executable()
         model = extract(graph, ops)
         blobs = _pnnx.form(model, where)
-        with _cache.workspace("ncnn") as work:
+        with cache.workspace("ncnn") as work:
             source = work / "segment.onnx"
             save(model, source, external=False)
-            parts = ("1", version("pnnx"), version("ncnn"), _cache.digest(source))
+            parts = ("1", version("pnnx"), version("ncnn"), cache.digest(source))
             key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-            place = _cache.entry("ncnn", key, lambda to: _pnnx.convert(tool, source, to, blobs, where))
+            place = cache.entry("ncnn", key, lambda to: _pnnx.convert(tool, source, to, blobs, where))
         names = {file: f"{stem}.ncnn.{file.rpartition('.')[2]}" for file in (PARAM, BIN, LAYOUT)}
         for file, name in names.items():
-            _cache.hand_out(place / file, folder / name)
+            cache.hand_out(place / file, folder / name)
         return tuple(names.values())
 
     def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> NcnnSession:

@@ -20,9 +20,7 @@ def proto(model: onnx.ModelProto, where: str) -> None:
         ModelError: saying what is broken, or which operator set was wanted.
     """
     if not model.ir_version or not model.graph.output:
-        raise ModelError(
-            "not an ONNX model: it holds no graph", where=where, hint="download or export it again"
-        )
+        raise ModelError("not an ONNX model: it holds no graph", where=where, hint="download or export it again")
     for text in _texts(model.graph):
         # protobuf hands out bytes where a name is not text
         if not isinstance(text, str):

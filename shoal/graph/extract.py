@@ -34,9 +34,7 @@ def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
     names = set(ops)
     unknown = names.difference(graph.position)
     if unknown or not names:
-        raise PlanError(
-            f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name
-        )
+        raise PlanError(f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name)
     inputs, outputs = boundary(graph, names)
     nodes = {label(node): node for node in graph.model.graph}
     copier = _Copier()

@@ -137,9 +137,7 @@ def _evaluated(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None
         return None
 
 
-def evaluate(
-    single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None]
-) -> list[npt.NDArray[np.generic]]:
+def evaluate(single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None]) -> list[npt.NDArray[np.generic]]:
     """The results of a model of one op, by ONNX's reference evaluator; `tensors` are its inputs in order."""
     from onnx.reference import ReferenceEvaluator
 
@@ -150,9 +148,7 @@ def evaluate(
     return list(results)
 
 
-def _one(
-    single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None], index: int
-) -> npt.NDArray[np.generic]:
+def _one(single: onnx.ModelProto, tensors: list[ir.TensorProtocol | None], index: int) -> npt.NDArray[np.generic]:
     return evaluate(single, tensors)[index]
 
 
@@ -169,8 +165,7 @@ def _single(model: ir.Model, node: ir.Node) -> onnx.ModelProto:
     proto.output.extend(made)
     tensors = [(name, access.data(value)) for name, value in zip(given, node.inputs, strict=True) if value]
     inputs = [
-        helper.make_tensor_value_info(name, int(tensor.dtype), tensor.shape.numpy())
-        for name, tensor in tensors
+        helper.make_tensor_value_info(name, int(tensor.dtype), tensor.shape.numpy()) for name, tensor in tensors
     ]
     outputs = [onnx.ValueInfoProto(name=name) for name in made]
     opsets = [helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]

@@ -34,9 +34,7 @@ def forecast(model: ir.Model) -> dict[str, Moments]:
     """Tensor name to its expected moments under random weights and standard normal inputs."""
     found = {access.name(value): Moments(0.0, 1.0) for value in model.graph.inputs}
     for node in model.graph:
-        given = [
-            found[value.name or ""] for value in node.inputs if value is not None and value.name in found
-        ]
+        given = [found[value.name or ""] for value in node.inputs if value is not None and value.name in found]
         result = _after(node, given) if given else Moments(0.0, 1.0)
         found.update((value.name, result) for value in node.outputs if value.name)
     return found

@@ -17,9 +17,7 @@ KNOWN_VALUE_BYTES = 1 << 14  # constants up to here are shown to shape inference
 OLDEST_IR_VERSION = 4  # the first that lets a weight stand outside the inputs
 
 
-def bind(
-    model: ir.Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int], where: str
-) -> None:
+def bind(model: ir.Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int], where: str) -> None:
     """Fix the inputs' shapes and forget every shape that was written behind them.
 
     Args:
@@ -215,6 +213,4 @@ def _take(value: ir.Value, info: onnx.ValueInfoProto) -> None:
     if kind.elem_type:
         value.type = ir.TensorType(ir.DataType(kind.elem_type))
     if kind.HasField("shape"):
-        value.shape = ir.Shape(
-            [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
-        )
+        value.shape = ir.Shape([dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim])

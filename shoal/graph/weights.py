@@ -33,9 +33,7 @@ def array(graph: Graph, name: str) -> npt.NDArray[np.generic]:
     return value.const_value.numpy()
 
 
-def lazy(
-    make: Callable[[], npt.NDArray[np.generic]], dtype: ir.DataType, shape: tuple[int, ...]
-) -> ir.LazyTensor:
+def lazy(make: Callable[[], npt.NDArray[np.generic]], dtype: ir.DataType, shape: tuple[int, ...]) -> ir.LazyTensor:
     """A tensor that `make` fills each time it is read."""
     import onnx_ir as ir
 

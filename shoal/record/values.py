@@ -127,6 +127,18 @@ class Outline:
 
 
 @dataclass(frozen=True)
+class FrontPoint:
+    """One plan the planner could have chosen, by its own estimate."""
+
+    label: str
+    latency_s: float
+    throughput_items_per_s: float
+    energy_j: float  # joules an item on the device that spends most
+    memory_bytes: int  # peak on the device that holds most
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
 class Run:
     """What happened. A report needs nothing else."""
 
@@ -153,6 +165,7 @@ class Run:
     started_at: str  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
     alone_latency_s: float | None = None  # one item in an empty pipe
+    front: tuple[FrontPoint, ...] = ()  # the plans shown to the user, the chosen one among them
 
     @property
     def throughput_items_per_s(self) -> float:

@@ -19,9 +19,7 @@ def light(name: str) -> Path:
     return LIGHT / f"light_{name}.onnx"
 
 
-def info(
-    name: str, shape: Sequence[int | str | None] | None, kind: int = TensorProto.FLOAT
-) -> onnx.ValueInfoProto:
+def info(name: str, shape: Sequence[int | str | None] | None, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 

@@ -58,9 +58,7 @@ def test_engines_keep_what_they_fuse() -> None:
 
 
 def test_a_product_read_twice_may_be_cut() -> None:
-    net = graph(
-        {"conv": "x W", "gate": "conv", "out": "conv gate"}, "out", {"conv": "Conv", "gate": "Sigmoid"}
-    )
+    net = graph({"conv": "x W", "gate": "conv", "out": "conv gate"}, "out", {"conv": "Conv", "gate": "Sigmoid"})
     assert [cut.tensors for cut in cuts(net)] == [("conv",)]
 
 

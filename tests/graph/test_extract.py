@@ -42,8 +42,7 @@ def test_parts_answer_like_the_whole(name: str, owners: str, tmp_path: Path) -> 
     graph = seeded(load(light(name)), 1)
     half = len(graph.ops) // 2
     groups = {
-        op.name: str(index < half if owners == "halves" else index // 9 % 2)
-        for index, op in enumerate(graph.ops)
+        op.name: str(index < half if owners == "halves" else index // 9 % 2) for index, op in enumerate(graph.ops)
     }
     there = run_parts(graph, groups, tmp_path)
     save(graph, tmp_path / "whole.onnx")

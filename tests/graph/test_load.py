@@ -87,18 +87,14 @@ def dynamic() -> onnx.ModelProto:
         node("Reshape", "y target", "z"),
     ]
     weights = {"zero": np.int64(0), "zero_list": np.array([0]), "minus_one": np.array([-1])}
-    return model(
-        nodes, [info("x", ["n", 3, "h", "w"])], ["z"], {k: np.asarray(v) for k, v in weights.items()}
-    )
+    return model(nodes, [info("x", ["n", 3, "h", "w"])], ["z"], {k: np.asarray(v) for k, v in weights.items()})
 
 
 @pytest.mark.parametrize(
     ("shapes", "sizes"),
     [({"x": (2, 3, 4, 5)}, {}), ({}, {"n": 2, "h": 4, "w": 5}), ({"x": (2, 3, 4, 5)}, {"n": 2})],
 )
-def test_dynamic_shapes_collapse(
-    tmp_path: Path, shapes: dict[str, tuple[int, ...]], sizes: dict[str, int]
-) -> None:
+def test_dynamic_shapes_collapse(tmp_path: Path, shapes: dict[str, tuple[int, ...]], sizes: dict[str, int]) -> None:
     path = write(dynamic(), tmp_path)
     graph = load(path, shapes, sizes)
     assert [op.kind for op in graph.ops] == ["Relu", "Reshape"]
@@ -129,9 +125,7 @@ def test_wrong_shapes_are_refused(
 
 
 def test_a_dimension_named_twice_is_one(tmp_path: Path) -> None:
-    path = write(
-        model([node("Add", "a b", "c")], [info("a", ["n", 4]), info("b", ["n", 4])], ["c"]), tmp_path
-    )
+    path = write(model([node("Add", "a b", "c")], [info("a", ["n", 4]), info("b", ["n", 4])], ["c"]), tmp_path)
     assert load(path, {"a": (3, 4)}).tensors["b"].shape == (3, 4)
     with pytest.raises(ModelError, match="contradicts dimension n"):
         load(path, {"a": (3, 4), "b": (2, 4)})
@@ -204,9 +198,7 @@ def test_missing_or_short_external_data_is_named(tmp_path: Path) -> None:
     path = external(tmp_path)
     data = tmp_path / "data" / "w.bin"
     data.write_bytes(data.read_bytes()[:-1])
-    with pytest.raises(
-        ModelError, match=r"'data/w.bin' ends before weight 'w' does \(needed 8192 bytes, had 8191"
-    ):
+    with pytest.raises(ModelError, match=r"'data/w.bin' ends before weight 'w' does \(needed 8192 bytes, had 8191"):
         load(path)
     data.unlink()
     with pytest.raises(ModelError, match=r"the external data file 'data/w.bin' of weight 'w' is missing"):
@@ -226,9 +218,7 @@ def test_external_data_stays_in_its_folder(tmp_path: Path) -> None:
 def test_constants_large_and_small(tmp_path: Path) -> None:
     """A large transposed weight becomes a recipe, a small sum a number; answers stay."""
     nodes = [
-        node(
-            "ConstantOfShape", "target", "ones", value=helper.make_tensor("", TensorProto.FLOAT, [1], [0.5])
-        ),
+        node("ConstantOfShape", "target", "ones", value=helper.make_tensor("", TensorProto.FLOAT, [1], [0.5])),
         node("Constant", "", "two", value_float=2.0),
         node("Mul", "ones two", "filled"),
         node("Transpose", "w", "wt", perm=[1, 0]),
@@ -254,9 +244,7 @@ def test_packed_weights_stay_packed_and_near_their_reader(tmp_path: Path) -> Non
         node("MatMul", "b w", "y"),
     ]
     weights = {"q": np.arange(16, dtype=np.int8).reshape(4, 4), "scale": np.float32(0.1)}
-    path = write(
-        model(nodes, [info("x", [1, 4])], ["y"], {k: np.asarray(v) for k, v in weights.items()}), tmp_path
-    )
+    path = write(model(nodes, [info("x", [1, 4])], ["y"], {k: np.asarray(v) for k, v in weights.items()}), tmp_path)
     graph = load(path)
     assert [op.kind for op in graph.ops] == ["Relu", "Relu", "DequantizeLinear", "MatMul"]
     assert graph.weights["q"].bytes == 16
@@ -276,9 +264,7 @@ def test_several_inputs_outputs_and_branches(tmp_path: Path) -> None:
         node("Sigmoid", "dropped", "out2"),
         node("Identity", "sum", "out3"),
     ]
-    path = write(
-        model(nodes, [info("a", [2, 4]), info("b", [2, 4])], ["out1", "out2", "out3"], opset=13), tmp_path
-    )
+    path = write(model(nodes, [info("a", [2, 4]), info("b", [2, 4])], ["out1", "out2", "out3"], opset=13), tmp_path)
     graph = load(path)
     assert graph.inputs == ("a", "b")
     assert graph.outputs == ("out1", "out2", "out3")
@@ -389,9 +375,7 @@ def test_opsets_we_cannot_read(tmp_path: Path, opset: int) -> None:
 
 
 def test_text_does_not_travel(tmp_path: Path) -> None:
-    proto = model(
-        [node("Identity", "x", "y")], [info("x", [4], TensorProto.STRING)], ["y"], y=TensorProto.STRING
-    )
+    proto = model([node("Identity", "x", "y")], [info("x", [4], TensorProto.STRING)], ["y"], y=TensorProto.STRING)
     with pytest.raises(ModelError, match="tensor 'x' is of a kind that cannot travel"):
         load(write(proto, tmp_path))
 

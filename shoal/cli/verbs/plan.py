@@ -1,0 +1,76 @@
+"""Decide who runs what, show why, and write the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal import codec
+from shoal.cli import options
+from shoal.errors import PlanError
+from shoal.fleet import load as load_fleet
+from shoal.plan import Front, Objective, Wishes, mapping_of, search
+from shoal.plan.costs import costs_of
+from shoal.plan.show import front_json, print_front
+from shoal.program import Workload
+
+
+def command(
+    model: Annotated[Path, typer.Argument(help="an ONNX file")],
+    fleet: Annotated[Path, typer.Argument(help="a fleet file (TOML)")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder to write the plan to")] = Path("plan"),
+    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],  # noqa: B006
+    minimize: Annotated[
+        str, typer.Option(help="goals, the first counting most: throughput,latency,energy,memory")
+    ] = ("throughput"),
+    limit: Annotated[list[str], typer.Option(help="what must hold: memory=1GiB, latency=50ms, energy=2J")] = [],  # noqa: B006
+    strategy: Annotated[str, typer.Option(help="how to divide by shares")] = "stage",
+    planner: Annotated[str, typer.Option(help="how to search, with options: chain_dp:order=given")] = "chain_dp",
+    pin: Annotated[list[str], typer.Option(help="op=device: run this op there")] = [],  # noqa: B006
+    shares: Annotated[str, typer.Option(help="divide the work so instead of searching: 3,1")] = "",
+    exclude: Annotated[list[str], typer.Option(help="a device to leave out")] = [],  # noqa: B006
+    engine: Annotated[list[str], typer.Option(help="allow only these engines")] = [],  # noqa: B006
+    window: Annotated[int, typer.Option(help="items in flight; 0: enough to keep every unit busy")] = 0,
+    items: Annotated[int, typer.Option(help="items to plan for")] = 32,
+    profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
+    mapping: Annotated[Path | None, typer.Option(help="also write the placement as mapping JSON")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
+) -> None:
+    """Decide who runs what, show why, and write the plan to a folder."""
+    graph, reference = options.model(model, shape)
+    machines = load_fleet(fleet)
+    limits = options.limits_of(limit)
+    goals = tuple(part.strip() for part in minimize.split(",") if part.strip())
+    wishes = Wishes(
+        objective=Objective(
+            goals,
+            memory_limit_bytes=int(limits["memory"]) if "memory" in limits else None,
+            latency_limit_s=limits.get("latency"),
+            energy_limit_j=limits.get("energy"),
+        ),
+        workload=Workload(items=items, window=window) if window else None,
+        strategy=strategy,
+        planner=planner,
+        pins=options.pins_of(pin),
+        exclude=tuple(exclude),
+        shares=options.shares_of(shares),
+        engines=tuple(engine),
+    )
+    if not goals:
+        raise PlanError("no goal to minimise", where="--minimize", hint="throughput,latency,energy,memory")
+    front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
+    _write(front, output, mapping)
+    if json:
+        options.emit(front_json(front))
+    else:
+        print_front(graph, front, output)
+
+
+def _write(front: Front, output: Path, mapping: Path | None) -> None:
+    codec.save(front.plan, output / options.PLAN_FILE)
+    for number, plan in enumerate(front.plans):
+        codec.save(plan, output / "front" / f"{number:02}.json")
+    if mapping is not None:
+        codec.save(mapping_of(front.plan), mapping)

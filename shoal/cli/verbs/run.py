@@ -1,0 +1,80 @@
+"""Run a plan on its workers and say what happened beside what was predicted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal import codec
+from shoal.cli import options
+from shoal.errors import OutputsDiffer, WorkerDied
+from shoal.program import TensorSpec
+from shoal.report import print_run, summary, write_trace
+from shoal.run import Result, Settings, execute, read
+from shoal.run.execute import model_of
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(help="a plan folder, or one plan of its front")],
+    items: Annotated[int, typer.Option(help="how many items to run")] = 32,
+    input: Annotated[Path | None, typer.Option(help="a .npy or .npz file; random inputs otherwise")] = None,
+    over: Annotated[str, typer.Option(help="memory, shm, tcp")] = "shm",
+    emulate: Annotated[bool, typer.Option(help="pace workers and links to their boards")] = False,
+    compare: Annotated[bool, typer.Option(help="compare outputs with the undivided model")] = True,
+    seed: Annotated[int, typer.Option(help="of random inputs")] = 0,
+    output: Annotated[Path, typer.Option("-o", "--output", help="file to write the run to")] = Path(
+        options.RUN_FILE
+    ),
+    trace: Annotated[Path | None, typer.Option(help="also write a Chrome/Perfetto trace")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
+) -> None:
+    """Run a plan on its workers and say what happened beside what was predicted."""
+    decided = options.plan(plan)
+    settings = Settings(items=items, over=over, emulate=emulate, compare=compare, seed=seed)
+    samples = None
+    if input is not None:
+        graph = model_of(decided)
+        samples = read(
+            input, {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
+        )
+    result = _with_progress(lambda told: execute(decided, settings, samples, told), items, quiet=json)
+    codec.save(result.run, output)
+    if trace is not None:
+        write_trace(result.run, trace)
+    if json:
+        options.emit(summary(result.run))
+    else:
+        print_run(result.run)
+        sys.stdout.write(f"\nrun written to {output}; `shoal report {output}` makes the page\n")
+    _judge(result)
+
+
+def _with_progress(work: object, items: int, *, quiet: bool) -> Result:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("items"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("items", total=items)
+        return work(lambda done: bar.update(task, completed=done))  # type: ignore[operator,no-any-return]
+
+
+def _judge(result: Result) -> None:
+    """Fail when the run did.
+
+    Raises:
+        WorkerDied: it ended early.
+        OutputsDiffer: the answers are not the undivided model's.
+    """
+    run = result.run
+    if result.failure:
+        raise WorkerDied(result.failure, had=f"{len(run.latencies_s)} of {run.items} answers, which are kept")
+    if run.outputs_match is False:
+        raise OutputsDiffer(
+            "the divided network does not answer like the undivided one",
+            needed=f"at most 1e-4 of {run.reference_magnitude:g}",
+            had=f"{run.max_abs_difference:g}",
+        )
