@@ -70,7 +70,7 @@ class TableCosts:
     @cached_property
     def _measured(self) -> dict[tuple[str, str, int], Array]:
         """Seconds of every op by engine, format and threads; NaN where there is no sample."""
-        place = {op_subject(self._op.name): index for index, op in enumerate(self.graph.ops)}
+        place = {op_subject(self.graph.identity, op.name): index for index, op in enumerate(self.graph.ops)}
         found: dict[tuple[str, str, int], Array] = {}
         for sample in self.samples:
             if sample.subject in place:
@@ -163,7 +163,7 @@ class TableCosts:
         return None
 
     def _samples_of(self, key: CostKey) -> list[Sample]:
-        subject = segment_subject(self._key.ops)
+        subject = segment_subject(self.graph.identity, key.ops)
         return self._segments.get((subject, key.engine, key.format), [])
 
     def _with_memory(self, key: CostKey, estimate: Estimate) -> Estimate:
