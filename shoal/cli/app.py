@@ -9,6 +9,7 @@ import ast
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import shoal
 from shoal import catalog
@@ -54,7 +55,7 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> int:
     import typer
 
     # The root of usage errors, from the click that this typer works with, its own or the installed one.
-    usage_error = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
+    usage_error: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
     module = importlib.import_module(f"shoal.cli.verbs.{verb}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(verb)(module.command)
@@ -63,7 +64,7 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> int:
     except typer.Abort:
         return 130
     except usage_error as fault:
-        _complain(arguments, "UsageError", fault.format_message(), f"shoal {verb} --help")  # type: ignore[attr-defined]
+        _complain(arguments, "UsageError", fault.format_message(), f"shoal {verb} --help")
         return 2
     return code if isinstance(code, int) else 0
 

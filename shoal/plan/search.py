@@ -112,6 +112,7 @@ def _plan(
         window=problem.window,
         prediction=found.prediction,
         estimates=found.estimates,
+        segment_units={segment.name: segment.unit for segment in program.segments},
         recipe=Recipe(wishes.strategy, wishes.planner, shoal.__version__),
         reasons=reasons(problem, line, groups),
     )

@@ -74,6 +74,7 @@ class Plan:
     window: int
     prediction: Prediction
     estimates: Mapping[str, Estimate]  # by segment of the lowered program
+    segment_units: Mapping[str, str]  # segment → unit
     recipe: Recipe
     reasons: tuple[str, ...] = ()
     standby: tuple[tuple[Replica, ...], ...] = ()

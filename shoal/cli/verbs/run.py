@@ -12,7 +12,7 @@ from shoal import codec
 from shoal.cli import options
 from shoal.errors import OutputsDiffer, WorkerDied
 from shoal.program import TensorSpec
-from shoal.report import print_run, summary, write_trace
+from shoal.report import print_table, summary, write_trace
 from shoal.run import Result, Settings, execute, read
 from shoal.run.execute import model_of
 
@@ -47,7 +47,7 @@ def command(
     if json:
         options.emit(summary(result.run))
     else:
-        print_run(result.run)
+        print_table(result.run)
         sys.stdout.write(f"\nrun written to {output}; `shoal report {output}` makes the page\n")
     _judge(result)
 
