@@ -93,10 +93,10 @@ def _energy_to_go(tables: Tables, nodes: tuple[Node, ...], period_s: float) -> F
 def lifted(dynamic_j: F64, idle_w: F64, floor_j: F64, low_s: F64, high_s: F64) -> F64:
     """Raise each kind's dynamic energy as far as the plan's energy does not change, (kinds, n) to (kinds, n).
 
-    As a function of the final period T a label's energy is f(T) = max(floor, max_k idle_k · T + dynamic_k), and
-    only T between `low_s` and `high_s` matters. The largest dynamic_k that leaves f as it is there is
-    min_T f(T) - idle_k · T, reached at an end or where two lines cross. One label's f lies below another's when
-    its lifted energies do, so devices that are not the hungriest do not keep labels apart.
+    As a function of the final period T a label's energy is f(T) = max(floor, max_k idle_k · T + dynamic_k),
+    and only T between `low_s` and `high_s` matters. The largest dynamic_k that leaves f as it is there is
+    min_T f(T) - idle_k · T, reached at an end or where two lines cross. One label's f lies below another's
+    when its lifted energies do, so devices that are not the hungriest do not keep labels apart.
     """
     lines = [(0.0, floor_j), *zip(idle_w.tolist(), dynamic_j, strict=True)]
     periods = [low_s, high_s]

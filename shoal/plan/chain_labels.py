@@ -1,15 +1,15 @@
 """One pass of the label programme over a chain's states (Martins 1984), with bounds.
 
-A label is a partial plan that ends at a cut. Its figures: latency, period, largest memory, then per kind of
-device (one idle power) the largest dynamic energy, then per shared device its dynamic energy and memory so far.
+A label is a partial plan that ends at a cut. Its figures: latency, period, largest memory; per kind of device
+(one idle power) the largest dynamic energy; per shared device its dynamic energy and memory so far.
 Extending a label at (q, c) by pieces c..e on unit u of node q':
     latency' = latency + hop(c) + run(c, e)
     period'  = max(period, busy(c), run(c, e))
     memory'  = max(memory, memory of the group, or of the shared device so far)
     energy'  = max(energy, joules(c, e) + received) for u's kind
-At the end the energy is max over kinds of idle · period + energy: exact, though idle energy depends on the final
-period. A label is dropped when its optimistic completion is no better than a known complete plan, or when another
-label at the same node and cut is at least as good whatever follows.
+At the end the energy is max over kinds of idle · period + energy: exact, though idle energy depends on the
+final period. A label is dropped when its optimistic completion is no better than a known complete plan, or when
+another label at the same node and cut is at least as good whatever follows.
 """
 
 from __future__ import annotations
@@ -157,8 +157,10 @@ class Pass:
             np.minimum(cap_s, least, out=cap_s)
         return Labels(figures, ends, labels.parent[picked], hopes, cap_s).take(alive)
 
-    def _share(self, arc: tuple[int, int], cut: Ints, figures: F64, joules: F64, memory: F64) -> NDArray[np.bool_]:
-        """Book what shared devices gather, in place: the group's joules and memory become its device's so far.
+    def _share(
+        self, arc: tuple[int, int], cut: Ints, figures: F64, joules: F64, memory: F64
+    ) -> NDArray[np.bool_]:
+        """Book what shared devices gather; in place, the group's joules and memory become its device's.
 
         Returns whether the shared device's memory keeps its limit, (n,).
         """

@@ -1,9 +1,9 @@
 """The Pareto set of plans over a chain: coarse passes for known plans, then the exact one.
 
 A label programme over (cut, units used, last unit) finds every Pareto-optimal division (Martins 1984, "On a
-multicriteria shortest path problem"; states and bounds in `chain_labels` and `chain_bounds`). What makes it
-quick: the same programme on few cuts, with labels thinned to boxes, finds real plans first, and these rule out
-nearly all partial plans of the exact pass.
+multicriteria shortest path problem"; states and bounds in `chain_labels` and `chain_bounds`). It is quick
+because the same programme on few cuts, with labels thinned to boxes, finds real plans first, and these rule
+out nearly all partial plans of the exact pass.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def solve(
         goals: which of `GOALS` to minimise; of plans equal in them one is kept.
         epsilon: above 0 a thinner front, not exact: one partial plan a box of this relative size.
         time_limit_s: when it has passed, what was found so far is returned, not exact.
-        exact_up_to: units up to which any order is searched exactly for several goals; beyond it (for one
-            goal: beyond 8) real plans, not exact, come from few cuts and the orders that did well there.
+        exact_up_to: units up to which any order is searched exactly (8 for latency, period or memory alone);
+            beyond it real plans, not exact, come from few cuts and the orders that did well there.
 
     Raises:
         PlanError: goals or an order that do not exist, or a negative epsilon.
@@ -67,9 +67,10 @@ def solve(
     if order not in ("given", "any") or not epsilon >= 0:
         raise PlanError("no such order or epsilon", needed="given or any, ≥ 0", had=f"{order}, {epsilon}")
     units = range(chain.units)
+    simple = len(set(goals)) == 1 and "energy" not in goals  # one label a state
     if order == "given":
         done = search.narrow(ordered(units), epsilon)
-    elif chain.units <= (exact_up_to if len(goals) > 1 else max(exact_up_to, _SETS_UP_TO)):
+    elif chain.units <= (_SETS_UP_TO if simple else exact_up_to):
         done = search.narrow(unordered(units), epsilon)
     else:
         done = False
@@ -97,7 +98,7 @@ class _Search:
         return all(self._sweep(nodes, *step) for step in (*strides, (1, epsilon)))
 
     def sketch(self) -> None:
-        """Real plans of a large fleet: few cuts or likely orders, then every cut in the orders that did well."""
+        """Real plans of a large fleet: few cuts or likely orders, then all cuts in orders that did well."""
         units, pieces = self._chain.units, self._chain.pieces
         if units <= _SETS_UP_TO:
             nodes = unordered(range(units))
