@@ -181,7 +181,8 @@ class _Talk:
         try:
             if descriptor >= 0:
                 data = data[socket.send_fds(self.sock, [data], [descriptor]) :]
-            self.sock.sendall(data)
+            if data:
+                self.sock.sendall(data)
         except OSError as fault:
             raise WireError(f"ended the handshake: {fault}", where=self.where) from fault
         self.sock.setblocking(False)
@@ -360,7 +361,8 @@ class _Meeting:
     def _refuse(self, talk: _Talk, fault: ShoalError) -> None:
         try:
             talk.write(Note("refused", self._name, why=str(fault)), self._program)
-        except WireError:
+            talk.sock.recv(MAX_HELLO_BYTES)  # closing with something unread could take the answer away
+        except (WireError, OSError):
             LOG.info("could not tell %s why", talk.where)
 
 

@@ -1,9 +1,9 @@
 """An endpoint over shared memory: one thread, one memory per peer, headers over a Unix socket.
 
 The sender takes a slot, fills it (or has had it filled through `buffer`), and sends the slot's number and
-the header. The reader frees the slot by clearing its flag in the memory, so freeing costs nobody a wake-up. What
-a socket does not take at once is kept and goes on at the next call; waiting always reads from everyone as well,
-so two parties that send to each other cannot block each other.
+the header. The reader frees the slot by clearing its flag in the memory, so freeing costs nobody a wake-up.
+What a socket does not take at once (hundreds of headers, a long control message) is kept and goes on at the
+next call of any method; waiting always reads as well, so two that send to each other do not block each other.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from shoal.wire.topology import check_way, edges_from, flat, target_of
 FLUSH_S = 5.0  # how long closing waits for peers to take the headers that were sent
 _SLOT = struct.Struct("<i")
 _FRAME_BYTES = _SLOT.size + HEADER_BYTES
+_SELECT_LIMIT = 1024  # select takes descriptors below this one
 _READ_BYTES = 1 << 16
 _SLOT_WAIT_S = 0.0005  # between two looks for a free slot; only beyond the edge's buffer
 _OUT = select.EPOLLOUT if hasattr(select, "EPOLLOUT") else 0
@@ -88,7 +89,7 @@ class RingEndpoint:
     def send(self, header: Header, array: NDArray[Any] | None, peer: str | None = None) -> None:
         """Put the payload into a slot unless it is there already, and send its header."""
         target = target_of(self._program, header, self._name, peer)
-        payload = flat(header, array, self._name)
+        payload = flat(self._program, header, array, self._name)
         if target not in self._peers:
             raise WireError(f"has no connection with '{target}'", where=self._name)
         to = self._peers[target]
@@ -179,7 +180,8 @@ class RingEndpoint:
     def _pump(self, timeout_s: float | None) -> None:
         """Read what has come and write what can go; wait for that at most `timeout_s`."""
         if timeout_s:  # epoll itself would count in whole milliseconds
-            select.select([self._epoll], [], [], timeout_s)
+            fine = self._epoll.fileno() < _SELECT_LIMIT
+            select.select([self._epoll], [], [], timeout_s) if fine else self._epoll.poll(timeout_s)
         for descriptor, events in self._epoll.poll(-1 if timeout_s is None else 0):
             peer = self._by_descriptor[descriptor]
             if events & _OUT:

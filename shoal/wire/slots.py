@@ -135,8 +135,15 @@ class ThreadSlots(Slots):
             self._changed.notify_all()
 
 
-def thread_slots(program: Program, edges: Iterable[int]) -> dict[int, ThreadSlots]:
+def private_slots(program: Program, edges: Iterable[int]) -> dict[int, Slots]:
     """Slots for each of `edges` in new memory of this process; only what is used becomes resident."""
+    places, size = lay_out(program, edges)
+    memory = mmap.mmap(-1, size)
+    return {index: Slots(memory, place) for index, place in places.items()}
+
+
+def thread_slots(program: Program, edges: Iterable[int]) -> dict[int, ThreadSlots]:
+    """The same for use by two threads."""
     places, size = lay_out(program, edges)
     memory = mmap.mmap(-1, size)
     return {index: ThreadSlots(memory, place) for index, place in places.items()}

@@ -57,7 +57,7 @@ class StreamEndpoint:
     def send(self, header: Header, array: NDArray[Any] | None, peer: str | None = None) -> None:
         """Send, without waiting for the link unless more than the edge's buffer is under way."""
         target = target_of(self._program, header, self._name, peer)
-        payload = flat(header, array, self._name)
+        payload = flat(self._program, header, array, self._name)
         if target not in self._connections:
             raise WireError(f"has no connection with '{target}'", where=self._name)
         if self._connections[target].send(header, array, payload) and not header.control:

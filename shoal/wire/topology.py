@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import WireError
 from shoal.program import CLIENT, Header, Program
+from shoal.program.message import check
 
 
 def peers(program: Program, name: str) -> tuple[str, ...]:
@@ -63,12 +64,13 @@ def check_way(program: Program, header: Header, source: str, target: str) -> Non
             raise WireError(f"sent on edge '{edge.name}', which does not lead from it to {target}", where=source)
 
 
-def flat(header: Header, array: NDArray[Any] | None, name: str) -> NDArray[np.uint8] | None:
+def flat(program: Program, header: Header, array: NDArray[Any] | None, name: str) -> NDArray[np.uint8] | None:
     """The payload of a message about to be sent, as bytes; None if it has none.
 
     Raises:
-        WireError: the array is not what the header says.
+        WireError: the edge does not allow it, or the array is not what the header says.
     """
+    check(header, program, name)
     had = 0 if header.empty or array is None else array.nbytes
     if had != header.payload_bytes:
         raise WireError(

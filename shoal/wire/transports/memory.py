@@ -84,7 +84,7 @@ class MemoryEndpoint:
     def send(self, header: Header, array: NDArray[Any] | None, peer: str | None = None) -> None:
         """Put the message into the target's inbox; waits only beyond the edge's buffer."""
         target = target_of(self.program, header, self.name, peer)
-        payload = flat(header, array, self.name)
+        payload = flat(self.program, header, array, self.name)
         if target not in self.met:
             raise WireError(f"has no connection with '{target}'", where=self.name)
         link = self.links.get(target)
