@@ -84,7 +84,9 @@ def _chosen_table(graph: Graph, plan: Plan) -> Table:
             f"{busy_s / figures.period_s:.0%}",
             format_joules(figures.energy_j[device.name]),
             format_bytes(figures.memory_bytes[device.name]),
-            format_bytes(min(device.memory_limit_bytes, plan.objective.memory_limit_bytes or device.memory_limit_bytes)),
+            format_bytes(
+                min(device.memory_limit_bytes, plan.objective.memory_limit_bytes or device.memory_limit_bytes)
+            ),
         )
     return table
 

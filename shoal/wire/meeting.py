@@ -234,7 +234,9 @@ class _Meeting:
             now = time.monotonic()
             if until is not None and now >= until:
                 missing = [peer for peer in self._expected if peer not in self._known]
-                raise WireError("not everyone is there", where=self._name, needed=", ".join(missing) or "ready")
+                raise WireError(
+                    "not everyone is there", where=self._name, needed=", ".join(missing) or "ready"
+                )
             self._expire(now)
             ends = [talk.until for talk in self._open if not talk.peer] + ([until] if until else [])
             timeout = max(0.0, min(ends) - now) if ends else None
@@ -325,6 +327,7 @@ class _Meeting:
             self._call_later_ones(note.addresses)
         elif note.kind == "ready" and self._name == CLIENT:
             self._ready.add(talk.peer)
+            self._selector.unregister(talk.sock)  # what follows belongs to the run
         else:
             raise WireError(f"said '{note.kind}' out of turn", where=talk.where)
 
