@@ -63,9 +63,7 @@ def main() -> None:
             wall, cpu = time.perf_counter(), time.process_time()
             found = solve(chain, order, goals)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            line = (
-                f"{pieces:>5} {units:>5} {order:>6} {seed:>4} {wall:>8.2f} {cpu:>8.2f} {len(found.groups):>6}"
-            )
+            line = f"{pieces:>5} {units:>5} {order:>6} {seed:>4} {wall:>8.2f} {cpu:>8.2f} {len(found.groups):>6}"
             print(line, f"{found.exact!s:<5}", ",".join(goals))
 
 

@@ -157,9 +157,7 @@ class Pass:
             np.minimum(cap_s, least, out=cap_s)
         return Labels(figures, ends, labels.parent[picked], hopes, cap_s).take(alive)
 
-    def _share(
-        self, arc: tuple[int, int], cut: Ints, figures: F64, joules: F64, memory: F64
-    ) -> NDArray[np.bool_]:
+    def _share(self, arc: tuple[int, int], cut: Ints, figures: F64, joules: F64, memory: F64) -> NDArray[np.bool_]:
         """Book what shared devices gather; in place, the group's joules and memory become its device's.
 
         Returns whether the shared device's memory keeps its limit, (n,).

@@ -60,7 +60,7 @@ def solve(
         epsilon: above 0 a thinner front, not exact: one partial plan a box of this relative size.
         time_limit_s: when it has passed, what was found so far is returned, not exact.
         exact_up_to: units up to which any order is searched exactly (8 for latency, period or memory alone);
-            beyond it real plans, not exact, come from few cuts and the orders that did well there.
+            beyond it real plans, not exact, come within seconds from few cuts and the orders that did well.
 
     Raises:
         PlanError: goals or an order that do not exist, or a negative epsilon.

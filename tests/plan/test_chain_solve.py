@@ -56,9 +56,7 @@ def real_chain(seed: int, pieces: int, units: int) -> Chain:
     """The same with figures that do round, no gaps and no limits."""
     chain, rng = random_chain(seed, pieces, units), np.random.default_rng(seed)
     seconds = (
-        rng.lognormal(-5, 0.7, (pieces, 1))
-        * rng.lognormal(0, 0.6, units)
-        * rng.uniform(0.8, 1.2, (pieces, units))
+        rng.lognormal(-5, 0.7, (pieces, 1)) * rng.lognormal(0, 0.6, units) * rng.uniform(0.8, 1.2, (pieces, units))
     )
     busy = chain.cut_bytes[:, None, None] * rng.uniform(1e-4, 2e-3, (units, units))
     return replace(
@@ -114,9 +112,7 @@ def test_equals_every_plan_on_hundreds_of_small_chains(block: int) -> None:
     assert 0 in sizes or block > 0  # and some have no answer
 
 
-@pytest.mark.parametrize(
-    ("seed", "pieces", "units"), [(1, 12, 3), (2, 12, 3), (3, 20, 3), (4, 37, 2), (5, 9, 4)]
-)
+@pytest.mark.parametrize(("seed", "pieces", "units"), [(1, 12, 3), (2, 12, 3), (3, 20, 3), (4, 37, 2), (5, 9, 4)])
 def test_equals_every_plan_where_coarse_passes_come_first(seed: int, pieces: int, units: int) -> None:
     chain = random_chain(seed, pieces, units)
     assert as_set(solve(chain).objectives) == as_set(oracle(chain, "any"))
