@@ -56,9 +56,7 @@ def unlike_chain(seed: int, pieces: int, units: int) -> Chain:
 
 def main() -> None:
     """Print one line a case and seed."""
-    print(
-        f"{'cuts':>5} {'units':>5} {'order':>6} {'seed':>4} {'seconds':>8} {'cpu s':>8} {'plans':>6} exact  goals"
-    )
+    print(" cuts units  order seed  seconds    cpu s  plans exact goals")
     for pieces, units, order, goals in CASES:
         for seed in SEEDS:
             chain = unlike_chain(seed, pieces, units)
@@ -66,7 +64,7 @@ def main() -> None:
             found = solve(chain, order, goals)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             line = f"{pieces:>5} {units:>5} {order:>6} {seed:>4} {wall:>8.2f} {cpu:>8.2f} {len(found.groups):>6}"
-            print(line, f"{found.exact!s:<5} ", ",".join(goals))
+            print(line, f"{found.exact!s:<5}", ",".join(goals))
 
 
 if __name__ == "__main__":

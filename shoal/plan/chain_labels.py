@@ -8,8 +8,8 @@ Extending a label at (q, c) by pieces c..e on unit u of node q':
     memory'  = max(memory, memory of the group, or of the shared device so far)
     energy'  = max(energy, joules(c, e) + received) for u's kind
 At the end the energy is max over kinds of idle · period + energy: exact, though idle energy depends on the
-final period. A label is dropped when its optimistic completion is no better than a known complete plan, or when
-another label at the same node and cut is at least as good whatever follows.
+final period. A label is dropped when its optimistic completion is no better than a known complete plan, or
+when another label at the same node and cut is at least as good whatever follows.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.plan.chain import Groups
-from shoal.search import front
-from shoal.search.known import Staircase
+from shoal.search import Staircase, front
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -29,6 +29,8 @@ _SETS_UP_TO = 8  # units beyond which sets of used units are too many even for f
 _SHUFFLES = 6  # orders tried at random beside the sensible ones
 _REFINED = 8  # orders of units searched at every cut once coarse plans are known
 _REFINED_EPSILON = 0.05
+_NEVER_S = 1e9  # ranks units that cannot run a piece behind those that can
+_SKETCH_S = 5.0  # a front that is not exact is not worth waiting for longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ def solve(
         epsilon: above 0 a thinner front, not exact: one partial plan a box of this relative size.
         time_limit_s: when it has passed, what was found so far is returned, not exact.
         exact_up_to: units up to which any order is searched exactly (8 for latency, period or memory alone);
-            beyond it real plans, not exact, come from few cuts and the orders that did well there.
+            beyond it real plans, not exact, come within seconds from few cuts and the orders that did well.
 
     Raises:
         PlanError: goals or an order that do not exist, or a negative epsilon.
@@ -99,6 +101,7 @@ class _Search:
 
     def sketch(self) -> None:
         """Real plans of a large fleet: few cuts or likely orders, then all cuts in orders that did well."""
+        self._deadline_s = min(self._deadline_s, time.monotonic() + _SKETCH_S)
         units, pieces = self._chain.units, self._chain.pieces
         if units <= _SETS_UP_TO:
             nodes = unordered(range(units))
@@ -123,11 +126,7 @@ class _Search:
     def _likely_orders(self) -> Iterable[Sequence[int]]:
         """Quick units first and last, roomy ones first and last, and a few at random (seeded)."""
         chain = self._chain
-        work = np.where(
-            np.isfinite(chain.seconds),
-            chain.seconds,
-            chain.seconds[np.isfinite(chain.seconds)].max(initial=0.0),
-        ).sum(axis=0)
+        work = np.where(np.isfinite(chain.seconds), chain.seconds, _NEVER_S).sum(axis=0)
         for rank in (work, chain.memory_limit):
             ascending = np.argsort(rank, kind="stable").tolist()
             yield from (ascending, ascending[::-1])
@@ -135,12 +134,13 @@ class _Search:
         yield from (rng.permutation(chain.units).tolist() for _ in range(_SHUFFLES))
 
     def _orders_found(self) -> list[tuple[int, ...]]:
-        """Orders of units of a spread of the known plans, the units they leave out at the end."""
+        """Orders of units of a spread of the known plans, filled up with units they leave out."""
         plans = self._pool.plans()
         chosen = [plans[place] for place in representatives(self._pool.values, _REFINED)]
         used = [tuple(unit for _, _, unit in plan) for plan in chosen]
-        full = [(*units, *(unit for unit in range(self._chain.units) if unit not in units)) for units in used]
-        return list(dict.fromkeys(full))
+        rest = [[unit for unit in range(self._chain.units) if unit not in units] for units in used]
+        spare = [max(0, _SETS_UP_TO - len(units)) for units in used]
+        return list(dict.fromkeys((*u, *r[:count]) for u, r, count in zip(used, rest, spare, strict=True)))
 
 
 def _columns(goals: Collection[str]) -> tuple[int, ...]:

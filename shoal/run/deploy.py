@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import shoal
 from shoal import cache, catalog, codec
 from shoal.graph import Graph
 from shoal.program import Pace, Program, Segment
@@ -62,7 +63,7 @@ def lay_out(program: Program, manifest: Manifest, source: Path, folder: Path) ->
 
 
 def _files(graph: Graph, segment: Segment) -> tuple[str, ...]:
-    identity = codec.encode((graph.identity, segment.ops, segment.engine, segment.format))
+    identity = codec.encode((shoal.__version__, graph.identity, segment.ops, segment.engine, segment.format))
     key = hashlib.sha256(identity).hexdigest()[:32]
 
     def build(folder: Path) -> None:

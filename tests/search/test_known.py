@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shoal.search.known import Staircase
+from shoal.search import Staircase
 
 
 @pytest.mark.parametrize("goals", [1, 2, 3, 4])

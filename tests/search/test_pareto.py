@@ -66,7 +66,7 @@ def test_front_of_a_hundred_thousand_points_takes_seconds_at_most(goals: int) ->
 
 
 def test_knee_of_a_bent_curve_is_its_corner() -> None:
-    assert knee([[0, 10], [1, 2], [2, 1.5], [10, 0]]) == 1
+    assert knee([[0.0, 10.0], [1.0, 2.0], [2.0, 1.5], [10.0, 0.0]]) == 1
     assert knee([[0, 0, 9], [0, 9, 0], [9, 0, 0], [1, 1, 1]]) == 3
     assert knee([[3.0, 4.0]]) == 0
     assert knee([[2.0], [1.0]]) == 1
