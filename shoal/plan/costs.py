@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
+import logging
+
 from shoal import catalog
 from shoal.cost import Costs
+from shoal.errors import MissingExtra
 from shoal.fleet import Fleet
 from shoal.graph import Graph
-from shoal.measure import bench_path, load_table, table_path
+from shoal.measure import Table, bench_path, load_table, machine_id, op_subject, table_path
+from shoal.measure.probe import bench_samples
+from shoal.measure.profile import profile_ops
+
+HERE = "this-machine"
+PROFILED = ("onnxruntime", "ncnn")  # engines that can tell what each op costs
+
+log = logging.getLogger("shoal.plan")
 
 
 def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
-    """Costs of `graph` on `fleet`, by the `table` model."""
-    del measure
-    samples = (*load_table(table_path(graph.identity)).samples, *load_table(bench_path()).samples)
-    costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, samples)
+    """Costs of `graph` on `fleet`, by the `table` model.
+
+    With `measure`, ops and benches that were never measured on this machine are measured first; boards that are
+    not here are scaled from those figures.
+
+    Raises:
+        InputError: the table of samples cannot be read or written.
+    """
+    path = table_path(graph.identity)
+    table = load_table(path).of(machine_id())
+    benches = load_table(bench_path()).of(machine_id())
+    if measure:
+        benches = benches if benches.samples else Table(bench_samples())
+        table = _with_missing(graph, fleet, table)
+        table.save(path)
+    costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, (*table.samples, *benches.samples))
     return costs
+
+
+def _with_missing(graph: Graph, fleet: Fleet, table: Table) -> Table:
+    """The table with samples for each engine and thread count that the fleet asks for."""
+    subject = op_subject(graph.identity, graph.ops[0].name)
+    for engine in PROFILED:
+        for threads in sorted(_thread_counts(fleet, engine)):
+            if table.find(subject, engine, "float32", threads) is None:
+                try:
+                    table = table.merge(profile_ops(graph, engine, threads))
+                except MissingExtra as missing:
+                    log.info("%s is not profiled: %s", engine, missing.message)
+    return table
+
+
+def _thread_counts(fleet: Fleet, engine: str) -> set[int]:
+    """One thread, from which other boards are scaled, and what units of this machine use."""
+    counts = set()
+    for device in fleet.devices:
+        for unit in device.units:
+            if engine in unit.engines:
+                counts.add(1)
+                if device.board == HERE:
+                    counts.add(len(device.cores) if device.cores else unit.cores)
+    return counts

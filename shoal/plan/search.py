@@ -26,6 +26,7 @@ from shoal.search import knee, representatives
 from shoal.units import format_bytes
 
 SHOWN = 15  # plans of a front that a person is shown
+SAME = 0.02  # relative difference that is not worth another device
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,12 @@ def _limit_bytes(plan: Plan, device: str) -> int:
 
 
 def _choose(plans: Sequence[Plan], objective: Objective) -> int:
-    """The best in the only goal, or the knee of several."""
+    """The best in the only goal, or the knee of several; of plans as good as that, the one with fewest units."""
     goals = [catalog.make("plan/objectives", goal) for goal in objective.goals]
     values = np.array([[goal.predicted(plan.prediction) for goal in goals] for plan in plans])
-    return int(np.argmin(values[:, 0])) if len(goals) == 1 else int(knee(values))
+    best = int(np.argmin(values[:, 0])) if len(goals) == 1 else int(knee(values))
+    as_good = np.flatnonzero((values <= values[best] * (1 + SAME)).all(axis=1))
+    return int(min(as_good, key=lambda index: (len(plans[index].units), plans[index].prediction.alone_latency_s)))
 
 
 def _notes(candidates: Candidates, shown: int) -> tuple[str, ...]:

@@ -65,11 +65,10 @@ def _chosen_table(graph: Graph, plan: Plan) -> Table:
 
     figures = plan.prediction
     table = Table(title="Who runs what", title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("unit")
-    table.add_column("board")
-    table.add_column("engine")
-    for name in ("ops", "work", "busy/item", "load", "energy/item", "memory", "limit"):
-        table.add_column(name, justify="right")
+    for name in ("unit", "board", "engine"):
+        table.add_column(name, overflow="fold")
+    for name in ("ops", "work", "busy/item", "load", "J/item", "memory", "limit"):
+        table.add_column(name, justify="right", no_wrap=True)
     for group in plan.replicas[0].groups:
         device = plan.fleet.device(group.unit)
         macs = sum(graph.ops[graph.position[op]].macs for op in group.ops)

@@ -25,7 +25,7 @@ from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.deploy import lay_out, manifest_of, with_files
 from shoal.run.local import Processes, Threads, Workers
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
-from shoal.wire import Transport
+from shoal.wire import Endpoint, Transport
 
 MOST_LATE = 0.01  # share of late items above which a run is not called emulated
 WARM_ITEMS = 3  # one at a time before the run: they warm every buffer, and give the latency of an empty pipe
@@ -87,16 +87,44 @@ def execute(
         {name: program.tensors[name] for name in graph.inputs}, settings.samples, settings.seed
     )
     tempo = pace_of(plan, program) if settings.emulate else None
+    with connected(plan, program, folder, settings, tempo) as coordinator:
+        driven = _drive(coordinator, plan, settings, samples, progress)
+    if settings.compare and not samples.expected:
+        samples = answered(graph, samples)
+    return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
+
+
+def drive(plan: Plan, program: Program, endpoint: Endpoint, settings: Settings, samples: Samples) -> Result:
+    """Run a program whose workers were started elsewhere and are connected through `endpoint`."""
+    try:
+        coordinator = Coordinator(program, endpoint, None, settings.patience_s)
+        coordinator.wait_ready()
+        driven = _drive(coordinator, plan, settings, samples, lambda _: None)
+    finally:
+        endpoint.close()
+    return _result(plan, program, settings, samples, driven, Outline((), (), (), (), ()))
+
+
+@dataclass(frozen=True)
+class _Driven:
+    outcome: Outcome
+    workload: Workload
+    answers: Mapping[int, Arrays]
+    alone_s: float | None
+
+
+def _drive(
+    coordinator: Coordinator, plan: Plan, settings: Settings, samples: Samples, progress: Callable[[int], None]
+) -> _Driven:
+    """Warm up, then the items asked for."""
+    alone_s = _warm(coordinator, samples)
     workload = replace(plan.workload, items=settings.items)
     answers: dict[int, Arrays] = {}
-    with connected(plan, program, folder, settings, tempo) as coordinator:
-        alone = _warm(coordinator, samples)
-        outcome = coordinator.run(
-            catalog.make("program/drivers", "stream"), workload, samples.of, _collect(answers, progress)
-        )
-        if not outcome.failure:
-            coordinator.stop()
-    return _result(plan, graph, program, settings, samples, workload, outcome, answers, alone)
+    driver = catalog.make("program/drivers", "stream")
+    outcome = coordinator.run(driver, workload, samples.of, _collect(answers, progress))
+    if not outcome.failure:
+        coordinator.stop()
+    return _Driven(outcome, workload, answers, alone_s)
 
 
 def pace_of(plan: Plan, program: Program) -> Pace:
@@ -172,35 +200,19 @@ def _collect(answers: dict[int, Arrays], progress: Callable[[int], None]) -> Cal
 
 
 def _result(
-    plan: Plan,
-    graph: Graph,
-    program: Program,
-    settings: Settings,
-    samples: Samples,
-    workload: Workload,
-    outcome: Outcome,
-    answers: Mapping[int, Arrays],
-    alone: float | None,
+    plan: Plan, program: Program, settings: Settings, samples: Samples, driven: _Driven, outline: Outline
 ) -> Result:
-    late = outcome.observed.late_share
-    if late is not None and late > MOST_LATE:
-        raise PaceError(
-            "this machine cannot keep up with the boards it emulates",
-            needed=f"at most {MOST_LATE:.0%} of items late",
-            had=f"{late:.0%}",
-            hint="emulate fewer or slower boards, or run without --emulate",
-        )
-    compared = None
-    if settings.compare and answers:
-        compared = compare(samples if samples.expected else answered(graph, samples), answers)
+    outcome, answers = driven.outcome, driven.answers
+    _refuse_late(outcome.observed.late_share)
+    compared = compare(samples, answers) if samples.expected and answers else None
     run = account(
         outcome.observed,
         program,
         plan.fleet,
-        workload=workload,
+        workload=driven.workload,
         provenance="emulated" if settings.emulate else "measured",
         about=about(plan, settings, _remarks(plan, settings, outcome)),
-        outline=outline_of(graph, plan),
+        outline=outline,
         prediction=plan.prediction,
         match=Match(
             output_digests={item: digest(outputs) for item, outputs in answers.items()},
@@ -209,8 +221,17 @@ def _result(
             reference_magnitude=compared.reference_magnitude if compared else None,
         ),
     )
-    run = replace(run, alone_latency_s=alone)
-    return Result(run, outcome.failure, answers)
+    return Result(replace(run, alone_latency_s=driven.alone_s), outcome.failure, answers)
+
+
+def _refuse_late(late: float | None) -> None:
+    if late is not None and late > MOST_LATE:
+        raise PaceError(
+            "this machine cannot keep up with the boards it emulates",
+            needed=f"at most {MOST_LATE:.0%} of items late",
+            had=f"{late:.0%}",
+            hint="emulate fewer or slower boards, or run without --emulate",
+        )
 
 
 def about(plan: Plan, settings: Settings, notes: tuple[str, ...]) -> About:

@@ -234,9 +234,7 @@ class _Meeting:
             now = time.monotonic()
             if until is not None and now >= until:
                 missing = [peer for peer in self._expected if peer not in self._known]
-                raise WireError(
-                    "not everyone is there", where=self._name, needed=", ".join(missing) or "ready"
-                )
+                raise WireError("not everyone is there", where=self._name, needed=", ".join(missing) or "ready")
             self._expire(now)
             ends = [talk.until for talk in self._open if not talk.peer] + ([until] if until else [])
             timeout = max(0.0, min(ends) - now) if ends else None

@@ -36,8 +36,7 @@ class StreamEndpoint:
         self._name, self._program = name, program
         self._inbox: SimpleQueue[Delivery | Left] = SimpleQueue()
         self._connections = {
-            peer: _Connection(name, program, peer, Stream(link.sock), self._inbox)
-            for peer, link in links.items()
+            peer: _Connection(name, program, peer, Stream(link.sock), self._inbox) for peer, link in links.items()
         }
         self._sent_bytes = self._received_bytes = 0
 
@@ -211,9 +210,7 @@ class _Connection:
                 return False
             self._parcels.append(parcel)
             if self._writer is None:
-                self._writer = threading.Thread(
-                    target=self._write, name=f"shoal writes {self._peer}", daemon=True
-                )
+                self._writer = threading.Thread(target=self._write, name=f"shoal writes {self._peer}", daemon=True)
                 self._writer.start()
             self._changed.notify()
         return True

@@ -61,9 +61,7 @@ def check_way(program: Program, header: Header, source: str, target: str) -> Non
     if not header.control:
         edge = program.edges[header.edge]
         if (edge.source, edge.target) != (source, target):
-            raise WireError(
-                f"sent on edge '{edge.name}', which does not lead from it to {target}", where=source
-            )
+            raise WireError(f"sent on edge '{edge.name}', which does not lead from it to {target}", where=source)
 
 
 def flat(program: Program, header: Header, array: NDArray[Any] | None, name: str) -> NDArray[np.uint8] | None:

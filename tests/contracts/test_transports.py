@@ -41,8 +41,7 @@ def program(
 ) -> Program:
     spec = TensorSpec("float32", shape)
     made = [
-        Edge(f"e{i}", *way, tensor="x", delivers="x", spec=spec, buffer_items=buffer)
-        for i, way in enumerate(edges)
+        Edge(f"e{i}", *way, tensor="x", delivers="x", spec=spec, buffer_items=buffer) for i, way in enumerate(edges)
     ]
     units = tuple(sorted({party for way in edges for party in way} - {CLIENT}))
     return Program(name, units, tuple(made), (), (), buffer, {}, sizes={"n": 1000})
@@ -110,9 +109,7 @@ def connected(name: str, what: Program) -> Iterator[dict[str, Endpoint]]:
     transport = catalog.make("wire/transports", name)
     announced = Announced()
     with ThreadPoolExecutor(8) as pool:
-        units = {
-            unit: pool.submit(transport.worker, unit, what, "", announced.by(unit)) for unit in what.units
-        }
+        units = {unit: pool.submit(transport.worker, unit, what, "", announced.by(unit)) for unit in what.units}
         ends = {CLIENT: transport.client(what, announced.wait(len(units)))}
         ends |= {unit: future.result(10) for unit, future in units.items()}
     try:
@@ -274,9 +271,7 @@ def test_many_edges_between_two_parties_released_in_any_order(name: str) -> None
         for _ in range(3):
             for item in range(4):
                 for index in out:
-                    ends[A].send(
-                        header(filled(index * 10 + item, 64), index, item), filled(index * 10 + item, 64)
-                    )
+                    ends[A].send(header(filled(index * 10 + item, 64), index, item), filled(index * 10 + item, 64))
             held = [take(ends[B]) for _ in range(4 * len(out))]
             for index in out:
                 assert [d.header.item for d in held if d.header.edge == index] == [0, 1, 2, 3]
@@ -443,9 +438,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("name", SOCKETS)
-def test_strangers_are_refused_and_logged_and_hold_nobody_up(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_strangers_are_refused_and_logged_and_hold_nobody_up(name: str, caplog: pytest.LogCaptureFixture) -> None:
     right = program((CLIENT, A))
     transport, announced = catalog.make("wire/transports", name), Announced()
     with ThreadPoolExecutor(1) as pool, caplog.at_level(logging.WARNING, "shoal.wire"):
@@ -551,9 +544,7 @@ def test_a_slot_that_holds_nothing_is_garbage() -> None:
     what = program((CLIENT, A), (A, CLIENT))
     for slot in (0, 99, -5):
         with impostor("shm", what) as bad:
-            bad.sock.sendall(
-                slot.to_bytes(4, "little", signed=True) + pack(header(filled(1, 4), 1), what.hash, 1)
-            )
+            bad.sock.sendall(slot.to_bytes(4, "little", signed=True) + pack(header(filled(1, 4), 1), what.hash, 1))
             left = bad.endpoint.receive(5)
             assert isinstance(left, Left)
             assert "holds no message" in left.why

@@ -29,9 +29,7 @@ class Memory:
     def _hub(self) -> _Hub:
         return _Hub()
 
-    def worker(
-        self, name: str, program: Program, address: str, announce: Callable[[str], None]
-    ) -> MemoryEndpoint:
+    def worker(self, name: str, program: Program, address: str, announce: Callable[[str], None]) -> MemoryEndpoint:
         """The endpoint of the unit `name`, once all its peers are there.
 
         Raises:

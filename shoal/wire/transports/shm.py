@@ -28,9 +28,7 @@ class Shm:
 
     wait_s: float | None = None  # how long a worker waits for the client, in seconds; none: for ever
 
-    def worker(
-        self, name: str, program: Program, address: str, announce: Callable[[str], None]
-    ) -> RingEndpoint:
+    def worker(self, name: str, program: Program, address: str, announce: Callable[[str], None]) -> RingEndpoint:
         """The endpoint of the unit `name`, reachable at `address` ("" = choose one).
 
         Raises:
@@ -68,9 +66,7 @@ class _UnixSockets:
             sock.listen(128)
         except OSError as fault:
             sock.close()
-            raise WireError(
-                f"cannot listen at {address}: {(fault.strerror or str(fault)).lower()}"
-            ) from fault
+            raise WireError(f"cannot listen at {address}: {(fault.strerror or str(fault)).lower()}") from fault
         return sock, address
 
     def dial(self, address: str) -> socket.socket:

@@ -24,9 +24,7 @@ class Tcp:
     plain: bool = False  # allow unencrypted, unauthenticated connections with other hosts
     wait_s: float | None = None  # how long a worker waits for the client, in seconds; none: for ever
 
-    def worker(
-        self, name: str, program: Program, address: str, announce: Callable[[str], None]
-    ) -> StreamEndpoint:
+    def worker(self, name: str, program: Program, address: str, announce: Callable[[str], None]) -> StreamEndpoint:
         """The endpoint of the unit `name`, listening at `address` ("" = this host, any free port).
 
         Raises:
@@ -63,9 +61,7 @@ class _TcpSockets:
         except OSError as fault:
             sock.close()
             hint = "choose another port, or 0 for a free one" if fault.errno == errno.EADDRINUSE else None
-            raise WireError(
-                f"cannot listen at {address}: {(fault.strerror or '').lower()}", hint=hint
-            ) from fault
+            raise WireError(f"cannot listen at {address}: {(fault.strerror or '').lower()}", hint=hint) from fault
         return sock, _text(sock.getsockname())
 
     def dial(self, address: str) -> socket.socket:
