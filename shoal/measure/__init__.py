@@ -1,19 +1,34 @@
 """What this machine can do and what a model costs here: probes, benches, meters and profiles, kept as Samples."""
 
+from shoal.measure.clocked import Spread, clocked, spread
+from shoal.measure.link import LinkFigures, measure_link
 from shoal.measure.machine import installed_engines, machine_id
+from shoal.measure.probe import bench_samples, kept_benches, probe
+from shoal.measure.profile import profile_ops
+from shoal.measure.segment import profile_segment
 from shoal.measure.subject import bench_rate, bench_subject, op_subject, segment_subject
 from shoal.measure.table import Table, bench_path, table_path
 from shoal.measure.table import load as load_table
 
 __all__ = [
+    "LinkFigures",
+    "Spread",
     "Table",
     "bench_path",
     "bench_rate",
+    "bench_samples",
     "bench_subject",
+    "clocked",
     "installed_engines",
+    "kept_benches",
     "load_table",
     "machine_id",
+    "measure_link",
     "op_subject",
+    "probe",
+    "profile_ops",
+    "profile_segment",
     "segment_subject",
+    "spread",
     "table_path",
 ]

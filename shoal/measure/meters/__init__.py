@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ways to learn how many joules something took."""

@@ -1,0 +1,1 @@
+"""Small programs that find one rate of this machine each."""
