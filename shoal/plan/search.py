@@ -138,7 +138,7 @@ def _choose(plans: Sequence[Plan], objective: Objective) -> int:
     goals = [catalog.make("plan/objectives", goal) for goal in objective.goals]
     values = np.array([[goal.predicted(plan.prediction) for goal in goals] for plan in plans])
     best = int(np.argmin(values[:, 0])) if len(goals) == 1 else int(knee(values))
-    as_good = np.flatnonzero((values <= values[best] * (1 + SAME)).all(axis=1))
+    as_good = np.flatnonzero((values <= values[best] * (1 + SAME)).all(axis=1)).tolist()
     return int(min(as_good, key=lambda index: (len(plans[index].units), plans[index].prediction.alone_latency_s)))
 
 

@@ -21,17 +21,17 @@ def command(
     model: Annotated[Path, typer.Argument(help="an ONNX file")],
     fleet: Annotated[Path, typer.Argument(help="a fleet file (TOML)")],
     output: Annotated[Path, typer.Option("-o", "--output", help="folder to write the plan to")] = Path("plan"),
-    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],  # noqa: B006
+    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],
     minimize: Annotated[
         str, typer.Option(help="goals, the first counting most: throughput,latency,energy,memory")
     ] = ("throughput"),
-    limit: Annotated[list[str], typer.Option(help="what must hold: memory=1GiB, latency=50ms, energy=2J")] = [],  # noqa: B006
+    limit: Annotated[list[str], typer.Option(help="what must hold: memory=1GiB, latency=50ms, energy=2J")] = [],
     strategy: Annotated[str, typer.Option(help="how to divide by shares")] = "stage",
     planner: Annotated[str, typer.Option(help="how to search, with options: chain_dp:order=given")] = "chain_dp",
-    pin: Annotated[list[str], typer.Option(help="op=device: run this op there")] = [],  # noqa: B006
+    pin: Annotated[list[str], typer.Option(help="op=device: run this op there")] = [],
     shares: Annotated[str, typer.Option(help="divide the work so instead of searching: 3,1")] = "",
-    exclude: Annotated[list[str], typer.Option(help="a device to leave out")] = [],  # noqa: B006
-    engine: Annotated[list[str], typer.Option(help="allow only these engines")] = [],  # noqa: B006
+    exclude: Annotated[list[str], typer.Option(help="a device to leave out")] = [],
+    engine: Annotated[list[str], typer.Option(help="allow only these engines")] = [],
     window: Annotated[int, typer.Option(help="items in flight; 0: enough to keep every unit busy")] = 0,
     items: Annotated[int, typer.Option(help="items to plan for")] = 32,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,

@@ -1,0 +1,33 @@
+"""Write one self-contained folder per device, with what starts them by hand or under MPI."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli import options
+from shoal.run.pack import pack
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(help="a plan folder, or one plan of its front")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder to write")] = Path("bundles"),
+    seed: Annotated[int, typer.Option(help="of the sample inputs that the client sends")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+) -> None:
+    """Write one self-contained folder per device, with what starts them by hand or under MPI."""
+    packed = pack(options.plan(plan), output, seed)
+    if json:
+        options.emit(
+            {"folder": str(packed.folder), "units": {unit: str(path) for unit, path in packed.units.items()}}
+        )
+        return
+    for unit, path in packed.units.items():
+        sys.stdout.write(f"{unit}: {path}\n")
+    sys.stdout.write(
+        f"copy each folder to its device and start it with its start.sh, then {output}/client/start.sh;\n"
+        f"or start all with {output}/mpirun.sh (MPI waits busily: a waiting worker keeps its core awake)\n"
+    )

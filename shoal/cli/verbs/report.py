@@ -1,0 +1,33 @@
+"""Make a page of one or several runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal import codec
+from shoal.cli import options
+from shoal.record import Run
+from shoal.report import print_table, summary, write_html, write_trace
+
+
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="run files")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="page to write")] = Path("report.html"),
+    trace: Annotated[Path | None, typer.Option(help="also write the first run as a Chrome/Perfetto trace")] = None,
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
+) -> None:
+    """Make a self-contained page of one or several runs."""
+    loaded = [codec.load(Run, path) for path in runs]
+    write_html(loaded, output)
+    if trace is not None:
+        write_trace(loaded[0], trace)
+    if json:
+        options.emit([summary(run) for run in loaded])
+        return
+    for run in loaded:
+        print_table(run)
+    sys.stdout.write(f"page written to {output}\n")

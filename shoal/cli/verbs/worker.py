@@ -1,0 +1,21 @@
+"""Run one device's bundle until its coordinator lets it go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.worker.__main__ import main
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="the folder that `shoal pack` made for this device")],
+    over: Annotated[str, typer.Option(help="transport: tcp, shm, mpi")] = "tcp",
+    listen: Annotated[str, typer.Option(help="host:port; a free local port if none")] = "",
+    plain: Annotated[bool, typer.Option(help="allow unencrypted connections with other hosts")] = False,
+) -> int:
+    """Run one device's bundle until its coordinator lets it go."""
+    transport = f"{over}:plain=true" if plain and over == "tcp" else over
+    return main([str(bundle), "--over", transport, "--listen", listen, "--verify"])

@@ -1,0 +1,35 @@
+"""A plan's Program in the simulator, accounted for like a real run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shoal import catalog
+from shoal.cost import account
+from shoal.plan.lower import lower
+from shoal.plan.values import Plan
+from shoal.record import Run
+from shoal.run.execute import Settings, about, model_of, outline_of, pace_of
+from shoal.sim import simulate
+
+
+def simulated(plan: Plan, items: int) -> Run:
+    """The Run of `items` items of `plan`'s workload, on the machines as the plan's costs describe them.
+
+    Raises:
+        PlanError: the model changed since it was planned.
+    """
+    graph = model_of(plan)
+    program = lower(graph, plan)
+    workload = replace(plan.workload, items=items)
+    observed = simulate(program, pace_of(plan, program), catalog.make("program/drivers", "stream"), workload)
+    return account(
+        observed,
+        program,
+        plan.fleet,
+        workload=workload,
+        provenance="simulated",
+        about=about(plan, Settings(items=items), ()),
+        outline=outline_of(graph, plan),
+        prediction=plan.prediction,
+    )
