@@ -1,1 +1,1 @@
-"""Examples that run as they stand, from the root of the repository."""
+"""Examples: each runs as `python -m examples.NAME`."""
