@@ -61,6 +61,7 @@ def settle(model: ir.Model, where: str) -> None:
         shapes.infer(model, where)
         if not fold(model):
             break
+    tidy.check_operators(model, where)  # again: branches may have come in
     tidy.refuse_control_flow(model, where)
     shapes.require_static(model, where)
 

@@ -178,6 +178,8 @@ def _bound(value: ir.Value, sizes: Mapping[str, int], where: str) -> ir.Shape:
     import onnx_ir as ir
 
     place = f"{where}: input '{value.name}'"
+    if not isinstance(value.type, ir.TensorType):
+        raise ModelError("it is of a kind that cannot travel", where=place, had=str(value.type))
     if value.shape is None:
         raise ModelError("its shape is left open", where=place, hint=f"--shape {value.name}=1,3,224,224")
     dims = [dim if isinstance(dim, int) else sizes.get(str(dim), dim) for dim in value.shape]

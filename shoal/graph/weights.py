@@ -50,11 +50,24 @@ def attach(model: ir.Model, file: Path) -> None:
     """
     import onnx_ir as ir
 
-    for tensor in _tensors(model):
-        if isinstance(tensor, ir.ExternalTensor):
-            _attach_external(tensor, file)
-        elif isinstance(tensor, ir.serde.TensorProtoTensor):
-            _check_inline(tensor, str(file))
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = _attached(value.const_value, file)
+        for node in graph:
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR:
+                    node.attributes[name] = ir.AttrTensor(name, _attached(attribute.as_tensor(), file))
+
+
+def _attached(tensor: ir.TensorProtocol, file: Path) -> ir.TensorProtocol:
+    import onnx_ir as ir
+
+    if isinstance(tensor, ir.ExternalTensor):
+        return _attach_external(tensor, file)
+    if isinstance(tensor, ir.serde.TensorProtoTensor):
+        _check_inline(tensor, str(file))
+    return tensor
 
 
 def external_files(model: ir.Model) -> tuple[Path, ...]:
@@ -96,7 +109,9 @@ def _tensors(model: ir.Model) -> Iterator[object]:
                     yield attribute.value
 
 
-def _attach_external(tensor: ir.ExternalTensor, file: Path) -> None:
+def _attach_external(tensor: ir.ExternalTensor, file: Path) -> ir.ExternalTensor:
+    import onnx_ir as ir
+
     location = PurePosixPath(str(tensor.location))
     if location.is_absolute() or ".." in location.parts:
         raise ModelError(
@@ -119,14 +134,16 @@ def _attach_external(tensor: ir.ExternalTensor, file: Path) -> None:
             needed=f"{needed} bytes",
             had=f"{had} bytes",
         )
-    _rebase(tensor, path)
-
-
-def _rebase(tensor: ir.ExternalTensor, path: Path) -> None:
-    # onnx-ir refuses links out of the base folder, which is how download caches keep files; without a base
-    # it does not. The location itself was checked above.
-    tensor.base_dir = ""
-    tensor._location = str(path.absolute())
+    # onnx-ir refuses links out of the base folder, which is how download caches keep files; with an absolute
+    # location and no base it does not. What the file asked for was checked above.
+    return ir.ExternalTensor(
+        str(path.absolute()),
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name,
+    )
 
 
 def _check_inline(tensor: ir.serde.TensorProtoTensor, where: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, external_data_helper, helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from shoal.errors import ModelError
 from shoal.graph import Graph, array, load, save
@@ -183,6 +183,20 @@ def test_external_data_is_mapped(tmp_path: Path) -> None:
     before = graph.sha256
     (tmp_path / "data" / "w.bin").write_bytes(floats(64, 32, seed=1).tobytes() + b"more")
     assert load(path).sha256 != before
+
+
+def test_external_data_of_a_constant(tmp_path: Path) -> None:
+    proto = model([node("Constant", "", "w"), node("MatMul", "x w", "y")], [info("x", [3, 64])], ["y"])
+    proto.graph.node[0].attribute.append(
+        helper.make_attribute("value", numpy_helper.from_array(floats(64, 32)))
+    )
+    path = tmp_path / "constant.onnx"
+    external_data_helper.convert_model_to_external_data(
+        proto, location="w.bin", size_threshold=0, convert_attribute=True
+    )
+    onnx.save(proto, path)
+    assert (tmp_path / "w.bin").stat().st_size == 8192
+    np.testing.assert_array_equal(array(load(path), "w"), floats(64, 32))
 
 
 def test_external_data_may_be_a_link(tmp_path: Path) -> None:
@@ -372,6 +386,13 @@ def test_branches_known_at_load_are_taken(tmp_path: Path, rank_one: bool, shape:
 def test_opsets_we_cannot_read(tmp_path: Path, opset: int) -> None:
     with pytest.raises(ModelError, match=f"needed opset 7 to .*, had opset {opset}"):
         load(write(model([node("Relu", "x", "y")], [info("x", [4])], ["y"], opset=opset), tmp_path))
+
+
+def test_sequences_do_not_travel(tmp_path: Path) -> None:
+    sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [4])
+    proto = model([node("ConcatFromSequence", "x", "y", axis=0)], [sequence], ["y"])
+    with pytest.raises(ModelError, match="input 'x': it is of a kind that cannot travel"):
+        load(write(proto, tmp_path))
 
 
 def test_text_does_not_travel(tmp_path: Path) -> None:
