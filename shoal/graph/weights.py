@@ -57,7 +57,7 @@ def attach(model: ir.Model, file: Path) -> None:
         for node in graph:
             for name, attribute in list(node.attributes.items()):
                 if attribute.type == ir.AttributeType.TENSOR:
-                    node.attributes[name] = ir.AttrTensor(name, _attached(attribute.as_tensor(), file))
+                    node.attributes[name] = ir.AttrTensor(name, _attached(attribute.value, file))
 
 
 def _attached(tensor: ir.TensorProtocol, file: Path) -> ir.TensorProtocol:
@@ -147,16 +147,31 @@ def _attach_external(tensor: ir.ExternalTensor, file: Path) -> ir.ExternalTensor
 
 
 def _check_inline(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
+    import onnx
+
     proto = tensor.raw
+    if proto.data_type not in onnx.TensorProto.DataType.values() or not proto.data_type:
+        raise ModelError(
+            f"weight '{proto.name}' is of no type ONNX knows", where=where, had=str(proto.data_type)
+        )
     if any(size < 0 for size in proto.dims):
-        raise ModelError(f"weight '{tensor.name}' has a negative dimension", where=where)
+        raise ModelError(f"weight '{proto.name}' has a negative dimension", where=where)
     if not proto.HasField("raw_data"):
+        _check_typed(tensor, where)
         return
     needed = (prod(proto.dims) * tensor.dtype.bitwidth + 7) // 8
     if len(proto.raw_data) != needed:
         raise ModelError(
-            f"the data of weight '{tensor.name}' is not whole",
+            f"the data of weight '{proto.name}' is not whole",
             where=where,
             needed=f"{needed} bytes",
             had=f"{len(proto.raw_data)} bytes",
         )
+
+
+def _check_typed(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
+    """Numbers one by one rather than as bytes: they are whole if they can be read."""
+    try:
+        tensor.numpy()
+    except (ValueError, TypeError, OverflowError) as fault:
+        raise ModelError(f"the data of weight '{tensor.name}' is not whole: {fault}", where=where) from fault

@@ -453,3 +453,15 @@ def test_inline_data_cut_short(tmp_path: Path) -> None:
     proto.graph.initializer[0].raw_data = proto.graph.initializer[0].raw_data[:-4]
     with pytest.raises(ModelError, match=r"weight 'w' is not whole \(needed 80 bytes, had 76 bytes\)"):
         load(write(proto, tmp_path))
+
+
+def test_inline_numbers_cut_short_or_of_no_type(tmp_path: Path) -> None:
+    proto = model([node("MatMul", "x w", "y")], [info("x", [3, 4])], ["y"])
+    proto.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [4, 2], range(8)))
+    assert load(write(proto, tmp_path)).weights["w"].shape == (4, 2)
+    del proto.graph.initializer[0].float_data[-1]
+    with pytest.raises(ModelError, match="weight 'w' is not whole"):
+        load(write(proto, tmp_path))
+    proto.graph.initializer[0].data_type = 98
+    with pytest.raises(ModelError, match="98 is not a valid DataType"):
+        load(write(proto, tmp_path))
