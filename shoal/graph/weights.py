@@ -151,9 +151,7 @@ def _check_inline(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
 
     proto = tensor.raw
     if proto.data_type not in onnx.TensorProto.DataType.values() or not proto.data_type:
-        raise ModelError(
-            f"weight '{proto.name}' is of no type ONNX knows", where=where, had=str(proto.data_type)
-        )
+        raise ModelError(f"weight '{proto.name}' is of no type ONNX knows", where=where, had=str(proto.data_type))
     if any(size < 0 for size in proto.dims):
         raise ModelError(f"weight '{proto.name}' has a negative dimension", where=where)
     if not proto.HasField("raw_data"):

@@ -187,9 +187,7 @@ def test_external_data_is_mapped(tmp_path: Path) -> None:
 
 def test_external_data_of_a_constant(tmp_path: Path) -> None:
     proto = model([node("Constant", "", "w"), node("MatMul", "x w", "y")], [info("x", [3, 64])], ["y"])
-    proto.graph.node[0].attribute.append(
-        helper.make_attribute("value", numpy_helper.from_array(floats(64, 32)))
-    )
+    proto.graph.node[0].attribute.append(helper.make_attribute("value", numpy_helper.from_array(floats(64, 32))))
     path = tmp_path / "constant.onnx"
     external_data_helper.convert_model_to_external_data(
         proto, location="w.bin", size_threshold=0, convert_attribute=True
@@ -409,8 +407,10 @@ def test_text_does_not_travel(tmp_path: Path) -> None:
         [node("Relu", "x", "y"), node("Abs", "x", "y")],
         [node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "b", "y")],
         [node("Relu", "x", "y", nonsense=3)],
+        [node("Constant", "", "w"), node("Add", "x w", "y")],
+        [node("Identity", "", "w"), node("Add", "x w", "y")],
     ],
-    ids=["reads nothing", "no output", "made twice", "circle", "attribute"],
+    ids=["reads nothing", "no output", "made twice", "circle", "attribute", "constant of what", "too few inputs"],
 )
 def test_broken_graphs(tmp_path: Path, nodes: list[onnx.NodeProto]) -> None:
     with pytest.raises(ModelError, match=r"small\.onnx"):
