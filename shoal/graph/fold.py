@@ -111,8 +111,8 @@ def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     if any(size < 0 for size in shape):
         return None
     attribute = node.attributes.get("value")
-    fill = attribute.as_tensor().numpy().reshape(()) if attribute is not None else np.float32(0)
-    dtype = attribute.as_tensor().dtype if attribute is not None else ir.DataType.FLOAT
+    fill = attribute.value.numpy().reshape(()) if attribute is not None else np.float32(0)
+    dtype = attribute.value.dtype if attribute is not None else ir.DataType.FLOAT
     return weights.lazy(partial(np.full, shape, fill, fill.dtype), dtype, shape)
 
 

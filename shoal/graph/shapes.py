@@ -129,9 +129,12 @@ def skeleton(model: ir.Model) -> onnx.ModelProto:
     proto.graph.name = graph.name or "graph"
     proto.graph.input.extend(ir.serde.serialize_value(value) for value in graph.inputs)
     for value in graph.initializers.values():
-        if value.const_value is not None and value.const_value.nbytes <= KNOWN_VALUE_BYTES:
-            inline = ir.tensor(value.const_value.numpy(), value.const_value.dtype, name=value.name)
-            proto.graph.initializer.append(ir.serde.serialize_tensor(inline))
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes <= KNOWN_VALUE_BYTES:
+            if isinstance(tensor, ir.ExternalTensor):
+                tensor = ir.Tensor(tensor.numpy(), dtype=tensor.dtype)
+            tensor.name = value.name
+            proto.graph.initializer.append(ir.serde.serialize_tensor(tensor))
         else:
             proto.graph.input.append(ir.serde.serialize_value(value))
     proto.graph.node.extend(ir.serde.serialize_node(node) for node in graph)

@@ -37,7 +37,7 @@ def lazy(make: Callable[[], npt.NDArray[np.generic]], dtype: ir.DataType, shape:
     """A tensor that `make` fills each time it is read."""
     import onnx_ir as ir
 
-    return ir.LazyTensor(lambda: ir.tensor(make(), dtype=dtype), dtype=dtype, shape=ir.Shape(shape))
+    return ir.LazyTensor(lambda: ir.Tensor(make(), dtype=dtype), dtype=dtype, shape=ir.Shape(shape))
 
 
 def attach(model: ir.Model, file: Path) -> None:

@@ -48,6 +48,12 @@ def test_light_models_load(name: str) -> None:
         assert op.name == op.outputs[0]
 
 
+def test_graphs_can_be_keys() -> None:
+    one, two = load(light("squeezenet")), load(light("squeezenet"))
+    assert {one: 1}[two] == 1
+    assert one != load(light("shufflenet"))
+
+
 def prod(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape))
 
