@@ -37,6 +37,7 @@ def _move(branch: ir.Graph, graph: ir.Graph, node: ir.Node) -> None:
     for moved in nodes:
         branch.remove(moved)
         for value in moved.outputs:
+            value.shape = None  # written before the inputs were bound
             if value.name:
                 value.name = f"{prefix}/{value.name}"
     graph.insert_before(node, nodes)

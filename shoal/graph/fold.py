@@ -22,33 +22,25 @@ if TYPE_CHECKING:
 KEPT_BYTES = 1 << 20  # results up to here are worked out at once
 SHOWN_BYTES = 1 << 24  # inputs up to here are read for it
 
-# Another answer each time, or (the unpacking of quantised weights) a larger weight than the file's.
-NEVER = frozenset(
+# Another answer each time.
+RANDOM = frozenset(
     (
-        *(
-            "RandomNormal",
-            "RandomNormalLike",
-            "RandomUniform",
-            "RandomUniformLike",
-            "Multinomial",
-            "Bernoulli",
-        ),
-        *("Dropout", "DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"),
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "Multinomial",
+        "Bernoulli",
+        "Dropout",
     )
 )
+# Unpacking a quantised weight here would make it larger than the file's.
+PACKED = frozenset(("DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"))
 # May make much from little, so not before inference has said how much.
 GROWING = frozenset(("Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike"))
 
 # What the reference evaluator raises for an operator or version it cannot run; the op then stays.
-CANNOT_RUN = (
-    RuntimeError,
-    TypeError,
-    ValueError,
-    NotImplementedError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-)
+CANNOT_RUN = (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
 def settle(model: ir.Model, where: str) -> None:
@@ -57,10 +49,12 @@ def settle(model: ir.Model, where: str) -> None:
     Raises:
         ModelError: a shape or a branch stays open, or the given shapes do not fit an op.
     """
+    tidy.drop_noops(model)
     while True:
         shapes.infer(model, where)
         if not fold(model):
             break
+    tidy.check_operators(model, where)  # again: branches may have come in
     tidy.refuse_control_flow(model, where)
     shapes.require_static(model, where)
 
@@ -73,9 +67,7 @@ def fold(model: ir.Model) -> bool:
         if node.op_type == "If" and not node.domain:
             folded |= branches.inline(graph, node)
             continue
-        if node.domain or node.op_type in NEVER or any(value.is_graph_output() for value in node.outputs):
-            continue
-        results = _results(model, node)
+        results = _results(model, node) if _may_fold(node) else None
         if results is None:
             continue
         for value, tensor in zip(node.outputs, results, strict=False):
@@ -85,6 +77,14 @@ def fold(model: ir.Model) -> bool:
         folded = True
     tidy.drop_dead(graph)
     return folded
+
+
+def _may_fold(node: ir.Node) -> bool:
+    if node.domain or node.op_type in RANDOM or node.op_type in PACKED:
+        return False
+    if any(attribute.type.name in ("GRAPH", "GRAPHS") for attribute in node.attributes.values()):
+        return False  # it may run for ever
+    return not any(value.is_graph_output() for value in node.outputs)
 
 
 def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
@@ -111,8 +111,8 @@ def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     if any(size < 0 for size in shape):
         return None
     attribute = node.attributes.get("value")
-    fill = attribute.as_tensor().numpy().reshape(()) if attribute is not None else np.float32(0)
-    dtype = attribute.as_tensor().dtype if attribute is not None else ir.DataType.FLOAT
+    fill = attribute.value.numpy().reshape(()) if attribute is not None else np.float32(0)
+    dtype = attribute.value.dtype if attribute is not None else ir.DataType.FLOAT
     return weights.lazy(partial(np.full, shape, fill, fill.dtype), dtype, shape)
 
 
@@ -121,8 +121,8 @@ def _evaluated(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None
 
     tensors = [None if value is None else value.const_value for value in node.inputs]
     single = _single(model, node)
-    known = all(value.dtype is not None and shapes.is_static(value) for value in node.outputs if value.uses())
-    if known and sum(_bytes(value) for value in node.outputs if value.uses()) > KEPT_BYTES:
+    known = all(value.dtype is not None and shapes.is_static(value) for value in node.outputs)
+    if known and sum(_bytes(value) for value in node.outputs) > KEPT_BYTES:
         return [
             weights.lazy(partial(_one, single, tensors, index), access.dtype(value), access.dims(value))
             for index, value in enumerate(node.outputs)

@@ -87,5 +87,11 @@ def _to_ir(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
         return ir.serde.deserialize_model(proto)
     except DAMAGE as fault:
-        reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-        raise ModelError(f"a damaged ONNX model: {reason}", where=where) from fault
+        raise ModelError(f"a damaged ONNX model: {_root(fault)}", where=where) from fault
+
+
+def _root(fault: BaseException) -> str:
+    """The first line of what set a chain of errors off."""
+    while fault.__cause__ is not None:
+        fault = fault.__cause__
+    return str(fault).splitlines()[0] if str(fault) else type(fault).__name__

@@ -71,7 +71,7 @@ def _owners(graph: Graph, groups: Mapping[str, str]) -> list[str]:
 
 
 def _floating(graph: Graph, owners: list[str]) -> set[int]:
-    """Indices of the ops that depend on no input, nor on another owner, and are read by their own owner only."""
+    """Indices of the ops that need no input and no other owner, and that only their own owner reads."""
     finals = set(graph.outputs)
     found: set[int] = set()
     for index, op in enumerate(graph.ops):

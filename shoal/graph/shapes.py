@@ -129,9 +129,12 @@ def skeleton(model: ir.Model) -> onnx.ModelProto:
     proto.graph.name = graph.name or "graph"
     proto.graph.input.extend(ir.serde.serialize_value(value) for value in graph.inputs)
     for value in graph.initializers.values():
-        if value.const_value is not None and value.const_value.nbytes <= KNOWN_VALUE_BYTES:
-            inline = ir.tensor(value.const_value.numpy(), value.const_value.dtype, name=value.name)
-            proto.graph.initializer.append(ir.serde.serialize_tensor(inline))
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes <= KNOWN_VALUE_BYTES:
+            if isinstance(tensor, ir.ExternalTensor):
+                tensor = ir.Tensor(tensor.numpy(), dtype=tensor.dtype)
+            tensor.name = value.name
+            proto.graph.initializer.append(ir.serde.serialize_tensor(tensor))
         else:
             proto.graph.input.append(ir.serde.serialize_value(value))
     proto.graph.node.extend(ir.serde.serialize_node(node) for node in graph)
@@ -178,6 +181,8 @@ def _bound(value: ir.Value, sizes: Mapping[str, int], where: str) -> ir.Shape:
     import onnx_ir as ir
 
     place = f"{where}: input '{value.name}'"
+    if not isinstance(value.type, ir.TensorType):
+        raise ModelError("it is of a kind that cannot travel", where=place, had=str(value.type))
     if value.shape is None:
         raise ModelError("its shape is left open", where=place, hint=f"--shape {value.name}=1,3,224,224")
     dims = [dim if isinstance(dim, int) else sizes.get(str(dim), dim) for dim in value.shape]

@@ -15,7 +15,7 @@ DROPOUT_TRAINS_FROM = 12  # the opset whose Dropout has a training_mode input
 
 
 def prepare(model: ir.Model, where: str) -> None:
-    """Inline functions, make every constant a weight, take the weights out of the inputs, drop no-ops.
+    """Inline functions, put the ops in order, make every constant a weight, no input.
 
     Raises:
         ModelError: an operator is not ONNX's own, or the ops read one another in a circle.
@@ -25,7 +25,6 @@ def prepare(model: ir.Model, where: str) -> None:
     if model.functions:
         InlinePass()(model)
     graph = model.graph
-    _name_everything(graph)
     _sort(graph, where)
     constant_inputs = [value for value in graph.inputs if value.is_initializer()]
     for value in constant_inputs:
@@ -34,16 +33,13 @@ def prepare(model: ir.Model, where: str) -> None:
         if node.op_type == "Constant" and not node.domain:
             _lift(graph, node, where)
     check_operators(model, where)
-    for node in list(graph):
-        _drop_noop(model, node)
     drop_dead(graph)
 
 
 def finish(model: ir.Model) -> None:
     """Drop what nobody needs, and put ops that read no activation next to their first reader."""
     graph = model.graph
-    for node in list(graph):
-        _drop_noop(model, node)
+    drop_noops(model)
     drop_dead(graph)
     for value in [value for value in graph.inputs if not value.uses() and not value.is_graph_output()]:
         graph.inputs.remove(value)
@@ -109,6 +105,15 @@ def replace_by_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:
     value.replace_all_uses_with(constant)
 
 
+def drop_noops(model: ir.Model) -> None:
+    """Remove each Identity and inference Dropout, unless the name of an output would go with it."""
+    graph = model.graph
+    for node in list(graph):
+        if _is_noop(model, node) and node.inputs[0] is not None and not node.outputs[0].is_graph_output():
+            node.outputs[0].replace_all_uses_with(node.inputs[0])
+            graph.remove(node, safe=True)
+
+
 def drop_dead(graph: ir.Graph) -> None:
     """Remove ops nobody reads and weights nobody reads."""
     for node in reversed(list(graph)):
@@ -126,21 +131,6 @@ def _sort(graph: ir.Graph, where: str) -> None:
         raise ModelError("its ops read one another in a circle", where=where) from fault
 
 
-def _name_everything(graph: ir.Graph) -> None:
-    taken = {value.name for node in graph for value in node.outputs}
-    for index, node in enumerate(graph):
-        for position, value in enumerate(node.outputs):
-            if not value.name and (value.uses() or value.is_graph_output()):
-                value.name = _fresh(f"{node.op_type}_{index}_{position}", taken)
-
-
-def _fresh(name: str, taken: set[str | None]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
-
-
 def _lift(graph: ir.Graph, node: ir.Node, where: str) -> None:
     if node.outputs[0].is_graph_output():
         return
@@ -153,7 +143,7 @@ def _constant(node: ir.Node, where: str) -> ir.TensorProtocol:
     import numpy as np
     import onnx_ir as ir
 
-    name, attribute = next(iter(node.attributes.items()))
+    name, attribute = next(iter(node.attributes.items()), ("none", None))
     makers: dict[str, Callable[[Any], ir.TensorProtocol]] = {
         "value": lambda value: value,
         "value_float": lambda value: ir.tensor(np.float32(value)),
@@ -163,21 +153,9 @@ def _constant(node: ir.Node, where: str) -> ir.TensorProtocol:
         "value_string": lambda value: ir.tensor([value], dtype=ir.DataType.STRING),
         "value_strings": lambda value: ir.tensor(list(value), dtype=ir.DataType.STRING),
     }
-    if name not in makers:
+    if name not in makers or attribute is None:
         raise ModelError(f"a Constant of kind '{name}'", where=f"{where}: op '{label(node)}'")
     return makers[name](attribute.value)
-
-
-def _drop_noop(model: ir.Model, node: ir.Node) -> None:
-    """Remove an Identity or an inference Dropout, unless a name the user knows would go with it."""
-    graph = model.graph
-    if node.graph is not graph or not _is_noop(model, node):
-        return
-    source, result = node.inputs[0], node.outputs[0]
-    if source is None or result.is_graph_output():
-        return
-    result.replace_all_uses_with(source)
-    graph.remove(node, safe=True)
 
 
 def _is_noop(model: ir.Model, node: ir.Node) -> bool:

@@ -72,6 +72,9 @@ class Graph:
     outputs: tuple[str, ...]
     model: ir.Model = field(repr=False, compare=False)
 
+    def __hash__(self) -> int:
+        return hash((self.sha256, self.name, tuple(self.tensors[name] for name in self.inputs)))
+
     @cached_property
     def identity(self) -> str:
         """A hash of the file and the shapes it was bound to: equal graphs give equal segments."""

@@ -37,7 +37,7 @@ def lazy(make: Callable[[], npt.NDArray[np.generic]], dtype: ir.DataType, shape:
     """A tensor that `make` fills each time it is read."""
     import onnx_ir as ir
 
-    return ir.LazyTensor(lambda: ir.tensor(make(), dtype=dtype), dtype=dtype, shape=ir.Shape(shape))
+    return ir.LazyTensor(lambda: ir.Tensor(make(), dtype=dtype), dtype=dtype, shape=ir.Shape(shape))
 
 
 def attach(model: ir.Model, file: Path) -> None:
@@ -50,11 +50,24 @@ def attach(model: ir.Model, file: Path) -> None:
     """
     import onnx_ir as ir
 
-    for tensor in _tensors(model):
-        if isinstance(tensor, ir.ExternalTensor):
-            _attach_external(tensor, file)
-        elif isinstance(tensor, ir.serde.TensorProtoTensor):
-            _check_inline(tensor, str(file))
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = _attached(value.const_value, file)
+        for node in graph:
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR:
+                    node.attributes[name] = ir.AttrTensor(name, _attached(attribute.value, file))
+
+
+def _attached(tensor: ir.TensorProtocol, file: Path) -> ir.TensorProtocol:
+    import onnx_ir as ir
+
+    if isinstance(tensor, ir.ExternalTensor):
+        return _attach_external(tensor, file)
+    if isinstance(tensor, ir.serde.TensorProtoTensor):
+        _check_inline(tensor, str(file))
+    return tensor
 
 
 def external_files(model: ir.Model) -> tuple[Path, ...]:
@@ -96,7 +109,9 @@ def _tensors(model: ir.Model) -> Iterator[object]:
                     yield attribute.value
 
 
-def _attach_external(tensor: ir.ExternalTensor, file: Path) -> None:
+def _attach_external(tensor: ir.ExternalTensor, file: Path) -> ir.ExternalTensor:
+    import onnx_ir as ir
+
     location = PurePosixPath(str(tensor.location))
     if location.is_absolute() or ".." in location.parts:
         raise ModelError(
@@ -119,27 +134,42 @@ def _attach_external(tensor: ir.ExternalTensor, file: Path) -> None:
             needed=f"{needed} bytes",
             had=f"{had} bytes",
         )
-    _rebase(tensor, path)
-
-
-def _rebase(tensor: ir.ExternalTensor, path: Path) -> None:
-    # onnx-ir refuses links out of the base folder, which is how download caches keep files; without a base
-    # it does not. The location itself was checked above.
-    tensor.base_dir = ""
-    tensor._location = str(path.absolute())
+    # onnx-ir refuses links out of the base folder, which is how download caches keep files; with an absolute
+    # location and no base it does not. What the file asked for was checked above.
+    return ir.ExternalTensor(
+        str(path.absolute()),
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name,
+    )
 
 
 def _check_inline(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
+    import onnx
+
     proto = tensor.raw
+    if proto.data_type not in onnx.TensorProto.DataType.values() or not proto.data_type:
+        raise ModelError(f"weight '{proto.name}' is of no type ONNX knows", where=where, had=str(proto.data_type))
     if any(size < 0 for size in proto.dims):
-        raise ModelError(f"weight '{tensor.name}' has a negative dimension", where=where)
+        raise ModelError(f"weight '{proto.name}' has a negative dimension", where=where)
     if not proto.HasField("raw_data"):
+        _check_typed(tensor, where)
         return
     needed = (prod(proto.dims) * tensor.dtype.bitwidth + 7) // 8
     if len(proto.raw_data) != needed:
         raise ModelError(
-            f"the data of weight '{tensor.name}' is not whole",
+            f"the data of weight '{proto.name}' is not whole",
             where=where,
             needed=f"{needed} bytes",
             had=f"{len(proto.raw_data)} bytes",
         )
+
+
+def _check_typed(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
+    """Numbers one by one rather than as bytes: they are whole if they can be read."""
+    try:
+        tensor.numpy()
+    except (ValueError, TypeError, OverflowError) as fault:
+        raise ModelError(f"the data of weight '{tensor.name}' is not whole: {fault}", where=where) from fault

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, external_data_helper, helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from shoal.errors import ModelError
 from shoal.graph import Graph, array, load, save
@@ -46,6 +46,12 @@ def test_light_models_load(name: str) -> None:
         assert made.issuperset(op.inputs)
         made.update(op.outputs)
         assert op.name == op.outputs[0]
+
+
+def test_graphs_can_be_keys() -> None:
+    one, two = load(light("squeezenet")), load(light("squeezenet"))
+    assert {one: 1}[two] == 1
+    assert one != load(light("shufflenet"))
 
 
 def prod(shape: tuple[int, ...]) -> int:
@@ -183,6 +189,18 @@ def test_external_data_is_mapped(tmp_path: Path) -> None:
     before = graph.sha256
     (tmp_path / "data" / "w.bin").write_bytes(floats(64, 32, seed=1).tobytes() + b"more")
     assert load(path).sha256 != before
+
+
+def test_external_data_of_a_constant(tmp_path: Path) -> None:
+    proto = model([node("Constant", "", "w"), node("MatMul", "x w", "y")], [info("x", [3, 64])], ["y"])
+    proto.graph.node[0].attribute.append(helper.make_attribute("value", numpy_helper.from_array(floats(64, 32))))
+    path = tmp_path / "constant.onnx"
+    external_data_helper.convert_model_to_external_data(
+        proto, location="w.bin", size_threshold=0, convert_attribute=True
+    )
+    onnx.save(proto, path)
+    assert (tmp_path / "w.bin").stat().st_size == 8192
+    np.testing.assert_array_equal(array(load(path), "w"), floats(64, 32))
 
 
 def test_external_data_may_be_a_link(tmp_path: Path) -> None:
@@ -374,6 +392,13 @@ def test_opsets_we_cannot_read(tmp_path: Path, opset: int) -> None:
         load(write(model([node("Relu", "x", "y")], [info("x", [4])], ["y"], opset=opset), tmp_path))
 
 
+def test_sequences_do_not_travel(tmp_path: Path) -> None:
+    sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [4])
+    proto = model([node("ConcatFromSequence", "x", "y", axis=0)], [sequence], ["y"])
+    with pytest.raises(ModelError, match="input 'x': it is of a kind that cannot travel"):
+        load(write(proto, tmp_path))
+
+
 def test_text_does_not_travel(tmp_path: Path) -> None:
     proto = model([node("Identity", "x", "y")], [info("x", [4], TensorProto.STRING)], ["y"], y=TensorProto.STRING)
     with pytest.raises(ModelError, match="tensor 'x' is of a kind that cannot travel"):
@@ -388,8 +413,10 @@ def test_text_does_not_travel(tmp_path: Path) -> None:
         [node("Relu", "x", "y"), node("Abs", "x", "y")],
         [node("Add", "x b", "a"), node("Relu", "a", "b"), node("Relu", "b", "y")],
         [node("Relu", "x", "y", nonsense=3)],
+        [node("Constant", "", "w"), node("Add", "x w", "y")],
+        [node("Identity", "", "w"), node("Add", "x w", "y")],
     ],
-    ids=["reads nothing", "no output", "made twice", "circle", "attribute"],
+    ids=["reads nothing", "no output", "made twice", "circle", "attribute", "constant of what", "too few inputs"],
 )
 def test_broken_graphs(tmp_path: Path, nodes: list[onnx.NodeProto]) -> None:
     with pytest.raises(ModelError, match=r"small\.onnx"):
@@ -431,4 +458,16 @@ def test_inline_data_cut_short(tmp_path: Path) -> None:
     proto = model([node("MatMul", "x w", "y")], [info("x", [3, 4])], ["y"], {"w": floats(4, 5)})
     proto.graph.initializer[0].raw_data = proto.graph.initializer[0].raw_data[:-4]
     with pytest.raises(ModelError, match=r"weight 'w' is not whole \(needed 80 bytes, had 76 bytes\)"):
+        load(write(proto, tmp_path))
+
+
+def test_inline_numbers_cut_short_or_of_no_type(tmp_path: Path) -> None:
+    proto = model([node("MatMul", "x w", "y")], [info("x", [3, 4])], ["y"])
+    proto.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [4, 2], range(8)))
+    assert load(write(proto, tmp_path)).weights["w"].shape == (4, 2)
+    del proto.graph.initializer[0].float_data[-1]
+    with pytest.raises(ModelError, match="weight 'w' is not whole"):
+        load(write(proto, tmp_path))
+    proto.graph.initializer[0].data_type = 98
+    with pytest.raises(ModelError, match="98 is not a valid DataType"):
         load(write(proto, tmp_path))
