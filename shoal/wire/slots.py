@@ -81,9 +81,9 @@ class Slots:
 
     def lend(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
         """A free slot to write into, or None if there is none or the shape is above the bound."""
-        if prod(shape) * np.dtype(dtype).itemsize > self._place.stride_bytes:
-            return None
-        slot = self.take()
+        slot = -1
+        if prod(shape) * np.dtype(dtype).itemsize <= self._place.stride_bytes:
+            slot = self.take()
         if slot < 0:
             return None
         self._lent.add(slot)

@@ -23,9 +23,7 @@ class Mpi:
 
     nap_s: float = 0.001  # the longest sleep between two looks for a message, in seconds
 
-    def worker(
-        self, name: str, program: Program, address: str, announce: Callable[[str], None]
-    ) -> RankEndpoint:
+    def worker(self, name: str, program: Program, address: str, announce: Callable[[str], None]) -> RankEndpoint:
         """The endpoint of the unit `name`, once all ranks are there.
 
         Raises:
