@@ -1,9 +1,9 @@
-"""Added latency of one hop: a tensor to another process and back, over shm, tcp and a bare socket, side by side.
+"""Added latency of one hop: a tensor to another process and back over shm, tcp and a bare socket, side by side.
 
     python bench/hop.py [--kib 1024] [--rounds 9] [--hops 100]
 
-Half of a round trip, in ms: the median over rounds in which all ways take turns. The bare socket copies what the
-transport copies: into the kernel, out of it into a preallocated buffer.
+Half of a round trip, in ms: the median over rounds in which all ways take turns. The bare socket copies what
+the transport copies: into the kernel, out of it into a preallocated buffer.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.program import CLIENT, Edge, Header, Program, TensorSpec
@@ -58,7 +60,7 @@ def echo_socket(_: str, size: int, pipe: Connection) -> None:
     sock.close()
 
 
-def hop_transport(end: Endpoint, array: np.ndarray) -> None:  # type: ignore[type-arg]  # any payload
+def hop_transport(end: Endpoint, array: NDArray[np.uint8]) -> None:
     """There and back over a transport."""
     end.send(Header(0, 0, shape=array.shape, payload_bytes=array.nbytes), array)
     found = end.receive(None)
@@ -66,7 +68,7 @@ def hop_transport(end: Endpoint, array: np.ndarray) -> None:  # type: ignore[typ
     end.release(found)
 
 
-def hop_socket(sock: socket.socket, array: np.ndarray, taken: bytearray) -> None:  # type: ignore[type-arg]
+def hop_socket(sock: socket.socket, array: NDArray[np.uint8], taken: bytearray) -> None:
     """There and back over a bare socket."""
     sock.sendall(array)
     sock.recv_into(taken, 0, socket.MSG_WAITALL)
@@ -101,11 +103,11 @@ def main() -> None:
         if target is echo_socket:
             sock = socket.create_connection(where)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            ways[name] = lambda sock=sock, taken=bytearray(size): hop_socket(sock, array, taken)  # type: ignore[misc]
+            ways[name] = partial(hop_socket, sock, array, bytearray(size))
             closers.append(sock.close)
         else:
             end = catalog.make("wire/transports", name).client(program(size), {UNIT: where})
-            ways[name] = lambda end=end: hop_transport(end, array)  # type: ignore[misc]
+            ways[name] = partial(hop_transport, end, array)
             closers.append(end.close)
     rounds = [{name: timed(hop, options.hops) for name, hop in ways.items()} for _ in range(options.rounds)]
     for close in closers:

@@ -6,12 +6,11 @@ payload is allocated: an unknown edge, a shape above its bound or a length that 
 
 from __future__ import annotations
 
+import operator
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
 from math import prod
-
-import numpy as np
 
 from shoal.errors import WireError
 from shoal.program.values import Program
@@ -40,6 +39,9 @@ class Flag(IntFlag):
 NOTHING = Flag(0)
 
 
+_EMPTY, _CONTROL = int(Flag.EMPTY), int(Flag.CONTROL)  # plain integers: they are looked at for every message
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """Who this payload belongs to and what it is.
@@ -63,12 +65,12 @@ class Header:
     @property
     def empty(self) -> bool:
         """Whether a gate upstream said stop."""
-        return bool(self.flags & Flag.EMPTY)
+        return int(self.flags) & _EMPTY != 0
 
     @property
     def control(self) -> bool:
         """Whether the payload is a JSON control message."""
-        return bool(self.flags & Flag.CONTROL)
+        return int(self.flags) & _CONTROL != 0
 
 
 def pack(header: Header, program_hash: bytes, protocol: int) -> bytes:
@@ -148,16 +150,14 @@ def check(header: Header, program: Program, sender: str) -> None:
     if header.empty:
         needed = 0
     else:
-        bound = edge.spec.bound(program.sizes)
-        fits = len(header.shape) == len(bound) and all(
-            actual <= limit for actual, limit in zip(header.shape, bound, strict=True)
-        )
+        bound, item_bytes = program.bounds[header.edge]
+        fits = len(header.shape) == len(bound) and all(map(operator.le, header.shape, bound))
         if not fits or header.dtype != edge.spec.dtype:
             raise WireError(
                 f"sent a tensor that edge '{edge.name}' does not allow", where=sender,
                 needed=f"{edge.spec.dtype}{list(bound)}", had=f"{header.dtype}{list(header.shape)}",
             )  # fmt: skip
-        needed = prod(header.shape) * np.dtype(header.dtype).itemsize
+        needed = prod(header.shape) * item_bytes
     if header.payload_bytes != needed:
         raise WireError(
             f"sent a payload of the wrong length on edge '{edge.name}'", where=sender,

@@ -163,6 +163,11 @@ class Program:
         return {edge.name: index for index, edge in enumerate(self.edges)}
 
     @cached_property
+    def bounds(self) -> tuple[tuple[tuple[int, ...], int], ...]:
+        """Of each edge: the bound of its shape, and the bytes of one element. Every message is checked by it."""
+        return tuple((edge.spec.bound(self.sizes), np.dtype(edge.spec.dtype).itemsize) for edge in self.edges)
+
+    @cached_property
     def segment(self) -> Mapping[str, Segment]:
         """Segments by name."""
         return {segment.name: segment for segment in self.segments}

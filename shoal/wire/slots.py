@@ -81,9 +81,9 @@ class Slots:
 
     def lend(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
         """A free slot to write into, or None if there is none or the shape is above the bound."""
-        if prod(shape) * np.dtype(dtype).itemsize > self._place.stride_bytes:
-            return None
-        slot = self.take()
+        slot = -1
+        if prod(shape) * np.dtype(dtype).itemsize <= self._place.stride_bytes:
+            slot = self.take()
         if slot < 0:
             return None
         self._lent.add(slot)
@@ -137,16 +137,19 @@ class ThreadSlots(Slots):
 
 def private_slots(program: Program, edges: Iterable[int]) -> dict[int, Slots]:
     """Slots for each of `edges` in new memory of this process; only what is used becomes resident."""
-    places, size = lay_out(program, edges)
-    memory = mmap.mmap(-1, size)
+    places, memory = _private(program, edges)
     return {index: Slots(memory, place) for index, place in places.items()}
 
 
 def thread_slots(program: Program, edges: Iterable[int]) -> dict[int, ThreadSlots]:
     """The same for use by two threads."""
-    places, size = lay_out(program, edges)
-    memory = mmap.mmap(-1, size)
+    places, memory = _private(program, edges)
     return {index: ThreadSlots(memory, place) for index, place in places.items()}
+
+
+def _private(program: Program, edges: Iterable[int]) -> tuple[dict[int, Place], mmap.mmap]:
+    places, size = lay_out(program, edges)
+    return places, mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _pages(size: int) -> int:

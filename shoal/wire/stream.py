@@ -272,14 +272,13 @@ class _Connection:
                 f"sent more on edge '{edge.name}' than its buffer holds", where=self._peer,
                 needed=f"{edge.buffer_items} messages",
             )  # fmt: skip
-        view = None
-        if not header.empty:
-            slots = self.incoming[header.edge]
-            if header.payload_bytes:
-                self._fill(slots.view(slot, "uint8", (header.payload_bytes,)).data)
-            view = slots.view(slot, header.dtype, header.shape)
+        view = None if header.empty else self.incoming[header.edge].view(slot, header.dtype, header.shape)
+        delivery = Delivery(self._peer, header, view, slot)  # made while the payload is still on its way
+        if view is not None and view.size:
+            self._fill(view.reshape(-1).view(np.uint8).data)
+        if view is not None:
             view.flags.writeable = False
-        self._inbox.put(Delivery(self._peer, header, view, slot))
+        self._inbox.put(delivery)
 
     def _fill(self, memory: memoryview) -> None:
         if self._stream.read_into(memory) < len(memory):
