@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import cache, codec
 from shoal.engines import _host, _onnx
 from shoal.engines._bound import OnnxruntimeSession
-from shoal.engines._faults import clause, translated
+from shoal.engines._faults import faults, refusal
 from shoal.errors import ModelError
 from shoal.program import Program, Segment
 
@@ -54,11 +54,13 @@ class Onnxruntime:
         where = f"segment '{segment.name}' (onnxruntime)"
         files = _onnx.paths(segment, folder)
         model, prepack, optimised = files[0], True, False
-        with translated(where):
-            if sum(file.stat().st_size for file in files) >= self.cache_from_bytes:
-                model, prepack = _prepared(files, where)
-                optimised = True
+        if sum(file.stat().st_size for file in files) >= self.cache_from_bytes:
+            model, prepack = _prepared(files, where)
+            optimised = True
+        try:
             session = self._session(model, threads, prepack, optimised)
+        except faults() as fault:
+            raise refusal(str(fault), where) from fault
         _host.trim()
         return OnnxruntimeSession(session, program, segment, where)
 
@@ -110,4 +112,4 @@ def _optimise(model: Path, target: Path, where: str) -> None:
         raise ModelError(f"optimising it was ended by signal {-done.returncode}", where=where,
                          hint="the device may be out of memory")  # fmt: skip
     if done.returncode:
-        raise ModelError(f"onnxruntime refuses it: {clause(done.stderr)}", where=where)
+        raise refusal(done.stderr, where)
