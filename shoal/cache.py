@@ -26,10 +26,19 @@ _SETTLED_S = 2.0  # a file younger than this may still change without its time s
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """The SHA-256 of each file of an entry, by name."""
+class Kept:
+    """What a file of an entry must be. Its time stamp only tells whether to look closer: links leave it alone."""
 
-    sha256: Mapping[str, str]
+    sha256: str
+    bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of an entry, by name."""
+
+    files: Mapping[str, Kept]
 
 
 def folder(kind: str) -> Path:
@@ -59,6 +68,15 @@ def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
     except OSError as fault:
         raise _unwritable(place.parent, fault) from fault
     return place
+
+
+def digests(place: Path) -> Mapping[str, str]:
+    """SHA-256 of every file of the entry at `place`, by name, as kept when it was built: nothing is read.
+
+    Raises:
+        InputError: there is no such entry.
+    """
+    return {name: kept.sha256 for name, kept in codec.load(Manifest, place / MANIFEST).files.items()}
 
 
 @contextmanager
@@ -111,7 +129,7 @@ def digest(path: Path) -> str:
         return found
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if time.time() - status.st_mtime > _SETTLED_S:
+    if time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S:
         codec.write_bytes(found.encode(), note)
     return found
 
@@ -124,9 +142,21 @@ def _unwritable(place: Path, fault: OSError) -> InputError:
 def _whole(place: Path) -> bool:
     try:
         manifest = codec.load(Manifest, place / MANIFEST)
-        return all(digest(place / name) == expected for name, expected in manifest.sha256.items())
+        return all(_same(place / name, kept) for name, kept in manifest.files.items())
     except (InputError, OSError):
         return False
+
+
+def _same(path: Path, kept: Kept) -> bool:
+    status = path.stat()
+    if (status.st_size, status.st_mtime_ns) == (kept.bytes, kept.modified_ns):
+        return True
+    return status.st_size == kept.bytes and digest(path) == kept.sha256
+
+
+def _kept(path: Path) -> Kept:
+    status = path.stat()
+    return Kept(digest(path), status.st_size, status.st_mtime_ns)
 
 
 def _publish(place: Path, build: Callable[[Path], None]) -> None:
@@ -136,7 +166,7 @@ def _publish(place: Path, build: Callable[[Path], None]) -> None:
         fresh.mkdir()
         build(fresh)
         files = sorted(file for file in fresh.iterdir() if file.is_file())
-        codec.save(Manifest({file.name: digest(file) for file in files}), fresh / MANIFEST)
+        codec.save(Manifest({file.name: _kept(file) for file in files}), fresh / MANIFEST)
         if place.exists():
             place.rename(temporary / "damaged")  # who has it mapped keeps it
         fresh.rename(place)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.engines._faults import translated
+from shoal.engines._faults import faults, refusal
 from shoal.engines.contract import Arrays
 from shoal.errors import ModelError
 from shoal.program import Program, Segment
@@ -39,19 +39,19 @@ class OnnxruntimeSession:
             ModelError: an input does not fit, or onnxruntime fails.
         """
         given = {name: self._fitting(name, inputs[name]) for name in self._inputs}
-        return self._run_bound(given, into) if self._fixed else self._run_copying(given, into)
+        try:
+            return self._run_bound(given, into) if self._fixed else self._run_copying(given, into)
+        except faults() as fault:
+            raise refusal(str(fault), self._where) from fault
 
     def _run_bound(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
         results = {name: self._target(name, into) for name in self._outputs}
         key = tuple(array.ctypes.data for array in (*inputs.values(), *results.values()))
-        with translated(self._where):
-            binding = self._bindings.get(key) or self._bind(key, inputs, results)
-            self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(self._bindings.get(key) or self._bind(key, inputs, results))
         return results
 
     def _run_copying(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
-        with translated(self._where):
-            values = self._session.run(list(self._outputs), dict(inputs))
+        values = self._session.run(list(self._outputs), dict(inputs))
         results: dict[str, NDArray[Any]] = {}
         for name, value in zip(self._outputs, values, strict=True):
             target = into.get(name)

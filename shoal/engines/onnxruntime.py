@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from shoal import cache, codec
 from shoal.engines import _host, _onnx
 from shoal.engines._bound import OnnxruntimeSession
-from shoal.engines._faults import clause, translated
-from shoal.errors import ModelError
+from shoal.engines._faults import faults, refusal
+from shoal.errors import InputError, ModelError
 from shoal.program import Program, Segment
+from shoal.program.bundle import MANIFEST_FILE, Manifest
 
 if TYPE_CHECKING:
     from shoal.graph import Graph
+
+FORM = "1"  # of prepared segments; another number finds none of the old ones
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,13 @@ class Onnxruntime:
         where = f"segment '{segment.name}' (onnxruntime)"
         files = _onnx.paths(segment, folder)
         model, prepack, optimised = files[0], True, False
-        with translated(where):
-            if sum(file.stat().st_size for file in files) >= self.cache_from_bytes:
-                model, prepack = _prepared(files, where)
-                optimised = True
+        if sum(file.stat().st_size for file in files) >= self.cache_from_bytes:
+            model, prepack = _prepared(segment, folder, files, where)
+            optimised = True
+        try:
             session = self._session(model, threads, prepack, optimised)
+        except faults() as fault:
+            raise refusal(str(fault), where) from fault
         _host.trim()
         return OnnxruntimeSession(session, program, segment, where)
 
@@ -91,14 +96,36 @@ def _share_tight_arena() -> None:
     onnxruntime.create_and_register_allocator(memory, same_as_requested)
 
 
-def _prepared(files: Sequence[Path], where: str) -> tuple[Path, bool]:
+def _prepared(segment: Segment, folder: Path, files: Sequence[Path], where: str) -> tuple[Path, bool]:
     """The optimised form of a segment on this device, and whether to pack its weights."""
     import onnxruntime
 
-    parts = (onnxruntime.__version__, _host.processor(), *(cache.digest(file) for file in files))
+    named = _named(folder)
+    digests = [named.get(name) or cache.digest(file) for name, file in zip(segment.files, files, strict=True)]
+    parts = (FORM, onnxruntime.__version__, _host.processor(), *digests)
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    place = cache.entry("segments", key, lambda folder: _optimise(files[0], folder / "segment.onnx", where))
+
+    def build(place: Path) -> None:
+        for file, digest in zip(files, digests, strict=True):
+            if cache.digest(file) != digest:
+                raise ModelError(f"its file '{file.name}' is not the one the manifest names", where=where,
+                                 hint="deploy the bundle again")  # fmt: skip
+        _optimise(files[0], place / "segment.onnx", where)
+
+    place = cache.entry("segments", key, build)
     return place / "segment.onnx", codec.load(Prepared, place / "segment.onnx.json").prepack
+
+
+def _named(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files as the bundle in `folder` names them; empty if it is no bundle.
+
+    Spares reading large weights at every start; they are read, and compared, when the segment is prepared.
+    """
+    try:
+        manifest = codec.load(Manifest, folder / MANIFEST_FILE)
+    except InputError:
+        return {}
+    return {name: mark.sha256 for name, mark in manifest.files.items()}
 
 
 def _optimise(model: Path, target: Path, where: str) -> None:
@@ -110,4 +137,4 @@ def _optimise(model: Path, target: Path, where: str) -> None:
         raise ModelError(f"optimising it was ended by signal {-done.returncode}", where=where,
                          hint="the device may be out of memory")  # fmt: skip
     if done.returncode:
-        raise ModelError(f"onnxruntime refuses it: {clause(done.stderr)}", where=where)
+        raise refusal(done.stderr, where)

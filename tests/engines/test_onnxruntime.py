@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import textwrap
@@ -12,10 +13,12 @@ import onnx
 import pytest
 from onnx import helper
 
+from shoal import cache, codec
 from shoal.engines import _optimise, onnxruntime
 from shoal.engines.onnxruntime import Onnxruntime
 from shoal.errors import InputError, ModelError
 from shoal.program import Program, Segment, TensorSpec
+from shoal.program.bundle import MANIFEST_FILE, FileMark, Manifest
 from tests.engines.segments import Case, big_gemm, case, conv_relu_pool
 
 
@@ -66,14 +69,35 @@ def test_a_damaged_entry_is_built_again(bundle: Path, cache_folder: Path, name: 
     first = answer(big_gemm(), bundle)
     (entry,) = entries(cache_folder)
     path = entry / name
-    whole = path.read_bytes()
+    whole, digests = path.read_bytes(), cache.digests(entry)
     if damage == "gone":
         path.unlink()
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else bytes([whole[0] ^ 255]) + whole[1:])
     np.testing.assert_array_equal(answer(big_gemm(), bundle), first)
-    assert path.read_bytes() == whole
+    assert cache.digests(entry) == digests
+    assert name == cache.MANIFEST or path.read_bytes() == whole
     assert entries(cache_folder) == [entry]
+
+
+def test_a_bundle_names_its_content_and_is_believed_once_it_was_checked(bundle: Path, cache_folder: Path) -> None:
+    def mark(name: str) -> FileMark:
+        path = bundle / name
+        return FileMark(hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
+
+    marks = {name: mark(name) for name in ("s.onnx", "s.weights")}
+    codec.save(Manifest("a/cpu", "", 1, marks), bundle / MANIFEST_FILE)
+    first = answer(big_gemm(), bundle)
+    assert len(entries(cache_folder)) == 1
+
+    wrong = {**marks, "s.weights": FileMark("0" * 64, marks["s.weights"].bytes)}
+    codec.save(Manifest("a/cpu", "", 1, wrong), bundle / MANIFEST_FILE)
+    with pytest.raises(ModelError, match=r"s\.weights' is not the one the manifest names"):
+        answer(big_gemm(), bundle)
+
+    (bundle / MANIFEST_FILE).unlink()  # found by content too
+    np.testing.assert_array_equal(answer(big_gemm(), bundle), first)
+    assert len(entries(cache_folder)) == 1
 
 
 def test_two_processes_start_at_once(bundle: Path, cache_folder: Path) -> None:
