@@ -65,7 +65,7 @@ def run(page: str, name: str) -> None:
 def compare(expected: str, printed: str, where: str) -> None:
     """Raise `Differs` unless `printed` is what the page says."""
     pattern = "".join(_pattern(line) for line in expected.strip().splitlines())
-    if not re.fullmatch(pattern, printed.strip() + "\n"):
+    if not re.fullmatch(pattern, "".join(f"{line}\n" for line in printed.strip().splitlines())):
         raise Differs(f"{where}: expected\n{expected}\nprinted\n{printed}")
 
 

@@ -13,6 +13,8 @@ from types import ModuleType
 
 import pytest
 
+from shoal import catalog
+
 ROOT = Path(__file__).parents[1]
 RUNNER = Path(__file__).with_name("docs_runner.py")
 PAGES = sorted(ROOT.glob("docs/*.md"))
@@ -32,11 +34,12 @@ def _runner() -> ModuleType:
 runner = _runner()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def _has_code(page: Path) -> bool:
+    return any(block.language in {"python", "console"} for block in runner.blocks(page.read_text()))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _has_code(page)], ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    languages = {block.language for block in runner.blocks(page.read_text())}
-    if not languages & {"python", "console"}:
-        pytest.skip("a page without code")
     shutil.copytree(ROOT / "shoal", tmp_path / "shoal", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {
         **os.environ,
@@ -84,3 +87,8 @@ def test_a_failing_block_says_which_line_of_the_page() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         runner.run("# Page\n\n```python\nx = 1\nx / 0\n```\n", "page.md")
     assert caught.traceback[-1].lineno + 1 == 5
+
+
+def test_the_readme_lists_the_verbs_there_are() -> None:
+    listed = re.findall(r"^\| `shoal (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == list(catalog.names("cli/verbs"))
