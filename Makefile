@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 DEMO := .venv-demo
-BENCHES = $(sort $(wildcard bench/*.py))
+BENCHES = $(sort $(filter-out bench/_%,$(wildcard bench/*.py)))
 
 .PHONY: help venv demo test check browser studies bench clean
 .DELETE_ON_ERROR:
@@ -19,11 +19,12 @@ help:
 
 venv: $(VENV)/done
 
+# Of pnnx only the program is used: without --no-deps it would bring PyTorch along.
 $(VENV)/done: pyproject.toml
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos]'
-	@$(PIP) --no-deps pnnx  # its program alone: the package names torch, which nothing here uses
+	@$(PIP) --no-deps pnnx
 	@touch $@
 
 $(DEMO)/done: pyproject.toml
@@ -43,10 +44,12 @@ test: $(VENV)/done browser
 	exit $$status
 
 check: $(VENV)/done
-	@echo "format"; $(VENV)/bin/ruff format --check --quiet .
-	@echo "lint"; $(VENV)/bin/ruff check --quiet .
-	@echo "types"; $(VENV)/bin/mypy
-	@echo "rows"; PYTHONPATH=. $(VENV)/bin/lint-imports --no-logo
+	@status=0; step() { echo "$$1"; shift; "$$@" || status=1; }; \
+	step format $(VENV)/bin/ruff format --check --quiet .; \
+	step lint $(VENV)/bin/ruff check --quiet .; \
+	step types $(VENV)/bin/mypy; \
+	PYTHONPATH=. step rows $(VENV)/bin/lint-imports --no-logo; \
+	exit $$status
 
 # The report is opened in Chromium by some tests; without it they are skipped and say so.
 browser:
