@@ -1,0 +1,73 @@
+# One command each: `make demo`, `make test`, `make check`. All of them start from nothing but Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+DEMO := .venv-demo
+BENCHES = $(sort $(filter-out bench/_%,$(wildcard bench/*.py)))
+
+.PHONY: help venv demo test check browser studies bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo     classify photos over an emulated fleet; installs only what that needs"
+	@echo "make test     every test, from nothing"
+	@echo "make check    format, lint, strict types, import rows"
+	@echo "make bench    the measurements, one after another"
+	@echo "make studies  published systems: claims against what is obtained here"
+	@echo "make clean    remove what these commands made"
+
+venv: $(VENV)/done
+
+# Of pnnx only the program is used: without --no-deps it would bring PyTorch along.
+$(VENV)/done: pyproject.toml
+	@echo "installing into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos]'
+	@$(PIP) --no-deps pnnx
+	@touch $@
+
+$(DEMO)/done: pyproject.toml
+	@echo "installing into $(DEMO)"
+	@$(PYTHON) -m venv $(DEMO)
+	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[photos]'
+	@touch $@
+
+demo: $(DEMO)/done
+	@$(DEMO)/bin/python -m examples.demo
+
+# Both halves run even if the first fails; a half without tests (5) is no failure.
+test: $(VENV)/done browser
+	@status=0; \
+	$(RUN) -m pytest -q -n 2 -m 'not serial' || status=$$?; \
+	$(RUN) -m pytest -q -m serial || { code=$$?; [ $$code -eq 5 ] || status=$$code; }; \
+	exit $$status
+
+check: $(VENV)/done
+	@status=0; step() { echo "$$1"; shift; "$$@" || status=1; }; \
+	step format $(VENV)/bin/ruff format --check --quiet .; \
+	step lint $(VENV)/bin/ruff check --quiet .; \
+	step types $(VENV)/bin/mypy; \
+	PYTHONPATH=. step rows $(VENV)/bin/lint-imports --no-logo; \
+	exit $$status
+
+# The report is opened in Chromium by some tests; without it they are skipped and say so.
+browser:
+	@for name in chromium chromium-browser google-chrome; do \
+	  if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Chromium"; export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } \
+	    >/dev/null 2>&1 </dev/null || echo "Chromium could not be installed: its tests will be skipped"; \
+	else echo "no Chromium here: its tests will be skipped"; fi
+
+bench: $(VENV)/done
+	@for script in $(BENCHES); do echo "== $$script"; $(RUN) $$script || exit 1; done
+	@[ -n "$(BENCHES)" ] || echo "no bench script yet"
+
+studies: $(VENV)/done
+	@[ -d shoal/study ] || { echo "no study yet"; exit 0; }; $(VENV)/bin/shoal study
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

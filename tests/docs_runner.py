@@ -1,0 +1,97 @@
+"""Run the blocks of one page of documentation in order: `python docs_runner.py PAGE`, in an empty folder.
+
+    ```python            executed, all blocks of a page in one namespace
+    ```python file=PATH  written to PATH below the current folder
+    ```output            what the python block before it printed
+    ```console           each `$ command` is run; the lines after it are what it printed, on both streams
+
+In expected output `…` stands for any text within a line, and a line of `…` alone for any lines. Blocks in other
+languages are for reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, the file it is meant for, its text and where that begins."""
+
+    language: str
+    file: str
+    text: str
+    line: int
+
+
+class Differs(AssertionError):
+    """A block printed something else than the page says."""
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    for found in FENCE.finditer(page):
+        language, _, rest = found["info"].partition(" ")
+        line = page.count("\n", 0, found.start("body")) + 1
+        yield Block(language, rest.removeprefix("file="), found["body"], line)
+
+
+def run(page: str, name: str) -> None:
+    """Run every block; the first that fails raises."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
+    for block in blocks(page):
+        match block.language:
+            case "python" if block.file:
+                Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.file).write_text(block.text)
+            case "python":
+                printed = _execute(block, namespace, name)
+            case "output":
+                compare(block.text, printed, f"{name}:{block.line}")
+            case "console":
+                _console(block, name)
+
+
+def compare(expected: str, printed: str, where: str) -> None:
+    """Raise `Differs` unless `printed` is what the page says."""
+    pattern = "".join(_pattern(line) for line in expected.strip().splitlines())
+    if not re.fullmatch(pattern, "".join(f"{line}\n" for line in printed.strip().splitlines())):
+        raise Differs(f"{where}: expected\n{expected}\nprinted\n{printed}")
+
+
+def _pattern(line: str) -> str:
+    if line.strip() == "…":
+        return r"(?:.*\n)*?"
+    return ".*?".join(re.escape(part) for part in line.rstrip().split("…")) + r"[ \t]*\n"
+
+
+def _execute(block: Block, namespace: dict[str, object], name: str) -> str:
+    """Run a python block; line numbers in tracebacks are the page's."""
+    code = compile("\n" * (block.line - 1) + block.text, name, "exec")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(code, namespace)
+    return out.getvalue()
+
+
+def _console(block: Block, name: str) -> None:
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        done = subprocess.run(
+            command, shell=True, check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        compare(expected, done.stdout, f"{name}:{block.line}: {command}")
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]).read_text(), Path(sys.argv[1]).name)

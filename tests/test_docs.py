@@ -1,0 +1,94 @@
+"""What the pages of documentation show is what happens."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from shoal import catalog
+
+ROOT = Path(__file__).parents[1]
+RUNNER = Path(__file__).with_name("docs_runner.py")
+PAGES = sorted(ROOT.glob("docs/*.md"))
+LINKED = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *PAGES]
+
+
+def _runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_runner", RUNNER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["docs_runner"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = _runner()
+
+
+def _has_code(page: Path) -> bool:
+    return any(block.language in {"python", "console"} for block in runner.blocks(page.read_text()))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _has_code(page)], ids=lambda page: page.name)
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "shoal", tmp_path / "shoal", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(RUNNER), str(page)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_every_file_a_page_links_to_is_there(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text())
+    local = [first or second for first, second in targets if "://" not in (first or second)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_every_path_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:shoal|examples|tests|docs|bench)/[\w./*-]+)`", page.read_text())
+    made = {block.file for block in runner.blocks(page.read_text())}
+    assert [path for path in named if path not in made and not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"),
+    [("3 GiB", "3 GiB\n"), ("a … c", "a b c"), ("a\n…\nc", "a\nb\nb\nc"), ("a\n…\nc", "a\nc"), ("", "")],
+)
+def test_expected_output_is_recognised(expected: str, printed: str) -> None:
+    runner.compare(expected, printed, "page:1")
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"), [("3 GiB", "4 GiB"), ("a … c", "a b"), ("a\n…\nc", "a\nb"), ("", "a"), ("a", "")]
+)
+def test_other_output_is_refused(expected: str, printed: str) -> None:
+    with pytest.raises(runner.Differs, match="page:1"):
+        runner.compare(expected, printed, "page:1")
+
+
+def test_a_failing_block_says_which_line_of_the_page() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        runner.run("# Page\n\n```python\nx = 1\nx / 0\n```\n", "page.md")
+    assert caught.traceback[-1].lineno + 1 == 5
+
+
+def test_the_readme_lists_the_verbs_there_are() -> None:
+    listed = re.findall(r"^\| `shoal (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == list(catalog.names("cli/verbs"))
