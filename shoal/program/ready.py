@@ -210,7 +210,7 @@ class ReadySet:
         return Job(number, entry.route, entry.session, step, empty, tuple(reads), tuple(newest))
 
     def _held(self, edge: Edge, session: Session) -> ValueKey | None:
-        """Where the value of a newest or previous edge is; None if what the reader's last item gave is not there."""
+        """Where the value of a newest or previous edge is; None while the reader's last item has not given it."""
         register = self._registers[edge.name, session]
         if edge.takes == "newest":
             return ValueKey(session, edge.name, register=True)
