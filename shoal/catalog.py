@@ -48,7 +48,12 @@ def make(family: str, text: str) -> Any:
     """
     name, _, rest = text.partition(":")
     technique = find(family, name)
-    options = dict(_pair(family, part) for part in rest.split(",") if part)
+    options: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        option, value = _pair(family, part)
+        if option in options:
+            raise InputError(f"option '{option}' of '{name}' is given twice", where=label(family))
+        options[option] = value
     return build(technique, name, options)
 
 

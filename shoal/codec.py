@@ -6,8 +6,7 @@ all its faults reported at once; here a file that does not fit is refused with t
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +15,6 @@ import msgspec
 from shoal.errors import InputError
 
 Value = TypeVar("Value")
-_UMASK = os.umask(0o022)
-os.umask(_UMASK)  # the only way to read it is to set it
 
 
 def encode(value: Any) -> bytes:
@@ -33,7 +30,7 @@ def decode(kind: type[Value], data: bytes, where: str) -> Value:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise InputError(f"not a {kind.__name__}: {fault}", where=where) from fault
 
 
@@ -63,14 +60,13 @@ def write_bytes(data: bytes, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with beside.open("xb") as file:
                 file.write(data)
-            Path(name).chmod(0o666 & ~_UMASK)  # as open() would have made it
-            Path(name).replace(path)
+            beside.replace(path)
         except OSError:
-            Path(name).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
     except OSError as fault:
         raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault

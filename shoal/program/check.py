@@ -1,7 +1,7 @@
 """The one function that decides whether a Program is valid: lowering, packing, workers and the simulator call it.
 
 A valid Program cannot block: each unit's steps are in an order in which every read is there, the steps of a route
-over all units form no cycle, buffers hold the whole window, and every message sent is received, once.
+over all units form no cycle, buffers hold the whole window, and every message sent is received, once, and read.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 
 from shoal.errors import ProgramError
-from shoal.program.ready import inputs_of, outputs_of
+from shoal.program.check_task import check_task
+from shoal.program.ready import inputs_of
 from shoal.program.sizes import names
-from shoal.program.values import CLIENT, Program, Route, Step, Task
+from shoal.program.values import CLIENT, Edge, Program, Route, Segment
 
 
 def check(program: Program) -> None:
@@ -23,19 +24,23 @@ def check(program: Program) -> None:
     """
     _names_are_unique(program)
     _sizes_are_bound(program)
-    _buffers_hold_the_window(program)
+    for edge in program.edges:
+        _edge_is_sound(program, edge)
+    for segment in program.segments:
+        _segment_is_sound(program, segment)
     for route in program.routes:
-        _messages_match(program, route)
+        _ends_at_the_client(program, route)
+        _each_unit_once(program, route)
         for task in route.tasks:
-            _reads_are_there(program, route, task)
+            check_task(program, task, f"{task.unit}, entry {route.entry}")
+        _messages_match(program, route)
         _no_cycle(program, route)
-        if not route.outputs:
-            raise ProgramError(f"entry '{route.entry}' answers nothing: no edge leads back to the client")
+    _edges_are_used(program)
 
 
 def _names_are_unique(program: Program) -> None:
     for what, found in (
-        ("unit", program.units),
+        ("unit", program.parties),
         ("edge", tuple(edge.name for edge in program.edges)),
         ("segment", tuple(segment.name for segment in program.segments)),
         ("state", tuple(state.name for state in program.states)),
@@ -43,10 +48,6 @@ def _names_are_unique(program: Program) -> None:
         for name, count in Counter(found).items():
             if count > 1:
                 raise ProgramError(f"{what} '{name}' stands {count} times")
-    for edge in program.edges:
-        for party in (edge.source, edge.target):
-            if party != CLIENT and party not in program.units:
-                raise ProgramError(f"edge '{edge.name}' names the unknown unit '{party}'")
 
 
 def _sizes_are_bound(program: Program) -> None:
@@ -58,30 +59,67 @@ def _sizes_are_bound(program: Program) -> None:
                 raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
 
 
-def _buffers_hold_the_window(program: Program) -> None:
-    for edge in program.edges:
-        if edge.buffer_items < program.window:
+def _edge_is_sound(program: Program, edge: Edge) -> None:
+    where = f"edge '{edge.name}'"
+    for party in (edge.source, edge.target):
+        if party not in program.parties:
+            raise ProgramError(f"edge '{edge.name}' names the unknown unit '{party}'")
+    if edge.source == edge.target:
+        raise ProgramError(f"leads from '{edge.source}' to itself", where=where, hint="a state stays on its unit")
+    if edge.buffer_items < program.window:
+        raise ProgramError(
+            "a send could block on its reader: the buffer is smaller than the window",
+            where=where, needed=f"{program.window} items", had=f"{edge.buffer_items} items",
+        )  # fmt: skip
+    if (edge.takes == "every") != (edge.initial is None):
+        raise ProgramError(
+            "newest and previous edges have an initial value, and no others", where=where,
+            had=f"takes {edge.takes}, initial {edge.initial}",
+        )  # fmt: skip
+    if edge.target == CLIENT and edge.takes != "every":
+        raise ProgramError("the client takes every answer", where=where, had=f"takes {edge.takes}")
+
+
+def _segment_is_sound(program: Program, segment: Segment) -> None:
+    where = f"segment '{segment.name}'"
+    for name in (*segment.inputs, *segment.outputs):
+        if name not in program.tensors:
             raise ProgramError(
-                "a send could block on its reader: the buffer is smaller than the window",
-                where=f"edge '{edge.name}'",
-                needed=f"{program.window} items",
-                had=f"{edge.buffer_items} items",
+                f"nothing says what '{name}' is", where=where, hint="add it to the program's tensors"
             )
-        if edge.takes == "every" and edge.initial is not None:
-            raise ProgramError("only newest and previous edges have an initial value", where=f"edge '{edge.name}'")
+    if segment.gate is not None and segment.gate not in segment.outputs:
+        raise ProgramError(f"segment '{segment.name}' has no output '{segment.gate}' to be its gate")
+    for name in segment.states:
+        if name not in program.state or program.state[name].unit != segment.unit:
+            raise ProgramError(f"segment '{segment.name}' uses the state '{name}', which is not on {segment.unit}")
+        state = program.state[name]
+        if state.reads not in segment.inputs or state.writes not in segment.outputs:
+            raise ProgramError(
+                f"uses the state '{name}' without reading and writing it", where=where,
+                needed=f"input '{state.reads}' and output '{state.writes}'",
+            )  # fmt: skip
+
+
+def _ends_at_the_client(program: Program, route: Route) -> None:
+    where = f"entry {route.entry}"
+    if not route.outputs:
+        raise ProgramError(f"entry '{route.entry}' answers nothing: no edge leads back to the client")
+    for found, end in ((route.inputs, "source"), (route.outputs, "target")):
+        for name in found:
+            if name not in program.edge or getattr(program.edge[name], end) != CLIENT:
+                raise ProgramError(f"'{name}' is no edge that has the client as its {end}", where=where)
+
+
+def _each_unit_once(program: Program, route: Route) -> None:
+    for unit, count in Counter(task.unit for task in route.tasks).items():
+        if unit not in program.units:
+            raise ProgramError(f"a task names the unknown unit '{unit}'", where=f"entry {route.entry}")
+        if count > 1:
+            raise ProgramError(f"unit '{unit}' has {count} tasks", where=f"entry {route.entry}", needed="one")
 
 
 def _messages_match(program: Program, route: Route) -> None:
-    sent: Counter[str] = Counter(route.inputs)
-    taken: Counter[str] = Counter(route.outputs)
-    for task in route.tasks:
-        for step in task.steps:
-            if step.kind == "send":
-                _ends_at(program, step, task.unit, "source")
-                sent[step.name] += 1
-            elif step.kind == "recv":
-                _ends_at(program, step, task.unit, "target")
-                taken[step.name] += 1
+    sent, taken = _traffic(route)
     for name in sent.keys() | taken.keys():
         across = program.edge[name].takes == "newest"  # may join two entries
         if sent[name] > 1 or taken[name] > 1 or (sent[name] != taken[name] and not across):
@@ -91,39 +129,25 @@ def _messages_match(program: Program, route: Route) -> None:
             )
 
 
-def _ends_at(program: Program, step: Step, unit: str, end: str) -> None:
-    if step.name not in program.edge or getattr(program.edge[step.name], end) != unit:
-        raise ProgramError(f"{unit} has a step '{step.kind} {step.name}' that is not its own")
+def _edges_are_used(program: Program) -> None:
+    sent, taken = Counter[str](), Counter[str]()
+    for route in program.routes:
+        for total, found in zip((sent, taken), _traffic(route), strict=True):
+            total.update(found)
+    for edge in program.edges:
+        if not (sent[edge.name] and taken[edge.name]):
+            raise ProgramError(
+                f"edge '{edge.name}' is sent {sent[edge.name]} and received {taken[edge.name]} times by all entries"
+            )
 
 
-def _reads_are_there(program: Program, route: Route, task: Task) -> None:
-    there: set[str] = set()
-    received = [program.edge[step.name] for step in task.steps if step.kind == "recv"]
-    if not any(edge.takes == "every" for edge in received):
-        raise ProgramError("no message tells that an item is there", where=f"{task.unit}, entry {route.entry}")
-    for step in task.steps:
-        where = f"{task.unit}, entry {route.entry}"
-        if step.kind == "recv":
-            there.add(program.edge[step.name].delivers)
-        elif step.kind == "send" and program.edge[step.name].tensor not in there:
-            raise ProgramError(f"'{program.edge[step.name].tensor}' is sent before it is there", where=where)
-        elif step.kind == "run":
-            there |= _run(program, step, task.unit, there, where)
-
-
-def _run(program: Program, step: Step, unit: str, there: set[str], where: str) -> set[str]:
-    segment = program.segment.get(step.name)
-    if segment is None or segment.unit != unit:
-        raise ProgramError(f"{unit} has a step 'run {step.name}' that is not its own", where=where)
-    for state in segment.states:
-        if state not in program.state or program.state[state].unit != unit:
-            raise ProgramError(f"segment '{segment.name}' uses the state '{state}', which is not on {unit}")
-    for name in inputs_of(program, segment):
-        if name not in there:
-            raise ProgramError(f"segment '{segment.name}' reads '{name}' before it is there", where=where)
-    if segment.gate is not None and segment.gate not in segment.outputs:
-        raise ProgramError(f"segment '{segment.name}' has no output '{segment.gate}' to be its gate")
-    return set(outputs_of(program, segment))
+def _traffic(route: Route) -> tuple[Counter[str], Counter[str]]:
+    """How often an item of `route` is sent on an edge, and received."""
+    sent, taken = Counter(route.inputs), Counter(route.outputs)
+    for task in route.tasks:
+        sent.update(step.name for step in task.steps if step.kind == "send")
+        taken.update(step.name for step in task.steps if step.kind == "recv")
+    return sent, taken
 
 
 def _no_cycle(program: Program, route: Route) -> None:

@@ -8,6 +8,7 @@ the items of one session reach a segment in order, so state needs no further loc
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -26,13 +27,19 @@ class Job:
     step: Step
     empty: bool  # a value it reads is empty: a segment is skipped, a send carries no payload
     reads: tuple[tuple[str, ValueKey], ...]  # name as the step knows it → where the value is kept
+    newest: tuple[tuple[str, int], ...] = ()  # newest edge it reads → whose message that is, or -1
+
+    @property
+    def instant(self) -> bool:
+        """Whether the step takes no time of the unit: a send, or a segment that is skipped."""
+        return self.step.kind == "send" or self.empty
 
 
 @dataclass(frozen=True, slots=True)
 class ValueKey:
-    """Where a value is kept: by item, or in the register of an edge for a session."""
+    """Where a value is kept: under its item, or as what a newest or previous edge holds."""
 
-    owner: int  # item, or session for a register
+    owner: int  # the item; for a newest edge the session
     name: str  # value, or edge for a register
     register: bool = False
 
@@ -48,10 +55,26 @@ class _Item:
 
 @dataclass(slots=True)
 class _Register:
-    """The value of a newest or previous edge, for one session."""
+    """What a newest or previous edge holds for one session."""
 
-    item: int = -1  # whose message came last
-    filled: bool = False  # else the edge's initial value stands
+    read_for: int = -1  # previous: the item its reader read for last
+    came: dict[int, bool] = field(default_factory=dict)  # item → empty or not, in the order the messages came
+
+    @property
+    def last(self) -> int:
+        """Whose message with a value came last; -1 if none did."""
+        return max((item for item, empty in self.came.items() if not empty), default=-1)
+
+    def before(self) -> int:
+        """Whose value a reader gets now: the last one of the items up to `read_for`; -1 for the initial value."""
+        known = (item for item, empty in self.came.items() if item <= self.read_for and not empty)
+        return max(known, default=-1)
+
+    def forget(self) -> list[int]:
+        """Drop what no reader will ask for again; returns the items whose values that frees."""
+        kept = self.before()
+        old = [item for item in self.came if item < self.read_for and item != kept]
+        return [item for item in old if not self.came.pop(item)]
 
 
 class ReadySet:
@@ -69,7 +92,7 @@ class ReadySet:
             ]
             for route in program.routes
         ]
-        self._incoming = {
+        self._registered = {
             (index, edge.delivers): edge
             for index, route in enumerate(program.routes)
             for task in route.tasks
@@ -77,25 +100,26 @@ class ReadySet:
             for step in task.steps
             if step.kind == "recv"
             for edge in (program.edge[step.name],)
+            if edge.takes != "every"
         }
         self._items: dict[int, _Item] = {}
-        self._registers: dict[tuple[str, Session], _Register] = {}
-        self._last: dict[tuple[str, Session], int] = {}  # reader of a previous edge → the item it read for last
+        self._registers: defaultdict[tuple[str, Session], _Register] = defaultdict(_Register)
 
     def arrive(self, route: int, item: int, session: Session, edge: Edge, *, empty: bool) -> ValueKey | None:
         """Take note that the message of `item` on `edge` is there.
 
-        Returns where its value is kept now if that is a register, whose old value is replaced; else None.
+        Returns where its value is to be kept, in place of what is there; None for an empty message.
         """
         if edge.takes == "every":
-            self._put(self._enter(route, item, session), edge.delivers, empty=empty)
-            return None
-        register = self._registers.setdefault((edge.name, session), _Register())
-        register.item = item
-        if empty:  # moves the order on and keeps the value
-            return None
-        register.filled = True
-        return ValueKey(session, edge.name, register=True)
+            self._enter(route, item, session).empties[edge.delivers] = empty
+            return None if empty else ValueKey(item, edge.delivers)
+        register = self._registers[edge.name, session]
+        if edge.takes == "newest":
+            if not empty:  # an empty one leaves the value that is there
+                register.came = {item: False}
+            return None if empty else ValueKey(session, edge.name, register=True)
+        register.came[item] = empty
+        return None if empty else ValueKey(item, edge.name, register=True)
 
     def pick(self) -> Job | None:
         """The step to take now, or None; calling it again without `done` gives the same step."""
@@ -119,20 +143,17 @@ class ReadySet:
         """
         entry = self._items[job.item]
         entry.waiting = [(position, step) for position, step in entry.waiting if step is not job.step]
-        for name, empty in outputs.items():
-            self._put(entry, name, empty=empty)
-        freed = [key for name, key in job.reads if not key.register and self._read(entry, key.name)]
-        freed += [ValueKey(job.item, name) for name in outputs if not entry.readers.get(name)]
+        entry.empties.update(outputs)
+        freed = [ValueKey(job.item, name) for name in outputs if name not in entry.readers]
         for _, key in job.reads:
-            if key.register and self._program.edge[key.name].takes == "previous":
-                self._last[(key.name, job.session)] = job.item
+            freed += self._passed(job, key) if key.register else self._read(entry, key)
         if not entry.waiting:
             del self._items[job.item]
         return freed
 
-    def drop(self, item: int) -> None:
-        """Forget an item that was cancelled."""
-        self._items.pop(item, None)
+    def holds(self, item: int) -> bool:
+        """Whether `item` has steps left here."""
+        return item in self._items
 
     @property
     def in_flight(self) -> tuple[int, ...]:
@@ -149,13 +170,17 @@ class ReadySet:
         return self._items[item]
 
     @staticmethod
-    def _put(entry: _Item, name: str, *, empty: bool) -> None:
-        entry.empties[name] = empty
+    def _read(entry: _Item, key: ValueKey) -> list[ValueKey]:
+        entry.readers[key.name] -= 1
+        return [] if entry.readers[key.name] else [key]
 
-    @staticmethod
-    def _read(entry: _Item, name: str) -> bool:
-        entry.readers[name] -= 1
-        return entry.readers[name] == 0
+    def _passed(self, job: Job, key: ValueKey) -> list[ValueKey]:
+        """The values of a previous edge that are behind its reader now."""
+        if self._program.edge[key.name].takes == "newest":
+            return []
+        register = self._registers[key.name, job.session]
+        register.read_for = job.item
+        return [ValueKey(item, key.name, register=True) for item in register.forget()]
 
     def _names(self, step: Step) -> tuple[str, ...]:
         """The values `step` reads, apart from state."""
@@ -167,26 +192,31 @@ class ReadySet:
 
     def _job(self, number: int, entry: _Item, step: Step) -> Job | None:
         reads: list[tuple[str, ValueKey]] = []
+        newest: list[tuple[str, int]] = []
         empty = False
         for name in self._names(step):
-            found = self._find(number, entry, name)
-            if found is None:
+            edge = self._registered.get((entry.route, name))
+            if edge is not None:
+                key = self._held(edge, entry.session)
+                if edge.takes == "newest":
+                    newest.append((edge.name, self._registers[edge.name, entry.session].last))
+            elif name in entry.empties:
+                key, empty = ValueKey(number, name), empty or entry.empties[name]
+            else:
+                key = None
+            if key is None:
                 return None
-            key, is_empty = found
             reads.append((name, key))
-            empty = empty or is_empty
-        return Job(number, entry.route, entry.session, step, empty, tuple(reads))
+        return Job(number, entry.route, entry.session, step, empty, tuple(reads), tuple(newest))
 
-    def _find(self, number: int, entry: _Item, name: str) -> tuple[ValueKey, bool] | None:
-        edge = self._incoming.get((entry.route, name))
-        if edge is None or edge.takes == "every":
-            return (ValueKey(number, name), entry.empties[name]) if name in entry.empties else None
-        register = self._registers.get((edge.name, entry.session))
-        key = ValueKey(entry.session, edge.name, register=True)
-        given_by = register.item if register else -1
-        if edge.takes == "previous" and given_by != self._last.get((edge.name, entry.session), -1):
-            return None  # the reader's previous item has not sent its value yet
-        return key, False
+    def _held(self, edge: Edge, session: Session) -> ValueKey | None:
+        """Where the value of a newest or previous edge is; None while the reader's last item has not given it."""
+        register = self._registers[edge.name, session]
+        if edge.takes == "newest":
+            return ValueKey(session, edge.name, register=True)
+        if register.read_for >= 0 and register.read_for not in register.came:
+            return None
+        return ValueKey(register.before(), edge.name, register=True)
 
 
 def inputs_of(program: Program, segment: Segment) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from shoal.errors import InputError
@@ -41,10 +42,23 @@ class Workload:
     def __post_init__(self) -> None:
         if self.items < 1 or self.window < 1:
             raise InputError("a workload needs at least one item and a window of at least one")
-        if self.arrival == "rate" and not self.rate_items_per_s > 0:
-            raise InputError("a rate must be above zero", had=f"{self.rate_items_per_s} items/s")
-        if self.arrival == "trace" and len(self.times_s) != self.items:
+        if not self.pattern:
+            raise InputError("a workload needs at least one kind of item")
+        if self.arrival == "rate" and not 0 < self.rate_items_per_s < inf:
+            raise InputError("a rate must be above zero and finite", had=f"{self.rate_items_per_s} items/s")
+        if self.arrival == "trace":
+            self._check_times()
+
+    def _check_times(self) -> None:
+        if len(self.times_s) != self.items:
             raise InputError("a trace needs one time per item", needed=str(self.items), had=str(len(self.times_s)))
+        for number, time_s in enumerate(self.times_s):
+            before_s = self.times_s[number - 1] if number else 0.0
+            if not before_s <= time_s < inf:
+                raise InputError(
+                    "the times of a trace begin at zero or later and never go back",
+                    where=f"item {number}", needed=f"at least {before_s} s", had=f"{time_s} s",
+                )  # fmt: skip
 
     def item(self, number: int) -> Item:
         """What item `number` brings."""

@@ -69,8 +69,8 @@ class Fact:
     """One data-dependent thing that happened: a gate's answer, a route taken, a length, an acceptance."""
 
     item: int
-    subject: str  # the segment or entry it happened in
-    kind: str  # "gate", "length", ...
+    subject: str  # the segment, edge or entry it happened in
+    kind: str  # "gate" (1: go on), "newest" (the item whose message was taken, -1: none yet), "length", ...
     value: float
 
 

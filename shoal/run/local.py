@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from shoal.errors import ShoalError, WorkError
 from shoal.program.bundle import Bundle
@@ -18,20 +20,22 @@ from shoal.wire import Transport
 from shoal.worker import load, serve
 
 START_S = 120.0  # a worker may optimise its segments at its first start
+LEAVE_S = 2.0  # how long workers may take to leave by themselves
+LAST_WORDS_BYTES = 4096
 
 
 class Processes:
-    """One worker process per unit; they end when the coordinator closes or this does."""
+    """One worker process per unit. They end with this process, however it ends: their stdin is tied to it."""
 
     def __init__(self, bundles: Mapping[str, Path], over: str) -> None:
         """Start a worker for each unit's bundle folder, talking over the transport `over`."""
         self._stderr = {unit: tempfile.TemporaryFile() for unit in bundles}  # noqa: SIM115  # closed by close()
         self._processes = {
             unit: subprocess.Popen(
-                [sys.executable, "-m", "shoal.worker", str(folder), "--over", over],
+                [sys.executable, "-m", "shoal.worker", str(folder), "--over", over, "--tied"],
                 stdout=subprocess.PIPE,
                 stderr=self._stderr[unit],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
             )
             for unit, folder in bundles.items()
         }
@@ -42,46 +46,73 @@ class Processes:
         Raises:
             WorkError: a worker ended before it listened; the message is its own.
         """
-        found = {}
+        found: dict[str, str] = {}
         deadline_s = time.monotonic() + START_S
-        for unit, process in self._processes.items():
-            line = _line(process, deadline_s - time.monotonic())
-            if not line:
-                raise WorkError("did not start", where=unit, had=self._last_words(unit))
-            found[unit] = json.loads(line)["listening"]
+        while len(found) < len(self._processes):
+            for unit in self._speaking(set(self._processes) - set(found), deadline_s - time.monotonic()):
+                found[unit] = self._address(unit)
         return found
 
     def watch(self) -> tuple[str, str] | None:
         """A worker that ended, and why."""
         for unit, process in self._processes.items():
-            code = process.poll()
-            if code is not None:
-                how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-                return unit, self._last_words(unit) or how
+            if process.poll() is not None:
+                return unit, self._why(unit)
         return None
 
     def pids(self) -> dict[str, int]:
         """Process ids by unit."""
         return {unit: process.pid for unit, process in self._processes.items()}
 
-    def close(self) -> None:
-        """End what still runs."""
+    def close(self) -> dict[str, int]:
+        """End what still runs; the exit codes by unit (below zero: the signal that ended it)."""
+        deadline_s = time.monotonic() + LEAVE_S
+        for process in self._processes.values():
+            _close(process.stdin)
         for process in self._processes.values():
             try:
-                process.wait(timeout=2.0)
+                process.wait(timeout=max(0.0, deadline_s - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            _close(process.stdout)
         for file in self._stderr.values():
             file.close()
+        return {unit: process.returncode for unit, process in self._processes.items()}
+
+    def _speaking(self, units: set[str], timeout_s: float) -> list[str]:
+        """Those of `units` that wrote their first line or ended."""
+        with selectors.DefaultSelector() as selector:
+            for unit in units:
+                stdout = self._processes[unit].stdout
+                assert stdout is not None
+                selector.register(stdout, selectors.EVENT_READ, unit)
+            found = [key.data for key, _ in selector.select(max(0.0, timeout_s))]
+        if not found:
+            raise WorkError(f"did not start within {START_S:g} s", where=", ".join(sorted(units)))
+        return found
+
+    def _address(self, unit: str) -> str:
+        process = self._processes[unit]
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            process.wait(timeout=LEAVE_S)  # its stderr is complete now
+            raise WorkError(f"did not start: {self._why(unit)}", where=unit)
+        address: str = json.loads(line)["listening"]
+        return address
+
+    def _why(self, unit: str) -> str:
+        """Why a worker ended: its last words, else how."""
+        code = self._processes[unit].returncode
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        return self._last_words(unit) or how
 
     def _last_words(self, unit: str) -> str:
-        file = self._stderr[unit]
-        file.seek(0)
-        lines = file.read().decode(errors="replace").strip().splitlines()
-        return " ".join(line.strip() for line in lines[-3:])
+        """The end of what the worker wrote to stderr; read without moving the place it writes at."""
+        handle = self._stderr[unit].fileno()
+        text = os.pread(handle, LAST_WORDS_BYTES, max(0, os.fstat(handle).st_size - LAST_WORDS_BYTES))
+        return " ".join(line.strip() for line in text.decode(errors="replace").strip().splitlines()[-3:])
 
 
 class Threads:
@@ -90,40 +121,55 @@ class Threads:
     def __init__(self, bundles: Mapping[str, Bundle], transport: Transport) -> None:
         """Start a worker thread for each unit."""
         self._faults: dict[str, str] = {}
+        self._listening: dict[str, str] = {}
+        self._changed = threading.Condition()
         self._threads = [
             threading.Thread(target=self._work, args=(unit, bundle, transport), name=unit, daemon=True)
             for unit, bundle in bundles.items()
         ]
-        self._units = tuple(bundles)
         for thread in self._threads:
             thread.start()
 
     def addresses(self) -> dict[str, str]:
-        """In memory a unit's address is its name."""
-        return {unit: unit for unit in self._units}
+        """Where each worker listens, once all do.
+
+        Raises:
+            WorkError: a worker failed before it listened; the message is its own.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._faults or len(self._listening) == len(self._threads), START_S)
+            for unit, why in self._faults.items():
+                raise WorkError(f"did not start: {why}", where=unit)
+            return dict(self._listening)
 
     def watch(self) -> tuple[str, str] | None:
         """A worker that failed, and why."""
-        return next(iter(self._faults.items()), None)
+        with self._changed:
+            return next(iter(self._faults.items()), None)
 
     def close(self) -> None:
         """Wait for the threads, whose endpoints have been closed."""
         for thread in self._threads:
-            thread.join(timeout=5.0)
+            thread.join(timeout=LEAVE_S)
 
     def _work(self, unit: str, bundle: Bundle, transport: Transport) -> None:
         try:
-            serve(bundle, load(bundle), transport.worker(unit, bundle.program, "", lambda _: None))
+            sessions = load(bundle)
+            serve(bundle, sessions, transport.worker(unit, bundle.program, "", lambda at: self._announce(unit, at)))
         except ShoalError as fault:
-            self._faults[unit] = fault.message
+            with self._changed:
+                self._faults[unit] = fault.message
+                self._changed.notify_all()
+
+    def _announce(self, unit: str, address: str) -> None:
+        with self._changed:
+            self._listening[unit] = address
+            self._changed.notify_all()
 
 
-def _line(process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
-    """The first line of a process's stdout; empty if it ended or the time is over."""
-    assert process.stdout is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        return process.stdout.readline() if selector.select(max(0.0, timeout_s)) else b""
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        pipe.close()
 
 
 Workers = Processes | Threads

@@ -34,7 +34,9 @@ from shoal.program import (
 )
 from shoal.record import Answer, Fact, Observed, Span, Trace, UnitReport
 
-ARRIVAL, DECISION = 0, 1  # what arrives at a moment counts before anyone decides at that moment
+# At one moment: what arrives counts first, then what takes no time (sends, skipped segments, what the driver says
+# to an answer), then the driver's own alarms, and only then does a unit choose what to run.
+ARRIVAL, INSTANT, WAKE, CHOICE = range(4)
 
 
 def simulate(
@@ -47,7 +49,8 @@ def simulate(
         pace: seconds of each segment and the hops of each edge.
         driver: decides when items start.
         workload: what arrives.
-        trace: answers of gates by (item, segment); a gate it does not mention says go.
+        trace: answers of gates by (item, segment); a gate it does not mention says go. Other facts are not
+            read: which message was the newest comes out of the times.
 
     Raises:
         ProgramError: the program is invalid.
@@ -91,14 +94,15 @@ class _Simulation:
         self._facts: list[Fact] = []
 
     def run(self) -> Observed:
-        self._kernel.at(0.0, partial(self._decide, Begun()), DECISION)
+        self._kernel.at(0.0, partial(self._decide, Begun()), INSTANT)
         self._kernel.run()
         if self._stop is None or self._flights:
             raise ProgramError(f"items {sorted(self._flights)} never ended", hint="this is a defect of the program")
         if self._stop.failure:
             raise WorkError(self._stop.failure)
         reports = {u.name: UnitReport(u.busy_s, u.sent_bytes, u.received_bytes) for u in self._units.values()}
-        return Observed(tuple(self._answers), reports, tuple(self._spans), 0, tuple(self._facts))
+        facts = sorted(self._facts, key=lambda fact: (fact.item, fact.subject, fact.kind))
+        return Observed(tuple(self._answers), reports, tuple(self._spans), 0, tuple(facts))
 
     def _decide(self, event: Event) -> None:
         self._state, commands = self._driver.step(self._state, event, self._kernel.now_s)
@@ -107,7 +111,7 @@ class _Simulation:
                 case Start():
                     self._start(command)
                 case WakeAt(time_s=time_s):
-                    self._kernel.at(time_s, partial(self._decide, Woke()), DECISION)
+                    self._kernel.at(time_s, partial(self._decide, Woke()), WAKE)
                 case Stop():
                     self._stop = command
                 case other:
@@ -137,7 +141,7 @@ class _Simulation:
         unit = self._units[edge.target]
         unit.received_bytes += size
         unit.ready.arrive(start.route, start.item, start.session, edge, empty=empty)
-        self._kernel.at(self._kernel.now_s, partial(self._work, unit), DECISION)
+        self._kernel.at(self._kernel.now_s, partial(self._pass_on, unit), INSTANT)
 
     def _answer(self, edge: Edge, item: int, *, empty: bool) -> None:
         flight = self._flights[item]
@@ -146,25 +150,30 @@ class _Simulation:
         if not flight.awaited:
             del self._flights[item]
             self._answers.append(Answer(item, self._starts[item].arrived_s, self._kernel.now_s, flight.empty))
-            self._kernel.at(self._kernel.now_s, partial(self._decide, Finished(item, flight.empty)), DECISION)
+            self._kernel.at(self._kernel.now_s, partial(self._decide, Finished(item, flight.empty)), INSTANT)
 
-    def _work(self, unit: _Unit) -> None:
+    def _pass_on(self, unit: _Unit) -> None:
+        """Do what takes no time, then choose once nothing else can happen at this moment."""
         while not unit.busy and (job := unit.ready.pick()) is not None:
+            if not job.instant:
+                self._kernel.at(self._kernel.now_s, partial(self._choose, unit), CHOICE)
+                return
             if job.step.kind == "send":
                 self._carry(self._program.edge[job.step.name], job.item, empty=job.empty)
                 unit.ready.done(job, {})
             else:
-                self._begin(unit, job, self._program.segment[job.step.name])
+                names = outputs_of(self._program, self._program.segment[job.step.name])
+                unit.ready.done(job, dict.fromkeys(names, True))
+
+    def _choose(self, unit: _Unit) -> None:
+        if not unit.busy and (job := unit.ready.pick()) is not None:
+            self._begin(unit, job, self._program.segment[job.step.name])
 
     def _begin(self, unit: _Unit, job: Job, segment: Segment) -> None:
-        names = outputs_of(self._program, segment)
-        if job.empty:
-            unit.ready.done(job, dict.fromkeys(names, True))
-            return
-        seconds = self._pace.segments_s[segment.name]
+        seconds, now_s = self._pace.segments_s[segment.name], self._kernel.now_s
         unit.busy, unit.busy_s = True, unit.busy_s + seconds
-        now_s = self._kernel.now_s
         self._spans.append(Span("run", unit.name, segment.name, job.item, now_s, now_s + seconds))
+        self._facts += [Fact(job.item, edge, "newest", float(item)) for edge, item in job.newest]
         self._kernel.at(now_s + seconds, partial(self._end, unit, job, segment), ARRIVAL)
 
     def _end(self, unit: _Unit, job: Job, segment: Segment) -> None:
@@ -174,4 +183,4 @@ class _Simulation:
         names = outputs_of(self._program, segment)
         unit.ready.done(job, {name: stop and name != segment.gate for name in names})
         unit.busy = False
-        self._kernel.at(self._kernel.now_s, partial(self._work, unit), DECISION)
+        self._kernel.at(self._kernel.now_s, partial(self._pass_on, unit), INSTANT)

@@ -6,12 +6,16 @@ import argparse
 import json
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 from shoal import catalog
-from shoal.errors import ShoalError
+from shoal.errors import InputError, ShoalError
 from shoal.program import bundle as bundles
 from shoal.worker.serve import load, serve
+
+GRACE_S = 1.0  # how long a worker may take to leave by itself once its parent is gone
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     On stdout it prints one line of JSON, {"listening": address}, once peers may connect.
     """
     options = _parser().parse_args(arguments)
+    if options.tied:
+        threading.Thread(target=_end_with_parent, name="shoal parent", daemon=True).start()
     try:
         _work(options)
     except ShoalError as fault:
@@ -37,10 +43,26 @@ def _work(options: argparse.Namespace) -> None:
         bundles.verify(bundle)
     cores = options.cores if options.cores is not None else bundle.manifest.cores
     if cores:
-        os.sched_setaffinity(0, cores)
+        _pin(cores)
     sessions = load(bundle)
     transport = catalog.make("wire/transports", options.over)
     serve(bundle, sessions, transport.worker(bundle.manifest.unit, bundle.program, options.listen, _announce))
+
+
+def _pin(cores: tuple[int, ...]) -> None:
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as fault:
+        had = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        raise InputError(f"cannot run on the cores {', '.join(map(str, cores))}", had=had) from fault
+
+
+def _end_with_parent() -> None:
+    """Leave soon after the process that started this one has gone, or has closed our stdin."""
+    while os.read(0, 1):
+        pass
+    time.sleep(GRACE_S)
+    os._exit(1)  # the main thread may be deep in an engine
 
 
 def _announce(address: str) -> None:
@@ -56,12 +78,16 @@ def _parser() -> argparse.ArgumentParser:
         "--listen", default="", metavar="ADDRESS", help="where peers connect (default: a free port)"
     )
     parser.add_argument("--cores", type=_cores, default=None, help="pin to these cores, as 0,1")
+    parser.add_argument("--tied", action="store_true", help="end when stdin is closed")
     parser.add_argument("--verify", action="store_true", help="check the hash of every file first")
     return parser
 
 
 def _cores(text: str) -> tuple[int, ...]:
-    return tuple(int(core) for core in text.split(","))
+    try:
+        return tuple(int(core) for core in text.split(","))
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of cores such as 0,1") from fault
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
+
+from shoal.errors import WireError
+from shoal.program import CLIENT
 
 
 class Clock:
@@ -17,10 +21,17 @@ class Clock:
         """The origin in a form that another process of this machine can take over."""
         return {"monotonic_s": self._origin_s, "boot": _boot()}
 
-    def follow(self, origin: dict[str, float | str]) -> None:
-        """Take over the coordinator's origin; on another machine, begin now (off by the message's way here)."""
-        here = origin["boot"] == _boot()
-        self._origin_s = float(origin["monotonic_s"]) if here else time.monotonic()
+    def follow(self, origin: Any) -> None:
+        """Take over the coordinator's origin; on another machine, begin now (off by the message's way here).
+
+        Raises:
+            WireError: that is no origin.
+        """
+        match origin:
+            case {"monotonic_s": float(origin_s), "boot": str(boot)}:
+                self._origin_s = origin_s if boot == _boot() else time.monotonic()
+            case _:
+                raise WireError("sent no time to count from", where=CLIENT, had=repr(origin))
 
     def now_s(self) -> float:
         """Seconds since the origin."""

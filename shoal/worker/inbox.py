@@ -25,6 +25,16 @@ class Inbox:
             return heapq.heappop(self._heap)[2]
         return None
 
+    def drain(self) -> list[Delivery]:
+        """All that is held, which it then holds no more."""
+        held = [delivery for _, _, delivery in self._heap]
+        self._heap.clear()
+        return held
+
+    def __len__(self) -> int:
+        """How many deliveries are held."""
+        return len(self._heap)
+
     @property
     def next_due_s(self) -> float | None:
         """When the next one is due."""

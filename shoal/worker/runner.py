@@ -3,11 +3,17 @@
 With a Pace the unit emulates a board: it keeps a time of its own, `_free_s`, at which the board would be free
 again. A message counts only once that time has passed its due time, a segment ends at its start plus the board's
 seconds, and the worker sleeps until then. Real time only has to keep up.
+
+A message that is due at a moment is really there a little later, because threads wake late. A unit that has a
+choice of what to do next therefore waits `HOLD_S` of real time before it chooses, so that it chooses among all
+that counts, as the board would; in the unit's own time that wait does not exist. A message that comes even later
+than that, when something else was chosen, makes its item late.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +23,7 @@ from numpy.typing import NDArray
 from shoal.engines import Session
 from shoal.errors import WireError
 from shoal.program import (
+    Edge,
     Header,
     Job,
     Media,
@@ -35,6 +42,8 @@ from shoal.worker.inbox import Inbox
 from shoal.worker.values import StateStore, Values, owner_of
 
 MAX_SPANS = 100_000
+HOLD_S, HOLD_SHARE = 0.002, 0.125  # at most this share of the unit's shortest segment
+REMEMBERED = 64  # latest choices that a late message is compared with
 
 
 class Runner:
@@ -57,11 +66,26 @@ class Runner:
         self._inbox = Inbox()
         self._media = Media()
         self._direct = _direct_edges(program, unit)
+        self._hold_s = _hold_s(program, unit, pace)
         self._free_s = 0.0 if pace else math.inf  # unpaced: everything that came counts
+        self._roused_s = -math.inf  # paced: when it last had nothing to do until a message came
+        self._choices: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)  # paced: when which item was chosen
         self.spans: list[Span] = []
         self.spans_dropped = 0
         self.facts: list[Fact] = []
+        self.late: set[int] = set()  # items of which a message came too late to be chosen in its turn
         self.busy_s = 0.0
+
+    @property
+    def pending(self) -> int:
+        """Items with steps left and messages not due yet: 0 when all that came is done."""
+        return len(self._ready.in_flight) + len(self._inbox)
+
+    def clear(self) -> None:
+        """Give back all memory of the transport that is still held."""
+        self._values.clear()
+        for delivery in self._inbox.drain():
+            self._release(delivery)
 
     def work(self) -> Delivery | Left | None:
         """Do what can be done now, then wait; returns what only the worker's owner can handle.
@@ -75,16 +99,26 @@ class Runner:
             job = self._ready.pick()
             if job is None:
                 return self._wait()
-            self._do(job)
+            hold_s = self._hold(job)
+            if hold_s <= 0:
+                self._do(job)
+            elif (special := self._take_in(hold_s)) is not None:
+                return special
+
+    def _hold(self, job: Job) -> float:
+        """Seconds of real time to wait before `job` may be chosen."""
+        if job.instant or not self._hold_s:
+            return 0.0
+        return self._free_s + self._hold_s - self._clock.now_s()
 
     def _wait(self) -> Delivery | Left | None:
         due_s = self._inbox.next_due_s
         if due_s is None:
             return self._take_in(None)
-        special = self._take_in(max(0.0, due_s - self._clock.now_s()))
+        special = self._take_in(max(0.0, due_s + self._hold_s - self._clock.now_s()))
         earliest_s = self._inbox.next_due_s
-        if earliest_s is not None and earliest_s <= self._clock.now_s():
-            self._free_s = max(self._free_s, earliest_s)
+        if earliest_s is not None and earliest_s + self._hold_s <= self._clock.now_s():
+            self._free_s = self._roused_s = max(self._free_s, earliest_s)
         return special
 
     def _take_in(self, timeout_s: float | None) -> Delivery | Left | None:
@@ -94,6 +128,8 @@ class Runner:
                 break
             if isinstance(came, Left) or came.header.control:
                 return came
+            if self._pace and self._missed(came.header):
+                self.late.add(came.header.item)
             self._inbox.put(came, came.header.time_s if self._pace else 0.0)
             timeout_s = 0.0
         while (delivery := self._inbox.take(self._free_s)) is not None:
@@ -105,9 +141,20 @@ class Runner:
         edge = self._program.edges[header.edge]
         if edge.target != self._unit:
             raise WireError(f"sent on edge '{edge.name}', which does not end here", where=delivery.peer)
-        register = self._ready.arrive(header.route, header.item, header.session, edge, empty=header.empty)
+        key = self._ready.arrive(header.route, header.item, header.session, edge, empty=header.empty)
+        if key is not None and delivery.array is not None:
+            self._values.keep(key, delivery.array, delivery)
+
+    def _missed(self, header: Header) -> bool:
+        """Whether a choice that is made already might have been another one with this message."""
+        any_item = self._program.edges[header.edge].takes == "newest"
+        return header.time_s < self._roused_s or any(
+            header.time_s <= time_s and (any_item or header.item <= item) for time_s, item in self._choices
+        )
+
+    def _release(self, delivery: Delivery) -> None:
         if delivery.array is not None:
-            self._values.keep(register or ValueKey(header.item, edge.delivers), delivery.array, delivery)
+            self._endpoint.release(delivery)
 
     def _do(self, job: Job) -> None:
         if job.step.kind == "run":
@@ -116,16 +163,20 @@ class Runner:
             self._send(job)
             given = {}
         self._values.free(self._ready.done(job, given))
+        if not self._ready.holds(job.item):
+            self._states.end(job.item)
 
     def _run(self, job: Job, segment: Segment) -> dict[str, bool]:
         names = outputs_of(self._program, segment)
         if job.empty:
             return dict.fromkeys(names, True)
         start_s = self._free_s if self._pace else self._clock.now_s()
+        self._choices.append((start_s, job.item))
         outputs = self._compute(job, segment)
         end_s = self._end(segment, start_s)
         self.busy_s += end_s - start_s
         self._span(Span("run", self._unit, segment.name, job.item, start_s, end_s))
+        self.facts += [Fact(job.item, edge, "newest", float(item)) for edge, item in job.newest]
         stop = segment.gate is not None and not bool(np.all(outputs[segment.gate]))
         if segment.gate is not None:
             self.facts.append(Fact(job.item, segment.name, "gate", float(not stop)))
@@ -143,8 +194,6 @@ class Runner:
         outputs = self._sessions[segment.name].run(inputs, self._buffers(job, segment))
         for name, owner in owners.items():
             self._states.update(name, owner, outputs[self._program.state[name].writes])
-            if self._program.state[name].scope == "item":
-                self._states.drop(name, owner)
         return outputs
 
     def _buffers(self, job: Job, segment: Segment) -> dict[str, NDArray[Any]]:
@@ -200,7 +249,7 @@ class Runner:
 
 
 def _direct_edges(program: Program, unit: str) -> dict[tuple[int, str], int]:
-    """Values whose only reader is one send: (route, value) → edge index."""
+    """Values of one shape whose only reader is one send: (route, value) → edge index."""
     found: dict[tuple[int, str], int] = {}
     for index, route in enumerate(program.routes):
         readers: dict[str, list[int]] = {}
@@ -213,4 +262,17 @@ def _direct_edges(program: Program, unit: str) -> dict[tuple[int, str], int]:
                     for name in program.segment[step.name].inputs:
                         readers.setdefault(name, []).extend((-1, -1))
         found |= {(index, name): edges[0] for name, edges in readers.items() if len(edges) == 1}
-    return found
+    return {key: index for key, index in found.items() if _fixed(program.edges[index])}
+
+
+def _fixed(edge: Edge) -> bool:
+    return all(isinstance(size, int) for size in edge.spec.shape)
+
+
+def _hold_s(program: Program, unit: str, pace: Pace | None) -> float:
+    """How long an emulated unit waits before it chooses; one with a single way in always has the oldest item."""
+    ways_in = sum(edge.target == unit for edge in program.edges)
+    if pace is None or ways_in < 2:
+        return 0.0
+    seconds = [pace.segments_s[segment.name] for segment in program.segments if segment.unit == unit]
+    return min(HOLD_S, HOLD_SHARE * min(seconds, default=0.0))

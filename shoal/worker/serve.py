@@ -1,7 +1,7 @@
 """A worker from its bundle to its last message: load, say ready, work, report, leave.
 
-Control messages are JSON. The coordinator says {"do": "start" | "report" | "stop"}; a worker answers
-{"is": "ready" | "report" | "error"}.
+Control messages are JSON. The coordinator says {"do": "start" | "settle" | "report" | "stop"}; a worker answers
+{"is": "ready" | "started" | "settled" | "report" | "error"}.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class _Worker:
     def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
         self._bundle, self._sessions, self._endpoint = bundle, sessions, endpoint
         self._clock = Clock()
+        self._runner = self._fresh()
         self._begin()
 
     def loop(self) -> None:
@@ -98,8 +99,11 @@ class _Worker:
     def _obey(self, message: Mapping[str, Any]) -> bool:
         match message.get("do"):
             case "start":
-                self._clock.follow(message["origin"])
+                self._clock.follow(message.get("origin"))
                 self._begin()
+                say(self._endpoint, {"is": "started"})
+            case "settle":
+                say(self._endpoint, {"is": "settled", "pending": self._runner.pending} | self._traffic())
             case "report":
                 say(self._endpoint, self._report())
             case "stop":
@@ -109,26 +113,36 @@ class _Worker:
         return True
 
     def _begin(self) -> None:
-        """Count from here: what came before was warming up."""
-        manifest = self._bundle.manifest
-        self._runner = Runner(
-            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, manifest.pace
-        )
+        """Count from here: what came before was warming up, or another run."""
+        self._runner.clear()
+        self._runner = self._fresh()
         self._cpu_s = time.process_time()
         self._sent, self._received = self._endpoint.sent_bytes, self._endpoint.received_bytes
 
-    def _report(self) -> dict[str, Any]:
+    def _fresh(self) -> Runner:
+        manifest = self._bundle.manifest
+        return Runner(
+            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, manifest.pace
+        )
+
+    def _traffic(self) -> dict[str, int]:
         return {
+            "sent_bytes": self._endpoint.sent_bytes - self._sent,
+            "received_bytes": self._endpoint.received_bytes - self._received,
+        }
+
+    def _report(self) -> dict[str, Any]:
+        own = {
             "is": "report",
             "unit": self._bundle.manifest.unit,
             "busy_s": self._runner.busy_s,
             "cpu_s": time.process_time() - self._cpu_s,
-            "sent_bytes": self._endpoint.sent_bytes - self._sent,
-            "received_bytes": self._endpoint.received_bytes - self._received,
             "spans": [_row(span) for span in self._runner.spans],
             "spans_dropped": self._runner.spans_dropped,
             "facts": [(fact.item, fact.subject, fact.kind, fact.value) for fact in self._runner.facts],
-        } | memory()
+            "late": sorted(self._runner.late),
+        }
+        return own | self._traffic() | memory()
 
 
 def memory() -> dict[str, int]:

@@ -24,10 +24,16 @@ class Values:
         self._deliveries: dict[ValueKey, Delivery] = {}
 
     def keep(self, key: ValueKey, array: Array, delivery: Delivery | None = None) -> None:
-        """Hold `array` under `key` in place of what was there."""
+        """Hold `array` under `key` in place of what was there.
+
+        What a newest or previous edge holds is copied: it may stay for long, and the transport's memory is only
+        as large as the window.
+        """
         self.free((key,))
-        self._arrays[key] = array
-        if delivery is not None:
+        self._arrays[key] = array.copy() if key.register else array
+        if delivery is not None and key.register:
+            self._endpoint.release(delivery)
+        elif delivery is not None:
             self._deliveries[key] = delivery
 
     def get(self, key: ValueKey) -> Array:
@@ -43,6 +49,14 @@ class Values:
             delivery = self._deliveries.pop(key, None)
             if delivery is not None:
                 self._endpoint.release(delivery)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.free(tuple(self._arrays))
+
+    def __len__(self) -> int:
+        """How many values are held."""
+        return len(self._arrays)
 
 
 class StateStore:
@@ -89,6 +103,12 @@ class StateStore:
     def drop(self, name: str, owner: int) -> None:
         """Forget the owner's value."""
         self._arrays.pop((name, owner), None)
+
+    def end(self, item: int) -> None:
+        """Forget the states whose scope is `item`: it has left this unit."""
+        for state in self._program.states:
+            if state.scope == "item":
+                self.drop(state.name, item)
 
     @property
     def bytes(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from shoal.program.driver import Begun, Command, Event, Finished, Lost, Start, Stop, WakeAt
+from shoal.errors import InputError
+from shoal.program.driver import Command, Event, Finished, Lost, Start, Stop, WakeAt
 from shoal.program.values import Program
 from shoal.program.workload import Workload
 
@@ -28,7 +29,16 @@ class Stream:
     window: int = 0  # items in flight; 0 = the workload's, at most the program's
 
     def begin(self, program: Program, workload: Workload) -> StreamState:
-        """Items 0, 1, … of `workload`, each through the first route of its entry."""
+        """Items 0, 1, … of `workload`, each through the first route of its entry.
+
+        Raises:
+            InputError: the program has no such entry.
+        """
+        for item in workload.pattern:
+            if item.entry not in program.entries:
+                raise InputError(
+                    f"the program has no entry '{item.entry}'", hint=f"known: {', '.join(program.entries)}"
+                )
         window = min(self.window or workload.window, program.window)
         routes = {entry: program.route_of(entry) for entry in program.entries}
         return StreamState(routes, replace(workload, window=window), workload.arrivals_s())
@@ -41,10 +51,9 @@ class Stream:
             case Lost(unit=unit, why=why):
                 return replace(state, stopped=True), (Stop(f"{unit} is gone ({why})"),)
             case Finished(item=item):
-                state = replace(state, in_flight=state.in_flight - {item})
-            case Begun() | _:
-                pass
-        return _fill(state, time_s)
+                return _fill(replace(state, in_flight=state.in_flight - {item}), time_s)
+            case _:
+                return _fill(state, time_s)
 
 
 def _fill(state: StreamState, time_s: float) -> tuple[StreamState, tuple[Command, ...]]:
