@@ -65,7 +65,7 @@ def executable() -> Path:
     places = (found.submodule_search_locations if found else None) or []
     for place in places:
         for name in ("pnnx", "pnnx.exe"):
-            if (Path(place) / name).is_file():
+            if os.access(Path(place) / name, os.X_OK):
                 return Path(place) / name
     missing = MissingExtra("pnnx", "ncnn")
     missing.hint = "pip install --no-deps pnnx"
@@ -102,10 +102,13 @@ def convert(tool: Path, source: Path, target: Path, layout: Layout, where: str) 
     """
     shapes = ",".join(f"[{','.join(map(str, blob.shape))}]f32" for blob in layout.inputs)
     command = [str(tool), source.name, "fp16=0", f"inputshape={shapes}"]
-    done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+    except OSError as fault:  # made for another kind of machine
+        raise ModelError(f"the converter pnnx does not start: {fault.strerror}", where=where) from fault
     param, weights = source.with_suffix(".ncnn.param"), source.with_suffix(".ncnn.bin")
     if done.returncode or not (param.exists() and weights.exists()):
-        raise ModelError("ncnn has no form for it: the converter gave up", where=where, had=_last(done.stderr))
+        raise ModelError(f"ncnn has no form for it: {_last(done.stderr)}", where=where)
     _refuse_leftovers(param.read_text(), where)
     layout = _batches(source.with_name("segment_ncnn.py").read_text(), layout, where)
     digest = hashlib.sha256(param.read_bytes()).hexdigest()
@@ -156,7 +159,9 @@ def _compare(source: Path, target: Path, layout: Layout, where: str) -> None:
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ModelError("ncnn has no form for it: it cannot run it", where=where, had=_last(done.stderr))
+        unknown = sorted(set(re.findall(r"layer (\S+) not exists", done.stderr)))
+        what = ", ".join(unknown) or f"it: {_last(done.stderr)}"
+        raise ModelError(f"ncnn has no form for {what}", where=where)
     verdict = codec.decode(Verdict, done.stdout.encode(), where)
     if not verdict.difference <= TOLERANCE:
         raise ModelError(f"ncnn answers differently in output '{verdict.output}'", where=where,

@@ -30,7 +30,7 @@ def write(model: Case, folder: Path) -> tuple[str, ...]:
     ("model", "says"),
     [
         (case("op", [helper.make_node("Softsign", ["x"], ["y"])], {"x": (1, 4, 8)}, {"y": (1, 4, 8)}),
-         "no form for it"),
+         "no form for Softsign$"),
         (case("batch", [helper.make_node("Conv", ["x", "w"], ["y"])], {"x": (2, 3, 5, 5)},
               {"y": (2, 4, 3, 3)}, {"w": (4, 3, 3, 3)}),
          r"no form for a batch in 'x' \(needed 1, had 2\)"),
@@ -89,3 +89,12 @@ def test_an_input_that_does_not_fit_is_named(tmp_path: Path) -> None:
     session = Ncnn().load(model.program(), model.segment(write(model, tmp_path), "ncnn"), tmp_path, 1)
     with pytest.raises(ModelError, match=r"input 'x' does not fit.*float32\[1, 3, 8, 10\]"):
         session.run({"x": np.zeros((1, 3, 10, 8), np.float32)}, {})
+
+
+def test_a_converter_that_does_not_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "pnnx"
+    tool.write_bytes(b"made for another machine")
+    tool.chmod(0o755)
+    monkeypatch.setattr(_pnnx, "executable", lambda: tool)
+    with pytest.raises(ModelError, match="the converter pnnx does not start: Exec format error"):
+        write(conv_relu_pool(), tmp_path)

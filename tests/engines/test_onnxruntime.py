@@ -19,7 +19,7 @@ from shoal.engines.onnxruntime import Onnxruntime
 from shoal.errors import InputError, ModelError
 from shoal.program import Program, Segment, TensorSpec
 from shoal.program.bundle import MANIFEST_FILE, FileMark, Manifest
-from tests.engines.segments import Case, big_gemm, case, conv_relu_pool
+from tests.engines.segments import FLOAT_CASES, Case, big_gemm, case, conv_relu_pool
 
 
 def answer(model: Case, folder: Path) -> np.ndarray:
@@ -129,6 +129,17 @@ def test_small_segments_need_no_cache(tmp_path: Path, cache_folder: Path) -> Non
     files = model.save(tmp_path)
     Onnxruntime().load(model.program(), model.segment(files, "onnxruntime"), tmp_path, 1)
     assert not cache_folder.exists()
+
+
+@pytest.mark.parametrize("model", FLOAT_CASES, ids=lambda model: model.name)
+def test_prepared_segments_answer_bit_by_bit_like_unprepared_ones(model: Case, tmp_path: Path) -> None:
+    segment = model.segment(model.save(tmp_path), "onnxruntime")
+    prepared, direct = (
+        Onnxruntime(cache_from_bytes=size).load(model.program(), segment, tmp_path, 1) for size in (0, 1 << 30)
+    )
+    got, wanted = (session.run(model.feeds(), {}) for session in (prepared, direct))
+    for name in model.outputs:
+        np.testing.assert_array_equal(got[name], wanted[name])
 
 
 def test_a_cache_that_cannot_be_written_is_named(
