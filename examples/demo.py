@@ -37,7 +37,9 @@ def main(folder: Path) -> int:
     reference = plan.ModelRef(network.name, str(model), network.sha256)
 
     out.print("[bold]2. Who runs what[/] (the ops are timed here first and scaled to the boards)")
-    front = plan.search(network, reference, boards, costs_of(network, boards), plan.Wishes())
+    front = plan.search(
+        network, reference, boards, costs_of(network, boards), plan.Wishes(engines=("onnxruntime",))
+    )
     codec.save(front.plan, folder / "plan.json")
     print_front(network, front, folder, out)
 

@@ -26,6 +26,16 @@ class Pace:
     segments_s: Mapping[str, float]
     hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
 
+    def stretched(self, factor: float) -> Pace:
+        """The same machines, everything `factor` times slower."""
+        return Pace(
+            {name: seconds * factor for name, seconds in self.segments_s.items()},
+            {
+                edge: tuple(Hop(hop.medium, hop.bytes_per_s / factor, hop.latency_s * factor) for hop in hops)
+                for edge, hops in self.hops.items()
+            },
+        )
+
 
 class Media:
     """When each medium is free again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shoal.record.values import Fact, Span
 
@@ -40,3 +40,17 @@ class Observed:
     spans_dropped: int
     facts: tuple[Fact, ...]
     late_share: float | None = None  # emulation: share of answers that really came after their due time
+
+    def scaled(self, factor: float) -> Observed:
+        """The same events with every time of the run multiplied by `factor`; CPU time stays what it was."""
+        return replace(
+            self,
+            answers=tuple(
+                replace(each, arrived_s=each.arrived_s * factor, answered_s=each.answered_s * factor)
+                for each in self.answers
+            ),
+            units={name: replace(unit, busy_s=unit.busy_s * factor) for name, unit in self.units.items()},
+            spans=tuple(
+                replace(span, start_s=span.start_s * factor, end_s=span.end_s * factor) for span in self.spans
+            ),
+        )

@@ -52,8 +52,11 @@ class Coordinator:
         """
         return self._gather("ready")
 
-    def run(self, driver: Driver, workload: Workload, inputs: Inputs, sink: Sink) -> Outcome:
+    def run(self, driver: Driver, workload: Workload, inputs: Inputs, sink: Sink, stretch: float = 1.0) -> Outcome:
         """Run `workload`; answers go to `sink` as they come.
+
+        `stretch`: emulate everything so many times slower, and divide the times by it afterwards. It lets this
+        machine keep up with boards that together are faster than it.
 
         When a unit is lost the answers so far are kept, and the outcome says which unit and which items.
 
@@ -62,13 +65,14 @@ class Coordinator:
             WorkError: a worker does not begin, or does not say what it did.
         """
         clock, carried = Clock(), self._carried()
-        self._ask({"do": "start", "origin": clock.origin}, "started")
-        flights = Flights(self._program, self._endpoint, self._pace, clock, inputs, sink)
+        self._ask({"do": "start", "origin": clock.origin, "stretch": stretch}, "started")
+        pace = self._pace.stretched(stretch) if self._pace else None
+        flights = Flights(self._program, self._endpoint, pace, clock, inputs, sink)
         failure = flights.drive(driver, workload, self._patience_s, self._why)
         if failure:
-            return Outcome(flights.observed({}), failure)
+            return Outcome(flights.observed({}).scaled(1 / stretch), failure)
         self._settle(carried)
-        return Outcome(flights.observed(self._ask({"do": "report"}, "report")))
+        return Outcome(flights.observed(self._ask({"do": "report"}, "report")).scaled(1 / stretch))
 
     def stop(self) -> None:
         """Let the workers go."""

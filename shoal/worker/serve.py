@@ -84,6 +84,7 @@ class _Worker:
     def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
         self._bundle, self._sessions, self._endpoint = bundle, sessions, endpoint
         self._clock = Clock()
+        self._stretch = 1.0
         self._runner = self._fresh()
         self._begin()
 
@@ -100,6 +101,7 @@ class _Worker:
         match message.get("do"):
             case "start":
                 self._clock.follow(message.get("origin"))
+                self._stretch = float(message.get("stretch", 1.0))
                 self._begin()
                 say(self._endpoint, {"is": "started"})
             case "settle":
@@ -121,9 +123,8 @@ class _Worker:
 
     def _fresh(self) -> Runner:
         manifest = self._bundle.manifest
-        return Runner(
-            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, manifest.pace
-        )
+        pace = manifest.pace.stretched(self._stretch) if manifest.pace else None
+        return Runner(self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, pace)
 
     def _traffic(self) -> dict[str, int]:
         return {
