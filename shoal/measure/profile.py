@@ -21,6 +21,7 @@ from shoal.graph import Graph, extract, save
 from shoal.measure.attribute import Node, owners
 from shoal.measure.clocked import Spread, clocked, spread
 from shoal.measure.machine import machine_id
+from shoal.measure.profile_ncnn import ncnn_spreads
 from shoal.measure.subject import op_subject
 from shoal.record import Sample
 
@@ -33,7 +34,8 @@ def profile_ops(
 ) -> tuple[Sample, ...]:
     """Samples of every op of `graph`, in its order; they add up to the whole model's median.
 
-    An op that the engine fuses into another costs 0. Nothing for a model that the engine cannot take.
+    An op that the engine fuses into another costs 0. For a model that the engine cannot take, each Sample has no
+    repeats: that too is kept, so that it is not tried again.
 
     Args:
         graph: bound to the shapes it is to be measured at.
@@ -48,8 +50,6 @@ def profile_ops(
     if engine == "onnxruntime":
         return onnxruntime_samples(graph, threads, repeats)
     if engine == "ncnn":
-        from shoal.measure.profile_ncnn import ncnn_samples
-
         return ncnn_samples(graph, threads, repeats)
     raise InputError(f"engine '{engine}' tells nothing of its ops", hint="profile onnxruntime or ncnn")
 
@@ -68,6 +68,15 @@ def onnxruntime_samples(graph: Graph, threads: int, repeats: int) -> tuple[Sampl
         for index, seconds in zip(owner, times_s, strict=True):
             row[index] += seconds
     return samples_of(graph, [spread(column) for column in per_op.T.tolist()], whole, "onnxruntime", threads)
+
+
+def ncnn_samples(graph: Graph, threads: int, repeats: int) -> tuple[Sample, ...]:
+    """See `profile_ops`."""
+    shares = [sample.median_s for sample in onnxruntime_samples(graph, threads, min(repeats, 5))]
+    found = ncnn_spreads(graph, shares, threads, repeats)
+    nothing = Spread(0.0, 0.0, 0.0, 0)
+    spreads, whole = found or ([nothing] * len(graph.ops), nothing)
+    return samples_of(graph, spreads, whole, "ncnn", threads)
 
 
 def samples_of(

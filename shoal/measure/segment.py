@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -84,8 +85,9 @@ def _alone(job: Job, where: str, patience_s: float) -> Finding:
         file = Path(folder, "job.json")
         codec.save(job, file)
         command = [sys.executable, "-m", "shoal.measure.alone", str(file)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
         try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=patience_s)
+            done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=patience_s)
         except subprocess.TimeoutExpired as fault:
             raise WorkError(f"measuring it took more than {patience_s:g} s", where=where) from fault
     if done.returncode:

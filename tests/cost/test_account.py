@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal import catalog
@@ -103,6 +103,7 @@ def test_one_item_takes_its_latency() -> None:
     assert period_s([Answer(0, 1.0, 4.0)], window=4) == 3.0
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(0.1, 3.0), st.floats(0.1, 3.0), st.integers(1, 3))
 def test_a_simulated_pipeline_adds_up(first_s: float, second_s: float, window: int) -> None:
     program, fleet = dataclasses.replace(two_stages(), window=window), two_and_one()

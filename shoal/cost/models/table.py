@@ -69,14 +69,14 @@ class TableCosts:
 
     @cached_property
     def _measured(self) -> dict[tuple[str, str, int], Array]:
-        """Seconds of every op by engine, format and threads; NaN where there is no sample."""
+        """Seconds of every op by engine, format and threads; NaN without a sample, inf where it was refused."""
         place = {op_subject(self.graph.identity, op.name): index for index, op in enumerate(self.graph.ops)}
         found: dict[tuple[str, str, int], Array] = {}
         for sample in self.samples:
             if sample.subject in place:
                 key = (sample.engine, sample.format, sample.threads)
                 seconds = found.setdefault(key, np.full(len(self.graph.ops), np.nan))
-                seconds[place[sample.subject]] = sample.median_s
+                seconds[place[sample.subject]] = sample.median_s if sample.repeats else np.inf
         return found
 
     def estimate(self, key: CostKey) -> Estimate:
@@ -90,7 +90,13 @@ class TableCosts:
         return self._with_memory(key, estimate)
 
     def op_seconds(self, unit: str, engine: str) -> Array:
-        """See `Costs.op_seconds`."""
+        """See `Costs.op_seconds`.
+
+        An engine without samples where another has some counts as unable to run: a data sheet's word against a
+        measurement is no comparison. `estimate` still answers for it.
+        """
+        if self._measured and not any(name == engine for name, _, _ in self._measured):
+            return np.full(len(self.graph.ops), np.inf)
         return self._op_seconds(CostKey((), unit, engine))[0]
 
     def _op_seconds(self, key: CostKey) -> tuple[Array, NDArray[np.bool_]]:
@@ -132,9 +138,11 @@ class TableCosts:
         if seconds is None or here is None:
             return None
         expected = self.model.over(self.graph, here, ()).op_seconds("here/cpu", engine)
-        ratio = np.where(seconds == 0.0, 0.0, np.clip(seconds / expected, *SANE))
-        clean: Array = np.nan_to_num(ratio, nan=1.0)
-        return clean
+        ratio = np.clip(seconds / expected, *SANE)
+        ratio[seconds == 0.0] = 0.0
+        ratio[np.isnan(seconds)] = 1.0
+        ratio[np.isinf(seconds)] = np.inf
+        return ratio
 
     def _here_by_benches(self, engine: str) -> Fleet | None:
         """One thread of this machine as its benches found it."""
@@ -150,6 +158,8 @@ class TableCosts:
     def _ops_seconds(self, key: CostKey) -> tuple[float, Provenance]:
         indices = indices_of(self.graph, key.ops)
         seconds, measured = self._op_seconds(key)
+        if not np.isfinite(seconds[indices]).all():  # refused as a whole, yet asked for: parts may well convert
+            return self._fallback.estimate(key).seconds, "predicted"
         every = bool(measured[indices].all())
         return float(seconds[indices].sum()), "measured" if every else "predicted"
 

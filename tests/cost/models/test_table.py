@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,25 @@ def test_ops_without_a_sample_come_from_the_fallback(graph: Graph, here_and_ther
     assert costs.op_seconds("here/cpu", "onnxruntime") == pytest.approx([3e-3, expected[1], expected[2]])
     assert costs.estimate(CostKey(OPS, "here/cpu")).provenance == "predicted"
     assert costs.estimate(CostKey(OPS[:1], "here/cpu")).provenance == "measured"
+
+
+@pytest.mark.parametrize("unit", ["here/cpu", "board/cpu"])
+def test_an_engine_that_refused_the_model_is_out_unless_asked_for(
+    graph: Graph, here_and_there: Fleet, unit: str
+) -> None:
+    refused = [dataclasses.replace(each, repeats=0) for each in ops(graph, (0.0, 0.0, 0.0))]
+    costs = MODEL.over(graph, here_and_there, refused + BENCHES)
+    assert np.isinf(costs.op_seconds(unit, "onnxruntime")).all()
+    expected = _plain(graph, here_and_there).estimate(CostKey(OPS, unit))
+    assert costs.estimate(CostKey(OPS, unit)) == expected
+
+
+def test_an_engine_nobody_measured_does_not_compete_with_one_that_was(graph: Graph, here_and_there: Fleet) -> None:
+    unit = dataclasses.replace(here_and_there.unit("board/cpu"), engines=("onnxruntime", "ncnn"))
+    fleet = Fleet((dataclasses.replace(here_and_there.device("board"), units=(unit,)),))
+    samples = ops(graph, (3e-3, 0.0, 1e-3)) + BENCHES
+    assert np.isinf(MODEL.over(graph, fleet, samples).op_seconds("board/cpu", "ncnn")).all()
+    assert np.isfinite(MODEL.over(graph, fleet, BENCHES).op_seconds("board/cpu", "ncnn")).all()
 
 
 def test_an_engine_that_is_not_there_stays_impossible(graph: Graph, here_and_there: Fleet) -> None:
