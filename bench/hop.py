@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import catalog
-from shoal.program import CLIENT, Edge, Header, Program, TensorSpec
+from shoal.program import CLIENT, Edge, Header, Program, Route, TensorSpec
 from shoal.wire import Delivery, Endpoint
 
 UNIT = "echo"
@@ -33,7 +33,7 @@ def program(size: int) -> Program:
     spec = TensorSpec("uint8", (size,))
     there = Edge("there", CLIENT, UNIT, "x", "x", spec, 4)
     back = Edge("back", UNIT, CLIENT, "y", "y", spec, 4)
-    return Program("hop", (UNIT,), (there, back), (), (), 4, {})
+    return Program("hop", (UNIT,), (there, back), (), (Route("main", (), (), ()),), 4, {})
 
 
 def echo_transport(name: str, size: int, pipe: Connection) -> None:

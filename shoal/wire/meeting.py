@@ -9,65 +9,19 @@ before. A stranger that calls is refused and logged while the meeting goes on; a
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
 
-from shoal import __version__, codec
-from shoal.errors import InputError, ShoalError, WireError
-from shoal.program import CLIENT, HEADER_BYTES, Flag, Header, Program
-from shoal.program.message import CONTROL_EDGE, MAGIC, pack, unpack
+from shoal.errors import ShoalError, WireError
+from shoal.program import CLIENT, Program
+from shoal.wire.talk import HELLO_S, MAX_HELLO_BYTES, Link, Note, Sockets, Talk
 from shoal.wire.topology import peers
 
-HELLO_S = 5.0  # a caller that has not said hello by then is refused
 GATHER_S = 30.0  # from the client's hello to the last unit's "ready"
-MAX_NOTE_BYTES = 1 << 20
-MAX_HELLO_BYTES = 4096
 MAX_STRANGERS = 64  # callers that have not said hello yet
 LOG = logging.getLogger("shoal.wire")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What parties tell each other before the run."""
-
-    kind: Literal["hello", "peers", "ready", "refused"]
-    party: str = ""
-    version: str = __version__
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Link:
-    """A connection with a peer whose hello was right. `descriptor` came or went with the hello; else -1."""
-
-    peer: str
-    sock: socket.socket
-    descriptor: int = -1
-
-
-class Sockets(Protocol):
-    """How a transport makes its connections."""
-
-    def listen(self, address: str) -> tuple[socket.socket, str]:
-        """A listening socket and the address it really has."""
-
-    def dial(self, address: str) -> socket.socket:
-        """A connection to `address`; raises OSError or ShoalError."""
-
-    def admit(self, sock: socket.socket) -> None:
-        """Look at a caller's socket; raises WireError to refuse it."""
-
-    def offer(self, peer: str) -> int:
-        """The file descriptor that goes with the hello to `peer`, -1 for none. The link owns it."""
-
-    def receive(self, sock: socket.socket, size: int) -> tuple[bytes, int]:
-        """At most `size` bytes and the descriptor that came with them, -1 for none; never waits."""
 
 
 def meet_as_worker(
@@ -120,83 +74,6 @@ def meet_as_client(program: Program, sockets: Sockets, addresses: Mapping[str, s
     return meeting.end()
 
 
-class _Talk:
-    """A connection before the run. Reads exactly one note at a time and never waits."""
-
-    def __init__(self, sockets: Sockets, sock: socket.socket, where: str, dialed: str = "") -> None:
-        sock.setblocking(False)
-        self.sock, self.where, self.dialed = sock, where, dialed
-        self.speaks_shoal = False
-        self._sockets = sockets
-        self.peer = ""  # known after its hello
-        self.descriptor = -1
-        self.until = time.monotonic() + HELLO_S
-        self._data = bytearray()
-        self._header: Header | None = None
-
-    def read(self, program: Program) -> Note | None:
-        """The next note, or None while it is not complete."""
-        while True:
-            missing = HEADER_BYTES + (self._header.payload_bytes if self._header else 0) - len(self._data)
-            if missing and not self._fill(missing):
-                return None
-            if self._header is None:
-                self._header = self._checked(unpack(bytes(self._data), program, self.where))
-            elif missing == 0:
-                note = _note(bytes(self._data[HEADER_BYTES:]), self.where)
-                self._data.clear()
-                self._header = None
-                return note
-
-    def _fill(self, missing: int) -> bool:
-        try:
-            data, descriptor = self._sockets.receive(self.sock, missing)
-        except BlockingIOError:
-            return False
-        except OSError as fault:
-            raise WireError(f"ended the handshake: {fault.strerror}", where=self.where) from fault
-        if not data:
-            raise WireError("ended the handshake", where=self.where)
-        if descriptor >= 0:
-            self.drop_descriptor()
-            self.descriptor = descriptor
-        self._data += data
-        if not MAGIC.startswith(self._data[: len(MAGIC)]):
-            raise WireError("sent something that is not a shoal message", where=self.where)
-        self.speaks_shoal = len(self._data) >= len(MAGIC)
-        return len(data) == missing
-
-    def _checked(self, header: Header) -> Header:
-        limit = MAX_NOTE_BYTES if self.peer else MAX_HELLO_BYTES
-        if not header.control or header.payload_bytes > limit:
-            raise WireError("did not introduce itself", where=self.where)
-        return header
-
-    def write(self, note: Note, program: Program, descriptor: int = -1) -> None:
-        """Send a note; it is small enough for the socket's own buffer, so this does not wait on the peer."""
-        text = codec.encode(note)
-        header = Header(CONTROL_EDGE, flags=Flag.CONTROL, shape=(len(text),), payload_bytes=len(text))
-        data = pack(header, program.hash, program.protocol) + text
-        self.sock.settimeout(HELLO_S)
-        try:
-            if descriptor >= 0:
-                data = data[socket.send_fds(self.sock, [data], [descriptor]) :]
-            if data:
-                self.sock.sendall(data)
-        except OSError as fault:
-            raise WireError(f"ended the handshake: {fault}", where=self.where) from fault
-        self.sock.setblocking(False)
-
-    def drop_descriptor(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-
-    def close(self) -> None:
-        self.drop_descriptor()
-        self.sock.close()
-
-
 class _Meeting:
     """All connections of one party before the run, in one thread."""
 
@@ -211,8 +88,8 @@ class _Meeting:
         self._name, self._program, self._sockets, self._expected = name, program, sockets, expected
         self._listener = listener
         self._selector = selectors.DefaultSelector()
-        self._open: set[_Talk] = set()
-        self._known: dict[str, _Talk] = {}
+        self._open: set[Talk] = set()
+        self._known: dict[str, Talk] = {}
         self._ready: set[str] = set()
         self.introduced = False  # the client said where the others are
         if listener:
@@ -244,7 +121,7 @@ class _Meeting:
     def call(self, peer: str, address: str) -> None:
         """Connect to `peer` and say hello; its answer comes later."""
         try:
-            talk = _Talk(self._sockets, self._sockets.dial(address), peer, dialed=peer)
+            talk = Talk(self._sockets, self._sockets.dial(address), peer, dialed=peer)
         except OSError as fault:
             raise WireError(f"cannot be reached at {address}: {fault}", where=peer) from fault
         self._enter(talk)
@@ -276,16 +153,16 @@ class _Meeting:
         if self._listener:
             self._listener.close()
 
-    def _enter(self, talk: _Talk) -> None:
+    def _enter(self, talk: Talk) -> None:
         self._open.add(talk)
         self._selector.register(talk.sock, selectors.EVENT_READ, talk)
 
-    def _drop(self, talk: _Talk) -> None:
+    def _drop(self, talk: Talk) -> None:
         self._open.discard(talk)
         self._selector.unregister(talk.sock)
         talk.close()
 
-    def _attend(self, talk: _Talk | None) -> None:
+    def _attend(self, talk: Talk | None) -> None:
         if talk is None:
             self._accept()
         elif talk in self._open:
@@ -302,7 +179,7 @@ class _Meeting:
             sock, where = self._listener.accept()
         except OSError:  # the caller has gone again
             return
-        talk = _Talk(self._sockets, sock, f"caller {where}" if where else "caller")
+        talk = Talk(self._sockets, sock, f"caller {where}" if where else "caller")
         self._enter(talk)
         try:
             if sum(not other.peer for other in self._open) > MAX_STRANGERS:
@@ -315,7 +192,7 @@ class _Meeting:
         for talk in [talk for talk in self._open if not talk.peer and talk.until <= now]:
             self._fail(talk, WireError(f"did not say hello within {HELLO_S:g} s", where=talk.where))
 
-    def _hear(self, talk: _Talk, note: Note) -> None:
+    def _hear(self, talk: Talk, note: Note) -> None:
         if note.kind == "refused":
             raise WireError(f"refused the connection: {note.why}", where=talk.where)
         if not talk.peer:
@@ -329,7 +206,7 @@ class _Meeting:
         else:
             raise WireError(f"said '{note.kind}' out of turn", where=talk.where)
 
-    def _greet(self, talk: _Talk, note: Note) -> None:
+    def _greet(self, talk: Talk, note: Note) -> None:
         party = note.party
         if note.kind != "hello" or party not in self._expected or talk.dialed not in ("", party):
             raise WireError(f"is '{party}', whom nobody expects here", where=talk.where)
@@ -350,7 +227,7 @@ class _Meeting:
                     raise WireError("has no address", where=peer)
                 self.call(peer, addresses[peer])
 
-    def _fail(self, talk: _Talk, fault: WireError) -> None:
+    def _fail(self, talk: Talk, fault: WireError) -> None:
         """A caller that is a stranger is refused; anyone we need ends the meeting."""
         if talk.peer or talk.dialed:
             raise fault
@@ -359,16 +236,9 @@ class _Meeting:
             self._refuse(talk, fault)
         self._drop(talk)
 
-    def _refuse(self, talk: _Talk, fault: ShoalError) -> None:
+    def _refuse(self, talk: Talk, fault: ShoalError) -> None:
         try:
             talk.write(Note("refused", self._name, why=str(fault)), self._program)
             talk.sock.recv(MAX_HELLO_BYTES)  # closing with something unread could take the answer away
         except (WireError, OSError):
             LOG.info("could not tell %s why", talk.where)
-
-
-def _note(text: bytes, where: str) -> Note:
-    try:
-        return codec.decode(Note, text, where)
-    except InputError as fault:
-        raise WireError(f"sent a note that makes no sense: {fault.what}", where=where) from fault

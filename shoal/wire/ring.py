@@ -27,8 +27,8 @@ from shoal.errors import WireError
 from shoal.program import HEADER_BYTES, Header, Program
 from shoal.program.message import pack, unpack
 from shoal.wire.contract import Delivery, Left
-from shoal.wire.meeting import Link
 from shoal.wire.slots import Slots, lay_out
+from shoal.wire.talk import Link
 from shoal.wire.topology import check_way, edges_from, flat, target_of
 
 FLUSH_S = 5.0  # how long closing waits for peers to take the headers that were sent

@@ -21,8 +21,8 @@ from shoal.errors import WireError
 from shoal.program import HEADER_BYTES, Header, Program
 from shoal.program.message import pack, unpack
 from shoal.wire.contract import Delivery, Left
-from shoal.wire.meeting import Link
 from shoal.wire.slots import ThreadSlots, thread_slots
+from shoal.wire.talk import Link
 from shoal.wire.topology import check_way, edges_from, flat, target_of
 
 FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
@@ -166,30 +166,25 @@ class _Connection:
         parts = [memoryview(pack(header, self._program.hash, self._program.protocol))]
         if payload is not None and payload.size:
             parts.append(payload.data)
-        parcel = _Parcel(self._rest(parts), slots, lent)
-        if not parcel.parts or self._over:
+        taken = self._write_now(parts)
+        parcel = _Parcel(parts, slots, lent)
+        if self._over or taken == HEADER_BYTES + header.payload_bytes:
             parcel.free()
             return not self._over
+        parcel.parts = _after(parts, taken)
         if lent < 0 and len(parts) > 1:
             self._keep(parcel)
         return self._queue(parcel)
 
-    def _rest(self, parts: list[memoryview]) -> list[memoryview]:
-        """What is left of `parts` after the kernel took what it could; all of it if others wait before."""
-        with self._changed:
-            if self._parcels or self._over:
-                return parts
+    def _write_now(self, parts: list[memoryview]) -> int:
+        """How many bytes the kernel took at once; none while others wait before."""
+        if self._parcels or self._over:  # only the owner's thread, which this is, adds parcels
+            return 0
         try:
-            count = self._stream.write_now(parts)
+            return self._stream.write_now(parts)
         except OSError:
             self._break()
-            return parts
-        left = []
-        for part in parts:
-            if count < len(part):
-                left.append(part[count:])
-            count = max(0, count - len(part))
-        return left
+            return 0
 
     def _keep(self, parcel: _Parcel) -> None:
         """Copy the payload that is left into a slot, so that the caller may use its array again."""
@@ -299,3 +294,13 @@ class _Connection:
         if writer is not None:
             writer.join()
         self._stream.close()
+
+
+def _after(parts: list[memoryview], taken: int) -> list[memoryview]:
+    """What is left of `parts` behind the first `taken` bytes."""
+    left = []
+    for part in parts:
+        if taken < len(part):
+            left.append(part[taken:])
+        taken = max(0, taken - len(part))
+    return left

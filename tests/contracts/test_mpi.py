@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from mpi4py import MPI
 from shoal.errors import ShoalError
-from shoal.program import CLIENT, Edge, Flag, Header, Program, TensorSpec
+from shoal.program import CLIENT, Edge, Flag, Header, Program, Route, TensorSpec
 from shoal.program.message import CONTROL_EDGE
 from shoal.wire import Left
 from shoal.wire.transports.mpi import Mpi
@@ -28,7 +28,7 @@ spec = TensorSpec("float32", ("n",))
 def edge(name, source, target):
     return Edge(name, source, target, "x", "x", spec, 4)
 edges = (edge("in", CLIENT, "a"), edge("mid", "a", "b"), edge("out", "b", CLIENT))
-program = Program("p", ("a", "b"), edges, (), (), 4, {}, sizes={"n": ROWS})
+program = Program("p", ("a", "b"), edges, (), (Route("main", (), (), ()),), 4, {}, sizes={"n": ROWS})
 rank = MPI.COMM_WORLD.rank
 if MODE == "other" and rank == 1:
     program = replace(program, epoch=1)

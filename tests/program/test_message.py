@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.errors import WireError
-from shoal.program import CLIENT, HEADER_BYTES, PROTOCOL, Edge, Flag, Header, Program, TensorSpec
+from shoal.program import CLIENT, HEADER_BYTES, PROTOCOL, Edge, Flag, Header, Program, Route, TensorSpec
 from shoal.program.message import CONTROL_EDGE, DTYPES, MAX_CONTROL_BYTES, MAX_RANK, pack, unpack
 
 BOUNDS = ((), (4,), ("n", 3), (2, 3, 4, 5), (1,) * MAX_RANK)
 SPECS = [TensorSpec(dtype, BOUNDS[index % len(BOUNDS)]) for index, dtype in enumerate(DTYPES)]
 EDGES = tuple(Edge(f"e{i}", CLIENT, "a", "x", "x", spec, 4) for i, spec in enumerate(SPECS))
-PROGRAM = Program("p", ("a",), EDGES, (), (), 4, {}, sizes={"n": 9})
+ROUTES = (Route("main", (), (), ()), Route("other", (), (), ()))
+PROGRAM = Program("p", ("a",), EDGES, (), ROUTES, 4, {}, sizes={"n": 9})
 
 
 @st.composite
@@ -27,13 +28,13 @@ def headers(draw: st.DrawFn) -> Header:
     index = draw(st.integers(0, len(EDGES) - 1))
     header = Header(
         index,
-        item=draw(st.integers(-1, 2**63 - 1)),
-        route=draw(st.integers(0, 2**16 - 1)),
+        item=draw(st.integers(0, 2**63 - 1)),
+        route=draw(st.integers(0, 1)),
         entry=draw(st.integers(0, 2**16 - 1)),
         session=draw(st.integers(-1, 2**63 - 1)),
         epoch=draw(st.integers(0, 2**32 - 1)),
         flags=draw(st.sampled_from([Flag(0), Flag.LAST])),
-        time_s=draw(st.floats(allow_nan=False)),
+        time_s=draw(st.floats(allow_nan=False, allow_infinity=False)),
     )
     if kind == "control":
         size = draw(st.integers(0, MAX_CONTROL_BYTES))
@@ -84,8 +85,11 @@ def test_a_damaged_header_is_refused_or_still_within_the_program(header: Header,
         assert found.payload_bytes <= spec.bytes(PROGRAM.sizes)
 
 
-GOOD = Header(1, dtype=DTYPES[1], shape=(4,), payload_bytes=8)
+GOOD = Header(1, 0, dtype=DTYPES[1], shape=(4,), payload_bytes=8)
 FAULTS = {
+    "route 2": replace(GOOD, route=2),
+    "item -1": replace(GOOD, item=-1),
+    "time nan": replace(GOOD, time_s=float("nan")),
     "edge 99": replace(GOOD, edge=99),
     "does not allow": replace(GOOD, shape=(5,), payload_bytes=10),
     "needed float16": replace(GOOD, dtype="float32", payload_bytes=16),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from shoal.errors import InputError, WireError
 from shoal.program import CLIENT, Program
-from shoal.wire.meeting import HELLO_S, meet_as_client, meet_as_worker
+from shoal.wire.meeting import meet_as_client, meet_as_worker
 from shoal.wire.ring import RingEndpoint, shared_bytes
+from shoal.wire.talk import HELLO_S
 
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
 

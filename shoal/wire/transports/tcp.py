@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from shoal.errors import InputError, WireError
 from shoal.program import CLIENT, Program
-from shoal.wire.meeting import HELLO_S, meet_as_client, meet_as_worker
+from shoal.wire.meeting import meet_as_client, meet_as_worker
 from shoal.wire.stream import StreamEndpoint
+from shoal.wire.talk import HELLO_S
 
 _DEFAULT_HOST = "127.0.0.1"
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # s, s, probes: a host that vanished
