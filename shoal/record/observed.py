@@ -40,3 +40,4 @@ class Observed:
     spans_dropped: int
     facts: tuple[Fact, ...]
     late_share: float | None = None  # emulation: share of answers that really came after their due time
+    missed: tuple[int, ...] = ()  # emulation: items of which a message came too late to be chosen in its turn
