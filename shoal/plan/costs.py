@@ -14,7 +14,7 @@ from shoal.measure.probe import bench_samples
 from shoal.measure.profile import profile_ops
 
 HERE = "this-machine"
-PROFILED = ("onnxruntime",)  # engines that can tell what each op costs
+PROFILED = ("onnxruntime", "ncnn")  # engines that can tell what each op costs
 
 log = logging.getLogger("shoal.plan")
 

@@ -40,6 +40,7 @@ class Observed:
     spans_dropped: int
     facts: tuple[Fact, ...]
     late_share: float | None = None  # emulation: share of answers that really came after their due time
+    missed: tuple[int, ...] = ()  # emulation: items of which a message came too late to be chosen in its turn
 
     def scaled(self, factor: float) -> Observed:
         """The same events with every time of the run multiplied by `factor`; CPU time stays what it was."""

@@ -68,6 +68,9 @@ class Flights:
         self._flights: dict[int, _Flight] = {}
         self._answers: list[Answer] = []
         self._late: set[int] = set()
+        self._missed: set[int] = (
+            set()
+        )  # answered before a moment at which the driver had decided without that answer
         self._wakes: set[float] = set()
         self._now_s = 0.0 if pace else clock.now_s()
         self._decided_s = -math.inf  # when the driver was asked last
@@ -95,7 +98,7 @@ class Flights:
         """What is known so far, with the units' reports if they came."""
         spans = (span for report in reports.values() for span in spans_of(report))
         facts = (fact for report in reports.values() for fact in facts_of(report))
-        late = self._late.union(*(report["late"] for report in reports.values()))
+        missed = self._missed.union(*(report["missed"] for report in reports.values()))
         fields = ("busy_s", "sent_bytes", "received_bytes", "cpu_s", "resident_bytes", "peak_bytes")
         return Observed(
             answers=tuple(self._answers),
@@ -103,7 +106,8 @@ class Flights:
             spans=tuple(sorted(spans, key=lambda span: span.start_s)),
             spans_dropped=sum(report["spans_dropped"] for report in reports.values()),
             facts=tuple(sorted(facts, key=lambda fact: (fact.item, fact.subject, fact.kind))),
-            late_share=len(late) / max(1, len(self._answers)) if self._pace else None,
+            late_share=len(self._late | missed) / max(1, len(self._answers)) if self._pace else None,
+            missed=tuple(sorted(missed)),
         )
 
     def _in_flight(self) -> str:
@@ -124,7 +128,7 @@ class Flights:
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None
         if isinstance(came, Delivery):
             if self._pace and came.header.time_s < self._decided_s:
-                self._late.add(came.header.item)
+                self._missed.add(came.header.item)
             self._inbox.put(came, came.header.time_s if self._pace else 0.0)
         return None
 

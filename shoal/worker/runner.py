@@ -7,7 +7,7 @@ seconds, and the worker sleeps until then. Real time only has to keep up.
 A message that is due at a moment is really there a little later, because threads wake late. A unit that has a
 choice of what to do next therefore waits `HOLD_S` of real time before it chooses, so that it chooses among all
 that counts, as the board would; in the unit's own time that wait does not exist. A message that comes even later
-than that, when something else was chosen, makes its item late.
+than that, when something else was chosen, is noted as missed: from there on the times are no longer the board's.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ class Runner:
         self._inbox = Inbox()
         self._media = Media()
         self._direct = _direct_edges(program, unit)
+        self._expected = {
+            (index, step.name)
+            for index, route in enumerate(program.routes)
+            for task in route.tasks
+            for step in task.steps
+            if step.kind == "recv" and task.unit == unit
+        }
         self._hold_s = _hold_s(program, unit, pace)
         self._free_s = 0.0 if pace else math.inf  # unpaced: everything that came counts
         self._roused_s = -math.inf  # paced: when it last had nothing to do until a message came
@@ -73,7 +80,7 @@ class Runner:
         self.spans: list[Span] = []
         self.spans_dropped = 0
         self.facts: list[Fact] = []
-        self.late: set[int] = set()  # items of which a message came too late to be chosen in its turn
+        self.missed: set[int] = set()  # items of which a message came too late to be chosen in its turn
         self.busy_s = 0.0
 
     @property
@@ -129,7 +136,7 @@ class Runner:
             if isinstance(came, Left) or came.header.control:
                 return came
             if self._pace and self._missed(came.header):
-                self.late.add(came.header.item)
+                self.missed.add(came.header.item)
             self._inbox.put(came, came.header.time_s if self._pace else 0.0)
             timeout_s = 0.0
         while (delivery := self._inbox.take(self._free_s)) is not None:
@@ -139,8 +146,11 @@ class Runner:
     def _arrive(self, delivery: Delivery) -> None:
         header = delivery.header
         edge = self._program.edges[header.edge]
-        if edge.target != self._unit:
-            raise WireError(f"sent on edge '{edge.name}', which does not end here", where=delivery.peer)
+        of_another_entry = edge.takes != "newest" and (header.route, edge.name) not in self._expected
+        if edge.target != self._unit or of_another_entry:
+            raise WireError(
+                f"sent item {header.item} on edge '{edge.name}', which does not end here", where=delivery.peer
+            )
         key = self._ready.arrive(header.route, header.item, header.session, edge, empty=header.empty)
         if key is not None and delivery.array is not None:
             self._values.keep(key, delivery.array, delivery)

@@ -141,7 +141,7 @@ class _Worker:
             "spans": [_row(span) for span in self._runner.spans],
             "spans_dropped": self._runner.spans_dropped,
             "facts": [(fact.item, fact.subject, fact.kind, fact.value) for fact in self._runner.facts],
-            "late": sorted(self._runner.late),
+            "missed": sorted(self._runner.missed),
         }
         return own | self._traffic() | memory()
 
