@@ -1,0 +1,1 @@
+"""Measurements with their commands; figures are kept in RESULTS.md."""
