@@ -103,7 +103,7 @@ class Flights:
         return Observed(
             answers=tuple(self._answers),
             units={unit: UnitReport(**{key: report[key] for key in fields}) for unit, report in reports.items()},
-            spans=tuple(sorted(spans, key=lambda span: span.start_s)),
+            spans=tuple(sorted(spans, key=lambda span: (span.start_s, span.unit))),
             spans_dropped=sum(report["spans_dropped"] for report in reports.values()),
             facts=tuple(sorted(facts, key=lambda fact: (fact.item, fact.subject, fact.kind))),
             late_share=len(self._late | missed) / max(1, len(self._answers)) if self._pace else None,

@@ -102,7 +102,8 @@ class _Simulation:
             raise WorkError(self._stop.failure)
         reports = {u.name: UnitReport(u.busy_s, u.sent_bytes, u.received_bytes) for u in self._units.values()}
         facts = sorted(self._facts, key=lambda fact: (fact.item, fact.subject, fact.kind))
-        return Observed(tuple(self._answers), reports, tuple(self._spans), 0, tuple(facts))
+        spans = sorted(self._spans, key=lambda span: (span.start_s, span.unit))
+        return Observed(tuple(self._answers), reports, tuple(spans), 0, tuple(facts))
 
     def _decide(self, event: Event) -> None:
         self._state, commands = self._driver.step(self._state, event, self._kernel.now_s)

@@ -1,0 +1,230 @@
+"""The rule that picks a unit's next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from shoal.program import CLIENT, Edge, Job, Program, ReadySet, Route, Segment, Step, Task, TensorSpec, ValueKey
+from tests import toy
+from tests.programs import Piece, chain, program
+
+UNIT = "a/cpu"
+
+
+def arrive(
+    ready: ReadySet, program: Program, edge: str, *items: int, empty: bool = False, session: int = -1
+) -> None:
+    for item in items:
+        ready.arrive(0, item, session, program.edge[edge], empty=empty)
+
+
+def take(ready: ReadySet, gives: str = "", *, empty: bool = False) -> tuple[str, int]:
+    """Do the next step; it gives `gives`."""
+    job = ready.pick()
+    assert job is not None
+    ready.done(job, dict.fromkeys(gives.split(), empty or job.empty))
+    return f"{job.step.kind} {job.step.name}", job.item
+
+
+def test_a_send_goes_first_then_the_oldest_item() -> None:
+    made = chain(UNIT, "b/cpu")
+    ready = ReadySet(made, UNIT)
+    arrive(ready, made, f"x>{UNIT}", 4, 3)
+    assert take(ready, "s0") == ("run s0", 3)
+    arrive(ready, made, f"x>{UNIT}", 2)
+    assert [take(ready, "s0"), take(ready, "s0"), take(ready, "s0")] == [
+        ("send s0>b/cpu", 3), ("run s0", 2), ("send s0>b/cpu", 2),
+    ]  # fmt: skip
+    assert ready.in_flight == (4,)
+
+
+def test_of_one_item_the_program_s_order_decides() -> None:
+    made = program([Piece("p", UNIT), Piece("q", UNIT)])
+    ready = ReadySet(made, UNIT)
+    arrive(ready, made, f"x>{UNIT}", 0)
+    assert [take(ready, "p")[0], take(ready)[0], take(ready, "q")[0], take(ready)[0]] == [
+        "run p", "send p>client", "run q", "send q>client",
+    ]  # fmt: skip
+
+
+def test_picking_again_gives_the_same_step() -> None:
+    made = chain(UNIT)
+    ready = ReadySet(made, UNIT)
+    assert ready.pick() is None
+    arrive(ready, made, f"x>{UNIT}", 0)
+    assert ready.pick() == ready.pick()
+
+
+def test_a_segment_waits_for_all_it_reads_and_no_item_passes_another() -> None:
+    made = program([Piece("far", "b/cpu"), Piece("join", UNIT, ("x", "far"))])
+    ready = ReadySet(made, UNIT)
+    arrive(ready, made, f"x>{UNIT}", 0, 1)
+    assert ready.pick() is None
+    arrive(ready, made, f"far>{UNIT}", 0, 1)
+    assert [take(ready, "join") for _ in range(4)] == [
+        ("run join", 0), ("send join>client", 0), ("run join", 1), ("send join>client", 1),
+    ]  # fmt: skip
+
+
+def test_what_an_empty_value_reaches_is_empty() -> None:
+    made = program([Piece("far", "b/cpu"), Piece("join", UNIT, ("x", "far")), Piece("after", UNIT, ("join",))])
+    ready = ReadySet(made, UNIT)
+    arrive(ready, made, f"x>{UNIT}", 0)
+    arrive(ready, made, f"far>{UNIT}", 0, empty=True)
+    for gives in ("join", "after", ""):
+        job = ready.pick()
+        assert job is not None
+        assert job.empty
+        assert job.instant
+        ready.done(job, dict.fromkeys(gives.split(), True))
+    assert ready.in_flight == ()
+
+
+def test_every_value_is_freed_once_when_its_last_reader_is_done() -> None:
+    made = program([Piece("p", UNIT), Piece("q", UNIT, ("x", "p")), Piece("far", "b/cpu", ("p", "q"))])
+    ready = ReadySet(made, UNIT)
+    arrive(ready, made, f"x>{UNIT}", 0)
+    freed: dict[str, list[ValueKey]] = {}
+    for gives in ("p", "", "q", ""):
+        job = ready.pick()
+        assert job is not None
+        freed[f"{job.step.kind} {job.step.name}"] = ready.done(job, dict.fromkeys(gives.split(), False))
+    assert freed == {
+        "run p": [],
+        "send p>b/cpu": [],
+        "run q": [ValueKey(0, "x"), ValueKey(0, "p")],
+        "send q>b/cpu": [ValueKey(0, "q")],
+    }
+
+
+def test_an_output_nobody_reads_is_freed_at_once() -> None:
+    made = toy.program()
+    ready = ReadySet(made, toy.EYE)
+    ready.arrive(0, 0, 0, made.edge["photo"], empty=False)
+    job = ready.pick()
+    assert job is not None
+    assert ready.done(job, {"seen": False, "bright": False}) == [ValueKey(0, "bright"), ValueKey(0, "photo")]
+
+
+class Acting:
+    """The arm of the toy, for its entry "act": one newest and one previous edge."""
+
+    def __init__(self) -> None:
+        self.program = toy.program()
+        self.route = self.program.route_of("act")
+        self.ready = ReadySet(self.program, toy.ARM)
+
+    def command(self, *items: int, session: int = 0) -> None:
+        for item in items:
+            self.ready.arrive(self.route, item, session, self.program.edge["command"], empty=False)
+
+    def come(self, edge: str, item: int, *, session: int = 0, empty: bool = False) -> ValueKey | None:
+        return self.ready.arrive(0, item, session, self.program.edge[edge], empty=empty)
+
+    def move(self) -> tuple[Job, list[ValueKey]]:
+        """Run `move` and send what it gave."""
+        job = self.ready.pick()
+        assert job is not None
+        assert job.step == Step("run", "move")
+        freed = self.ready.done(job, {"push": False})
+        send = self.ready.pick()
+        assert send is not None
+        assert send.step == Step("send", "push")
+        self.ready.done(send, {})
+        return job, freed
+
+
+def test_a_newest_edge_gives_what_came_last_and_never_waits() -> None:
+    arm = Acting()
+    arm.command(5)
+    job, _ = arm.move()
+    assert job.newest == (("glimpse", -1),)  # the initial value
+    arm.come("felt_before", 5)
+    for item in (6, 7):
+        assert arm.come("glimpse", item) == ValueKey(0, "glimpse", register=True)  # in place of the one before
+    assert arm.come("glimpse", 8, empty=True) is None  # leaves the value that is there
+    arm.command(9)
+    assert arm.move()[0].newest == (("glimpse", 7),)
+
+
+def test_a_previous_edge_waits_for_what_the_last_item_gave() -> None:
+    arm = Acting()
+    arm.command(1, 2)
+    job, _ = arm.move()
+    assert dict(job.reads)["felt_before"] == ValueKey(-1, "felt_before", register=True)  # the initial value
+    assert arm.ready.pick() is None
+    arm.come("felt_before", 1)
+    job, _ = arm.move()
+    assert job.item == 2
+    assert dict(job.reads)["felt_before"] == ValueKey(1, "felt_before", register=True)
+
+
+def test_an_empty_message_on_a_previous_edge_moves_on_and_keeps_the_value() -> None:
+    arm = Acting()
+    arm.command(1, 2, 3)
+    arm.move()
+    arm.come("felt_before", 1)
+    arm.move()
+    arm.come("felt_before", 2, empty=True)
+    job, freed = arm.move()
+    assert job.item == 3
+    assert dict(job.reads)["felt_before"] == ValueKey(1, "felt_before", register=True)
+    assert ValueKey(1, "felt_before", register=True) not in freed  # the next item may need it again
+    arm.come("felt_before", 3)
+    arm.command(4)
+    assert arm.move()[1][-1] == ValueKey(1, "felt_before", register=True)
+
+
+def test_sessions_have_their_own_newest_and_previous_values() -> None:
+    arm = Acting()
+    arm.come("glimpse", 0, session=1)
+    arm.command(1, session=0)
+    arm.command(2, session=1)
+    assert arm.move()[0].newest == (("glimpse", -1),)
+    assert arm.move()[0].newest == (("glimpse", 0),)  # and it did not wait for session 0
+
+
+def delay(window: int = 4) -> Program:
+    """b reads what a gave for the item before: a never waits for b."""
+    spec = TensorSpec("float32", (4,))
+
+    def edge(name: str, source: str, target: str, tensor: str, **more: object) -> Edge:
+        return Edge(name, source, target, tensor, name, spec, window, **more)  # type: ignore[arg-type]
+
+    def steps(*words: str) -> Iterable[Step]:
+        return (Step(*word.split()) for word in words)  # type: ignore[arg-type]
+
+    return Program(
+        "delay", ("a/cpu", "b/cpu"),
+        (
+            edge("x", CLIENT, "a/cpu", "x"), edge("now", "a/cpu", "b/cpu", "v"),
+            edge("before", "a/cpu", "b/cpu", "v", takes="previous", initial=0.0), edge("y", "b/cpu", CLIENT, "y"),
+        ),
+        (Segment("p", "a/cpu", ("x",), ("v",), "null"), Segment("q", "b/cpu", ("now", "before"), ("y",), "null")),
+        (Route("main", ("x",), ("y",), (
+            Task("a/cpu", tuple(steps("recv x", "run p", "send now", "send before"))),
+            Task("b/cpu", tuple(steps("recv now", "recv before", "run q", "send y"))),
+        )),),
+        window, dict.fromkeys(("x", "v", "now", "before", "y"), spec),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_the_writer_of_a_previous_edge_may_run_ahead_of_its_reader(ahead: int) -> None:
+    made = delay()
+    ready = ReadySet(made, "b/cpu")
+    for item in range(ahead):
+        arrive(ready, made, "before", item)
+    arrive(ready, made, "now", *range(4))
+    for item in range(ahead, 4):
+        arrive(ready, made, "before", item)
+    read = []
+    for _ in range(4):
+        job = ready.pick()
+        assert job is not None
+        read.append(dict(job.reads)["before"].owner)
+        ready.done(job, {"y": False})
+        take(ready)
+    assert read == [-1, 0, 1, 2]
