@@ -1,34 +1,12 @@
-"""A Program's segments as files: written once for each content, found again by every later plan and run."""
+"""The bundle of a unit: its manifest, and the folder with links to its written segments."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import shoal
-from shoal import cache, catalog, codec
-from shoal.graph import Graph
-from shoal.program import Pace, Program, Segment
+from shoal import cache
+from shoal.program import Pace, Program
 from shoal.program.bundle import FileMark, Manifest, write
-
-
-@dataclass(frozen=True)
-class Order:
-    """The files of one written segment, the one its engine opens first."""
-
-    files: tuple[str, ...]
-
-
-def with_files(graph: Graph, program: Program) -> tuple[Program, Path]:
-    """`program` with the files of its segments, and the folder they are in.
-
-    Raises:
-        ModelError: an engine has no form for an op of its segment.
-        InputError: the cache folder cannot be written.
-    """
-    segments = tuple(replace(segment, files=_files(graph, segment)) for segment in program.segments)
-    return replace(program, segments=segments), cache.folder("written")
 
 
 def manifest_of(
@@ -42,7 +20,8 @@ def manifest_of(
 ) -> Manifest:
     """The manifest of `unit`, whose files lie in `source`."""
     names = [name for segment in program.segments if segment.unit == unit for name in segment.files]
-    marks = {name: FileMark(cache.digest(source / name), (source / name).stat().st_size) for name in names}
+    known = {name: _sha256(source / name) for name in names}
+    marks = {name: FileMark(digest, (source / name).stat().st_size) for name, digest in known.items()}
     return Manifest(unit, program.hash.hex(), threads, marks, cores=cores, pace=pace)
 
 
@@ -62,13 +41,6 @@ def lay_out(program: Program, manifest: Manifest, source: Path, folder: Path) ->
             target.write_bytes((source / name).read_bytes())
 
 
-def _files(graph: Graph, segment: Segment) -> tuple[str, ...]:
-    identity = codec.encode((shoal.__version__, graph.identity, segment.ops, segment.engine, segment.format))
-    key = hashlib.sha256(identity).hexdigest()[:32]
-
-    def build(folder: Path) -> None:
-        engine = catalog.make("engines", segment.engine)
-        codec.save(Order(tuple(engine.write(graph, segment.ops, folder, "segment"))), folder / "order.json")
-
-    place = cache.entry("written", key, build)
-    return tuple(f"{key}/{name}" for name in codec.load(Order, place / "order.json").files)
+def _sha256(path: Path) -> str:
+    """The hash of a written file, from its cache entry's manifest: hard links would make `digest` read it again."""
+    return cache.digests(path.parent)[path.name]

@@ -19,11 +19,12 @@ from shoal.errors import PaceError, PlanError, WorkerDied
 from shoal.graph import Graph, load
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
+from shoal.plan.written import with_files
 from shoal.program import Pace, Program, Workload
 from shoal.program.bundle import Bundle, Manifest
 from shoal.record import Observed, Outline, Run
 from shoal.run.coordinator import Coordinator, Outcome
-from shoal.run.deploy import lay_out, manifest_of, with_files
+from shoal.run.deploy import lay_out, manifest_of
 from shoal.run.local import Processes, Threads, Workers
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.wire import Endpoint, Transport

@@ -14,9 +14,10 @@ from shoal import codec
 from shoal.errors import InputError
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
+from shoal.plan.written import with_files
 from shoal.program import Program
 from shoal.program.bundle import write
-from shoal.run.deploy import manifest_of, with_files
+from shoal.run.deploy import manifest_of
 from shoal.run.execute import model_of
 from shoal.run.samples import Samples, answered, drawn
 

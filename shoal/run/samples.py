@@ -16,8 +16,8 @@ from shoal.errors import InputError
 from shoal.graph import Graph
 from shoal.plan.lower import program_of
 from shoal.plan.values import Group, Replica
+from shoal.plan.written import with_files
 from shoal.program import TensorSpec
-from shoal.run.deploy import with_files
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
