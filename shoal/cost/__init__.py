@@ -12,7 +12,7 @@ from shoal.cost.memory import (
     unit_bytes,
     weights_factor,
 )
-from shoal.cost.pace import pace
+from shoal.cost.pace import hops_between, pace
 
 __all__ = [
     "About",
@@ -26,6 +26,7 @@ __all__ = [
     "busy_energy_j",
     "device_energy_j",
     "footprint",
+    "hops_between",
     "pace",
     "period_s",
     "runtime_bytes",

@@ -26,15 +26,18 @@ def pace(program: Program, fleet: Fleet, seconds: Mapping[str, float], client: s
     missing = [segment.name for segment in program.segments if segment.name not in seconds]
     if missing:
         raise PlanError(f"segment '{missing[0]}' has no time", where=program.name)
-    hops = {edge.name: _hops(fleet, *ends(program, edge.name, client)) for edge in program.edges}
+    hops = {edge.name: hops_between(fleet, *ends(program, edge.name, client)) for edge in program.edges}
     return Pace(
         {segment.name: seconds[segment.name] for segment in program.segments},
         {name: crossed for name, crossed in hops.items() if crossed},
     )
 
 
-def _hops(fleet: Fleet, source: str, target: str) -> tuple[Hop, ...]:
-    """One hop a link; a link that is not shared is a medium for each pair and direction."""
+def hops_between(fleet: Fleet, source: str, target: str) -> tuple[Hop, ...]:
+    """The hops from one device to another, one a link.
+
+    A link that is not shared is a medium for each pair and direction.
+    """
     return tuple(
         Hop(
             link.name if link.shared else f"{link.name}:{source}>{target}",

@@ -9,9 +9,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.cost.memory import OTHER_WEIGHTS_FACTOR, WEIGHTS_FACTOR, runtime_bytes
+from shoal.cost import runtime_bytes, weights_factor
 from shoal.graph import Cut, cuts, peak_live_bytes
 from shoal.plan.chain import Chain, Groups
+from shoal.plan.choices import units_engines
 from shoal.plan.problem import Problem
 from shoal.plan.values import Group
 
@@ -55,25 +56,29 @@ class Line:
         return tuple(found) if len(set(units)) == len(units) else None
 
 
-def line_of(problem: Problem) -> Line:
-    """The chain of `problem`; memory limits are the smaller of each device's and the objective's."""
+def lines_of(problem: Problem) -> tuple[Line, ...]:
+    """The chains of `problem`, one for each way to give its units an engine that is worth a search."""
+    return tuple(line_of(problem, engines) for engines in units_engines(problem))
+
+
+def line_of(problem: Problem, engines: Sequence[str] = ()) -> Line:
+    """The chain of `problem`; memory limits are the smaller of each device's and the objective's.
+
+    Args:
+        problem: graph, units and costs.
+        engines: of each unit; the quickest of each if not given.
+    """
     legal = cuts(problem.graph)
     names = [op.name for op in problem.graph.ops]
     bounds = [0, *(cut.after + 1 for cut in legal), len(names)]
     pieces = tuple(tuple(names[a:b]) for a, b in pairwise(bounds))
-    engines = tuple(_fastest(problem, unit) for unit in problem.units)
-    return Line(pieces, legal, engines, _chain(problem, pieces, legal, engines))
+    chosen = tuple(engines) or units_engines(problem)[0]
+    return Line(pieces, legal, chosen, _chain(problem, pieces, legal, chosen))
 
 
 def without_limits(chain: Chain) -> Chain:
     """The same chain on devices with all the memory in the world."""
     return replace(chain, memory_limit=np.full(chain.units, np.inf))
-
-
-def _fastest(problem: Problem, unit: str) -> str:
-    """The engine that runs the whole graph fastest there; the preferred one where none can run it all."""
-    engines = problem.engines_of(unit)
-    return min(engines, key=lambda engine: float(problem.costs.op_seconds(unit, engine).sum()))
 
 
 def _chain(
@@ -84,7 +89,7 @@ def _chain(
     seconds = _seconds(problem, pieces, engines)
     weights = np.array([_weights_bytes(problem, piece) for piece in pieces], dtype=np.float64)
     live = np.array([peak_live_bytes(graph, piece) for piece in pieces], dtype=np.float64)
-    factors = np.array([WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR) for engine in engines])
+    factors = np.array([weights_factor(engine) for engine in engines])
     crossing = np.array(
         [_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)]
     )
@@ -107,7 +112,7 @@ def _chain(
         idle_w=np.array([device.idle_w for device in devices]),
         device_of=np.array([names.index(device.name) for device in devices], dtype=np.intp),
         base_bytes=np.array([runtime_bytes(engine) for engine in engines], dtype=np.float64),
-        memory_limit=np.array([_limit(problem, unit) for unit in units], dtype=np.float64),
+        memory_limit=np.array([problem.limit_bytes(unit) for unit in units], dtype=np.float64),
         window=problem.window,
     )
 
@@ -117,10 +122,7 @@ def _seconds(problem: Problem, pieces: Sequence[tuple[str, ...]], engines: Seque
     position = problem.graph.position
     columns = []
     for unit, engine in zip(problem.units, engines, strict=True):
-        per_op = problem.costs.op_seconds(unit, engine).copy()
-        for op in problem.pins:
-            if not problem.allowed(op, unit):
-                per_op[position[op]] = np.inf
+        per_op = problem.op_seconds(unit, engine)
         columns.append([per_op[[position[op] for op in piece]].sum() for piece in pieces])
     return np.array(columns, dtype=np.float64).T
 
@@ -154,8 +156,3 @@ def _link_j(problem: Problem, device: str) -> float:
     return max(
         (sum(link.j_per_byte for link in problem.fleet.path(device, other)) for other in others), default=0.0
     )
-
-
-def _limit(problem: Problem, unit: str) -> float:
-    limit = problem.fleet.device(unit).memory_limit_bytes
-    return float(min(limit, problem.objective.memory_limit_bytes or limit))

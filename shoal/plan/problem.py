@@ -9,11 +9,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal import catalog
 from shoal.cost import Costs
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph
 from shoal.plan.values import Group, Objective
+from shoal.search import front
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,35 @@ class Problem:
         return pinned is None or pinned in (unit, unit.partition("/")[0])
 
     def engines_of(self, unit: str) -> tuple[str, ...]:
-        """The engines that may run on `unit`, the preferred one first."""
-        offered = self.fleet.unit(unit).engines
-        found = tuple(engine for engine in offered if not self.engines or engine in self.engines)
+        """The engines that may run on `unit`, the preferred one first.
+
+        Raises:
+            PlanError: there is none.
+        """
+        found = usable_engines(self.fleet, unit, self.engines)
         if not found:
-            raise PlanError(
-                f"no allowed engine on '{unit}'", needed=", ".join(self.engines), had=", ".join(offered)
-            )
+            offered = ", ".join(self.fleet.unit(unit).engines) or "none"
+            raise PlanError(f"no allowed engine on '{unit}'", needed=", ".join(self.engines) or None, had=offered)
         return found
+
+    def op_seconds(self, unit: str, engine: str) -> NDArray[np.float64]:
+        """Seconds of each op, shape (ops,); inf where it cannot run or a pin forbids it."""
+        seconds = self.costs.op_seconds(unit, engine).copy()
+        for op in self.pins:
+            if not self.allowed(op, unit):
+                seconds[self.graph.position[op]] = np.inf
+        return seconds
+
+    def limit_bytes(self, device: str) -> int:
+        """The memory a plan may use on `device` (or the device of a unit): its own limit or the objective's."""
+        limit = self.fleet.device(device).memory_limit_bytes
+        return min(limit, self.objective.memory_limit_bytes or limit)
+
+
+def usable_engines(fleet: Fleet, unit: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The engines of `unit` that we have and that are among `allowed` (empty: all), the preferred one first."""
+    ours = catalog.names("engines")
+    return tuple(name for name in fleet.unit(unit).engines if name in ours and (not allowed or name in allowed))
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,16 @@ class Candidates:
     def only(self, indices: Sequence[int]) -> Candidates:
         """The candidates at `indices`."""
         return Candidates(tuple(self.placements[i] for i in indices), self.scores[list(indices)], self.exact)
+
+    @staticmethod
+    def joined(several: Sequence[Candidates]) -> Candidates:
+        """The front of all of them; exact if they are one, and that is."""
+        if len(several) == 1:
+            return several[0]
+        placements = [groups for each in several for groups in each.placements]
+        scores = np.concatenate([each.scores for each in several])
+        kept = front(scores)
+        return Candidates(tuple(placements[i] for i in kept), scores[kept], exact=False)
 
 
 class Planner(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shoal.plan.chain_solve import solve
-from shoal.plan.chains import line_of
+from shoal.plan.chains import Line, lines_of
 from shoal.plan.problem import Candidates, Problem
 
 
@@ -20,7 +20,9 @@ class ChainDp:
 
     def search(self, problem: Problem) -> Candidates:
         """The front over latency, period, largest energy and largest memory."""
-        line = line_of(problem)
+        return Candidates.joined([self._on(problem, line) for line in lines_of(problem)])
+
+    def _on(self, problem: Problem, line: Line) -> Candidates:
         found = solve(line.chain, self.order, epsilon=self.epsilon, time_limit_s=self.time_limit_s)
         placements = tuple(line.groups(problem, division) for division in found.groups)
         return Candidates(placements, found.objectives, found.exact)

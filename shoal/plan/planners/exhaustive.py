@@ -10,7 +10,7 @@ import numpy as np
 
 from shoal.errors import PlanError
 from shoal.plan.chain import evaluate, feasible
-from shoal.plan.chains import line_of
+from shoal.plan.chains import Line, lines_of
 from shoal.plan.enumerate import all_plans
 from shoal.plan.problem import Candidates, Problem
 from shoal.search import front
@@ -25,7 +25,9 @@ class Exhaustive:
 
     def search(self, problem: Problem) -> Candidates:
         """The front over latency, period, largest energy and largest memory."""
-        line = line_of(problem)
+        return Candidates.joined([self._on(problem, line) for line in lines_of(problem)])
+
+    def _on(self, problem: Problem, line: Line) -> Candidates:
         plans = list(islice(all_plans(line.chain, self.order), self.most_plans + 1))
         if len(plans) > self.most_plans:
             raise PlanError(

@@ -1,0 +1,192 @@
+"""What any placement costs by formula: groups of any shape, consecutive or not, as far as no queue matters.
+
+    period  = the largest of the units' and the media's busy times for one item
+    latency = the longest way of one item through pieces and hops, a unit doing one piece at a time
+    energy  = per device: idle power · period + busy power · busy time + bytes · joules per byte
+    memory  = per device: runtimes + weights + per unit the peak of live activations + window · bytes of its edges
+
+On consecutive groups these are `chain.evaluate`'s figures, but for two things that a chain leaves out: hops that
+share one medium follow one another, and links may differ in their joules per byte. Queues are for the simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.cost import hops_between, runtime_bytes, weights_factor
+from shoal.graph import Piece, peak_live_bytes, pieces
+from shoal.plan.chain import Score
+from shoal.plan.problem import Problem
+from shoal.plan.values import Group
+from shoal.program import CLIENT, Hop, Media
+
+F64 = NDArray[np.float64]
+
+
+class Assessment(NamedTuple):
+    """The verdict on one placement."""
+
+    score: Score
+    excess: float  # 0: feasible; else ops put where they cannot run, or the share of memory beyond its limits
+
+
+class _Message(NamedTuple):
+    """One tensor on its way from one unit to another, for one item; the client takes part."""
+
+    source: str
+    target: str
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Assessor:
+    """Scores placements of one problem; what they have in common is worked out once."""
+
+    problem: Problem
+    _seconds: dict[tuple[str, str], F64] = field(default_factory=dict)  # of each op, by unit and engine
+    _sizes: dict[tuple[str, ...], tuple[int, int]] = field(default_factory=dict)  # weights and live bytes, by ops
+    _ways: dict[tuple[str, str], tuple[Hop, ...]] = field(default_factory=dict)  # by the two units
+
+    def assess(self, groups: Sequence[Group]) -> Assessment:
+        """Score of `groups`, which cover each op once; inf times where an op cannot run on its unit."""
+        found = pieces(
+            self.problem.graph, {op: str(index) for index, group in enumerate(groups) for op in group.ops}
+        )
+        owners = [groups[int(piece.owner)] for piece in found]
+        messages = self._messages(found, owners)
+        memory_bytes = self._memory(found, owners, messages)
+        impossible = sum(self._impossible(group) for group in groups)
+        if impossible:
+            return Assessment(Score(np.inf, np.inf, np.inf, max(memory_bytes.values())), float(impossible))
+        seconds = [float(self._ops_s(owner, piece.ops).sum()) for owner, piece in zip(owners, found, strict=True)]
+        busy_s: dict[str, float] = {}
+        for owner, each in zip(owners, seconds, strict=True):
+            busy_s[owner.unit] = busy_s.get(owner.unit, 0.0) + each
+        period_s = max(*busy_s.values(), self._busiest_medium_s(messages))
+        energy_j = self._energy(busy_s, messages, period_s)
+        latency_s = self._latency(found, owners, seconds)
+        return Assessment(
+            Score(latency_s, period_s, max(energy_j.values()), max(memory_bytes.values())),
+            self._excess(memory_bytes),
+        )
+
+    def scores(self, placements: Iterable[Sequence[Group]]) -> F64:
+        """Scores of several placements, shape (placements, 4)."""
+        return np.array([self.assess(groups).score for groups in placements]).reshape(-1, 4)
+
+    def group_s(self, group: Group) -> float:
+        """Seconds of all ops of a group; inf if one cannot run there."""
+        return float(self._ops_s(group, group.ops).sum())
+
+    def group_bytes(self, group: Group) -> float:
+        """Memory of a group if it is one piece: runtime, weights, live activations."""
+        weights, live = self._bytes(group.ops)
+        return runtime_bytes(group.engine) + weights_factor(group.engine) * weights + live
+
+    def _ops_s(self, group: Group, ops: Sequence[str]) -> F64:
+        key = (group.unit, group.engine)
+        if key not in self._seconds:
+            self._seconds[key] = self.problem.op_seconds(*key)
+        return self._seconds[key][[self.problem.graph.position[op] for op in ops]]
+
+    def _impossible(self, group: Group) -> int:
+        return int(np.isinf(self._ops_s(group, group.ops)).sum())
+
+    def _messages(self, found: Sequence[Piece], owners: Sequence[Group]) -> list[_Message]:
+        """Each tensor once to each other unit that reads it; inputs and answers too."""
+        maker = {name: owner.unit for piece, owner in zip(found, owners, strict=True) for name in piece.outputs}
+        reads = [(name, owner.unit) for piece, owner in zip(found, owners, strict=True) for name in piece.inputs]
+        ways = {(name, maker.get(name, CLIENT), unit) for name, unit in reads}
+        ways |= {(name, maker.get(name, CLIENT), CLIENT) for name in self.problem.graph.outputs}
+        tensors = self.problem.graph.tensors
+        return [_Message(a, b, tensors[name].bytes) for name, a, b in sorted(ways) if a != b]
+
+    def _way(self, source: str, target: str) -> tuple[Hop, ...]:
+        """The hops between two units; none to or from the client, who sits with whoever talks to it."""
+        key = (source, target)
+        if key not in self._ways:
+            inside = CLIENT in key
+            self._ways[key] = () if inside else hops_between(self.problem.fleet, _device(source), _device(target))
+        return self._ways[key]
+
+    def _busiest_medium_s(self, messages: Sequence[_Message]) -> float:
+        busy_s: dict[str, float] = {}
+        for message in messages:
+            for hop in self._way(message.source, message.target):
+                busy_s[hop.medium] = busy_s.get(hop.medium, 0.0) + message.bytes / hop.bytes_per_s
+        return max(busy_s.values(), default=0.0)
+
+    def _latency(self, found: Sequence[Piece], owners: Sequence[Group], seconds: Sequence[float]) -> float:
+        """When the last answer of a single item is there; pieces stand in an order in which they can run."""
+        graph, media = self.problem.graph, Media()
+        readers: dict[str, dict[str, None]] = {}
+        for piece, owner in zip(found, owners, strict=True):
+            for name in piece.inputs:
+                readers.setdefault(name, {})[owner.unit] = None
+        there_s: dict[tuple[str, str], float] = {}
+        free_s: dict[str, float] = {}
+        for piece, owner, each in zip(found, owners, seconds, strict=True):
+            unit = owner.unit
+            start_s = max([free_s.get(unit, 0.0), *(there_s.get((name, unit), 0.0) for name in piece.inputs)])
+            free_s[unit] = start_s + each
+            for name in piece.outputs:
+                there_s[name, unit] = free_s[unit]
+                for target in readers.get(name, {}):
+                    if target != unit:
+                        size = graph.tensors[name].bytes
+                        there_s[name, target] = media.carry(self._way(unit, target), size, free_s[unit])
+        finals = set(graph.outputs)
+        return max(when for (name, _), when in there_s.items() if name in finals)
+
+    def _energy(
+        self, busy_s: Mapping[str, float], messages: Sequence[_Message], period_s: float
+    ) -> dict[str, float]:
+        fleet = self.problem.fleet
+        joules = {_device(unit): fleet.device(unit).idle_w * period_s for unit in busy_s}
+        for unit, seconds in busy_s.items():
+            joules[_device(unit)] += fleet.unit(unit).busy_w * seconds
+        for source, target, size in messages:
+            if CLIENT not in (source, target) and _device(source) != _device(target):
+                links = sum(link.j_per_byte for link in fleet.path(source, target))
+                joules[_device(source)] += size * (fleet.device(source).link_j_per_byte + links)
+                joules[_device(target)] += size * fleet.device(target).link_j_per_byte
+        return joules
+
+    def _memory(
+        self, found: Sequence[Piece], owners: Sequence[Group], messages: Sequence[_Message]
+    ) -> dict[str, float]:
+        bases = {(owner.unit, owner.engine) for owner in owners}
+        used = dict.fromkeys((_device(unit) for unit, _ in sorted(bases)), 0.0)
+        for unit, engine in bases:
+            used[_device(unit)] += runtime_bytes(engine)
+        live_bytes: dict[str, int] = {}
+        for piece, owner in zip(found, owners, strict=True):
+            weights, live = self._bytes(piece.ops)
+            used[_device(owner.unit)] += weights_factor(owner.engine) * weights
+            live_bytes[owner.unit] = max(live_bytes.get(owner.unit, 0), live)
+        for unit, live in live_bytes.items():
+            used[_device(unit)] += live
+        for message in messages:
+            for end in {message.source, message.target} - {CLIENT}:
+                used[_device(end)] += self.problem.window * message.bytes
+        return used
+
+    def _bytes(self, ops: tuple[str, ...]) -> tuple[int, int]:
+        if ops not in self._sizes:
+            graph = self.problem.graph
+            weights = {weight for op in ops for weight in graph.ops[graph.position[op]].weights}
+            self._sizes[ops] = (sum(graph.weights[name].bytes for name in weights), peak_live_bytes(graph, ops))
+        return self._sizes[ops]
+
+    def _excess(self, memory_bytes: Mapping[str, float]) -> float:
+        limits = {device: self.problem.limit_bytes(device) for device in memory_bytes}
+        return sum(max(0.0, used / limits[device] - 1.0) for device, used in memory_bytes.items())
+
+
+def _device(unit: str) -> str:
+    return unit.partition("/")[0]
