@@ -61,10 +61,10 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
         raise _nothing_fits(problem, line)
     shown = candidates.only(list(representatives(candidates.scores, SHOWN)))
     plans = [_plan(problem, line, groups, model, workload, wishes) for groups in shown.placements]
-    kept = [plan for plan in plans if _keeps(plan)]
+    kept = [plan for plan in plans if keeps(plan)]
     if not kept:
         raise _closest(plans, wishes.objective)
-    return Front(tuple(kept), _choose(kept, wishes.objective), candidates.exact, _notes(candidates, len(kept)))
+    return Front(tuple(kept), choose(kept, wishes.objective), candidates.exact, _notes(candidates, len(kept)))
 
 
 def _units(fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def _plan(
     )
 
 
-def _keeps(plan: Plan) -> bool:
+def keeps(plan: Plan) -> bool:
     """Whether the plan, as predicted, keeps all its limits."""
     limits, prediction = plan.objective, plan.prediction
     fits = all(needed <= _limit_bytes(plan, device) for device, needed in prediction.memory_bytes.items())
@@ -133,7 +133,7 @@ def _limit_bytes(plan: Plan, device: str) -> int:
     return min(limit, plan.objective.memory_limit_bytes or limit)
 
 
-def _choose(plans: Sequence[Plan], objective: Objective) -> int:
+def choose(plans: Sequence[Plan], objective: Objective) -> int:
     """The best in the only goal, or the knee of several; of plans as good as that, the one with fewest units."""
     goals = [catalog.make("plan/objectives", goal) for goal in objective.goals]
     values = np.array([[goal.predicted(plan.prediction) for goal in goals] for plan in plans])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from shoal.fleet import Fleet
 from shoal.program import Workload
-from shoal.record import Estimate, Prediction
+from shoal.record import Estimate, FrontPoint, Prediction
 
 GOALS = ("latency", "throughput", "energy", "memory")
 
@@ -78,6 +78,7 @@ class Plan:
     recipe: Recipe
     reasons: tuple[str, ...] = ()
     standby: tuple[tuple[Replica, ...], ...] = ()
+    front: tuple[FrontPoint, ...] = ()  # the plans it was chosen from
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
@@ -102,5 +103,20 @@ class Front:
 
     @property
     def plan(self) -> Plan:
-        """The chosen one."""
-        return self.plans[self.chosen]
+        """The chosen one, with the points of the whole front."""
+        return self.marked(self.chosen)
+
+    def marked(self, index: int) -> Plan:
+        """The plan at `index` with the points of the whole front, its own marked."""
+        points = tuple(
+            FrontPoint(
+                label=" → ".join(plan.units),
+                latency_s=plan.prediction.alone_latency_s,
+                throughput_items_per_s=plan.prediction.throughput_items_per_s,
+                energy_j=max(plan.prediction.energy_j.values()),
+                memory_bytes=max(plan.prediction.memory_bytes.values()),
+                chosen=number == index,
+            )
+            for number, plan in enumerate(self.plans)
+        )
+        return replace(self.plans[index], front=points)

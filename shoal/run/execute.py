@@ -255,7 +255,7 @@ def _result(
             reference_magnitude=compared.reference_magnitude if compared else None,
         ),
     )
-    return Result(replace(run, alone_latency_s=driven.alone_s), outcome.failure, answers)
+    return Result(replace(run, alone_latency_s=driven.alone_s, front=plan.front), outcome.failure, answers)
 
 
 def _refuse_late(late: float | None) -> None:

@@ -23,7 +23,7 @@ def simulated(plan: Plan, items: int) -> Run:
     program = lower(graph, plan)
     workload = replace(plan.workload, items=items)
     observed = simulate(program, pace_of(plan, program), catalog.make("program/drivers", "stream"), workload)
-    return account(
+    run = account(
         observed,
         program,
         plan.fleet,
@@ -33,3 +33,4 @@ def simulated(plan: Plan, items: int) -> Run:
         outline=outline_of(graph, plan),
         prediction=plan.prediction,
     )
+    return replace(run, front=plan.front)

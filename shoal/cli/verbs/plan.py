@@ -13,6 +13,7 @@ from shoal.errors import PlanError
 from shoal.fleet import load as load_fleet
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
+from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import Workload
 
@@ -35,6 +36,7 @@ def command(
     window: Annotated[int, typer.Option(help="items in flight; 0: enough to keep every unit busy")] = 0,
     items: Annotated[int, typer.Option(help="items to plan for")] = 32,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
+    measure: Annotated[bool, typer.Option(help="also run the front's segments here and predict from that")] = False,
     mapping: Annotated[Path | None, typer.Option(help="also write the placement as mapping JSON")] = None,
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
@@ -61,6 +63,8 @@ def command(
     if not goals:
         raise PlanError("no goal to minimise", where="--minimize", hint="throughput,latency,energy,memory")
     front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
+    if measure:
+        front = refined(graph, front)
     _write(front, output, mapping)
     if json:
         options.emit(front_json(front))
@@ -70,7 +74,7 @@ def command(
 
 def _write(front: Front, output: Path, mapping: Path | None) -> None:
     codec.save(front.plan, output / options.PLAN_FILE)
-    for number, plan in enumerate(front.plans):
-        codec.save(plan, output / "front" / f"{number:02}.json")
+    for number in range(len(front.plans)):
+        codec.save(front.marked(number), output / "front" / f"{number:02}.json")
     if mapping is not None:
         codec.save(mapping_of(front.plan), mapping)
