@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+MOST_REPEATS = 100
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -16,20 +18,25 @@ class Spread:
     high_s: float
     repeats: int
 
-    def scaled(self, factor: float) -> Spread:
-        """All three times `factor`."""
-        return Spread(self.low_s * factor, self.median_s * factor, self.high_s * factor, self.repeats)
 
+def clocked(work: Callable[[], object], repeats: int, warm_up: int = 2, least_s: float = 0.0) -> Spread:
+    """Run `work` `warm_up` times unwatched, then by the clock.
 
-def clocked(work: Callable[[], object], repeats: int, warm_up: int = 2) -> Spread:
-    """Run `work` `warm_up` times unwatched, then `repeats` times by the clock."""
+    Args:
+        work: what to time.
+        repeats: how often at least.
+        warm_up: how often before.
+        least_s: go on for so long, up to MOST_REPEATS: a few quick runs all fall into one disturbance.
+    """
     for _ in range(warm_up):
         work()
-    times_s = []
-    for _ in range(repeats):
+    times_s: list[float] = []
+    total_s = 0.0
+    while len(times_s) < repeats or (total_s < least_s and len(times_s) < MOST_REPEATS):
         start_s = time.perf_counter()
         work()
         times_s.append(time.perf_counter() - start_s)
+        total_s += times_s[-1]
     return spread(times_s)
 
 

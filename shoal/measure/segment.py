@@ -63,7 +63,7 @@ def profile_segment(
         model: identity of the graph that the segment's ops are of.
         threads: within an op.
         engine: the segment's, with options; "" takes their defaults.
-        repeats: timed runs, after the first and two for warm-up.
+        repeats: timed runs at least, after the first and two for warm-up.
         patience_s: when to give up.
 
     Raises:
@@ -75,7 +75,7 @@ def profile_segment(
         raise WorkError(found.fault)
     return Sample(
         segment_subject(model, segment.ops), machine_id(), segment.engine, segment.format, threads,
-        found.spread.median_s, found.spread.low_s, found.spread.high_s, repeats,
+        found.spread.median_s, found.spread.low_s, found.spread.high_s, found.spread.repeats,
         found.resident_bytes, found.peak_bytes,
     )  # fmt: skip
 

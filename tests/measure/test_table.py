@@ -52,6 +52,6 @@ def test_a_segment_is_its_ops_whatever_their_order() -> None:
 
 
 def test_a_bench_tells_its_rate() -> None:
-    assert bench_rate(dataclasses.replace(ONE, subject=bench_subject("gemm", 100))) == 50.0
+    assert bench_rate(dataclasses.replace(ONE, subject=bench_subject("gemm", 100))) == 100.0
     with pytest.raises(InputError, match="not the sample of a bench"):
         bench_rate(ONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,31 +32,35 @@ class Table:
 
     The fallback's figures for this machine use its benches on one thread, so that an op's own character (how well
     its engine does it) carries over, and the board's data sheet does the rest. An op that costs nothing here,
-    because its engine fuses it into another, costs nothing there.
+    because its engine fuses it into another, costs nothing there. A board's cores divide the work as Amdahl says.
     """
 
     fallback: str = "roofline"  # the model for what was never measured
     machine: str = ""  # whose samples count, as `machine_id` names it; empty: this one
+    gemm_of_peak: float = 0.9  # what the bench reaches of a peak as data sheets state it: estimate, 0.8 to 0.95
+    parallel_share: float = 0.95  # of an op that more cores divide: 2 threads measured 1.6 to 2.0 ×, mostly 1.9
 
     def over(self, graph: Graph, fleet: Fleet, samples: Sequence[Sample]) -> Costs:
         """Answers about `graph` on `fleet`; without samples they are the fallback's."""
-        model: CostModel = catalog.make("cost/models", self.fallback)
+        fallback: CostModel = catalog.make("cost/models", self.fallback)
         own = tuple(sample for sample in samples if sample.machine == (self.machine or machine_id()))
-        return TableCosts(graph, fleet, own, model)
+        return TableCosts(self, graph, fleet, own, fallback)
 
 
 @dataclass(frozen=True, eq=False)
 class TableCosts:
     """Answers about one graph on one fleet."""
 
+    model: Table
     graph: Graph
     fleet: Fleet
     samples: tuple[Sample, ...]
-    model: CostModel
+    fallback: CostModel
+    _ratios: dict[tuple[str, str], Array | None] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def _fallback(self) -> Costs:
-        return self.model.over(self.graph, self.fleet, ())
+        return self.fallback.over(self.graph, self.fleet, ())
 
     @cached_property
     def _segments(self) -> dict[tuple[str, str, str], list[Sample]]:
@@ -128,8 +132,16 @@ class TableCosts:
         return np.where(known, seconds, base), known & (nearest == wanted)
 
     def _elsewhere(self, key: CostKey, base: Array) -> Array:
-        ratio = self._against_fallback(key.engine, key.format)
-        return base if ratio is None else base * ratio
+        kind = (key.engine, key.format)
+        if kind not in self._ratios:
+            self._ratios[kind] = self._against_fallback(*kind)
+        ratio = self._ratios[kind]
+        return base if ratio is None else base * ratio * self._undivided(key.unit)
+
+    def _undivided(self, unit: str) -> float:
+        """By how much a CPU's cores fall short of dividing the work evenly; figures from here know one thread."""
+        cores = threads_of(self.fleet, unit) if unit.endswith("/cpu") else 1
+        return self.model.parallel_share + cores * (1.0 - self.model.parallel_share)
 
     def _against_fallback(self, engine: str, number_format: str) -> Array | None:
         """Measured seconds of each op on one thread here, over what the fallback says of here; 1 if unknown."""
@@ -137,7 +149,7 @@ class TableCosts:
         here = self._here_by_benches(engine)
         if seconds is None or here is None:
             return None
-        expected = self.model.over(self.graph, here, ()).op_seconds("here/cpu", engine)
+        expected = self.fallback.over(self.graph, here, ()).op_seconds("here/cpu", engine)
         ratio = np.clip(seconds / expected, *SANE)
         ratio[seconds == 0.0] = 0.0
         ratio[np.isnan(seconds)] = 1.0
@@ -152,7 +164,8 @@ class TableCosts:
         }
         if not all(rates.values()):
             return None
-        unit = Unit("cpu", 1, {"float32": rates["gemm"]}, rates["stream"], 0.0, (engine,))
+        peaks = {"float32": rates["gemm"] / self.model.gemm_of_peak}
+        unit = Unit("cpu", 1, peaks, rates["stream"], 0.0, (engine,))
         return Fleet((Device("here", HERE, (unit,), 1, 1, 0.0),))
 
     def _ops_seconds(self, key: CostKey) -> tuple[float, Provenance]:

@@ -24,7 +24,7 @@ class Stream:
     """
 
     megabytes: int = 96  # of each of the three arrays: beyond the largest caches of client processors
-    repeats: int = 7  # timed passes; the median counts
+    repeats: int = 10  # timed passes
 
     def run(self, threads: int) -> Sample:
         """See `Bench.run`."""

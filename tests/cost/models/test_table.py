@@ -18,6 +18,7 @@ from tests.cost.toys import device
 
 OPS = ("h", "r", "y")
 MODEL = Table(machine="m")
+OVERHEADLESS = "roofline:op_overhead_s=0"
 
 
 def sample(
@@ -76,8 +77,7 @@ def test_a_measured_segment_overrides_the_sum(graph: Graph, here_and_there: Flee
 
 
 def test_a_board_scales_each_op_by_its_own_efficiency(graph: Graph, here_and_there: Fleet) -> None:
-    overheadless = "roofline:op_overhead_s=0"
-    model = Table(overheadless, machine="m")
+    model = Table(OVERHEADLESS, "m", gemm_of_peak=1.0, parallel_share=1.0)
     expected_here = _toy_seconds(graph)
     measured = (expected_here[0] * 3, 0.0, expected_here[2] * 0.5)
     costs = model.over(graph, here_and_there, ops(graph, measured) + BENCHES)
@@ -87,8 +87,22 @@ def test_a_board_scales_each_op_by_its_own_efficiency(graph: Graph, here_and_the
     assert (estimate.seconds, estimate.provenance) == (pytest.approx(sum(found)), "predicted")
 
 
+def test_cores_fall_short_and_a_bench_is_no_peak(graph: Graph, here_and_there: Fleet) -> None:
+    plain, real = (
+        Table(OVERHEADLESS, "m", gemm_of_peak=1.0, parallel_share=1.0),
+        Table(OVERHEADLESS, "m", gemm_of_peak=1.0, parallel_share=0.9),
+    )
+    samples = ops(graph, (1e-6, 0.0, 1e-6)) + BENCHES
+    one, four = (
+        m.over(graph, here_and_there, samples).op_seconds("board/cpu", "onnxruntime") for m in (plain, real)
+    )
+    assert four == pytest.approx(one * (0.9 + 4 * 0.1))
+    cautious = dataclasses.replace(plain, gemm_of_peak=0.25).over(graph, here_and_there, samples)
+    assert (cautious.op_seconds("board/cpu", "onnxruntime") >= one).all()
+
+
 def test_a_measurement_beyond_reason_is_clipped(graph: Graph, here_and_there: Fleet) -> None:
-    model = Table("roofline:op_overhead_s=0", machine="m")
+    model = Table(OVERHEADLESS, "m", gemm_of_peak=1.0, parallel_share=1.0)
     costs = model.over(graph, here_and_there, ops(graph, (1.0, 0.0, 1e-30)) + BENCHES)
     expected = _toy_seconds(graph)
     assert costs.op_seconds("board/cpu", "onnxruntime") == pytest.approx(
