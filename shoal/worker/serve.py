@@ -7,8 +7,6 @@ Control messages are JSON. The coordinator says {"do": "start" | "settle" | "rep
 from __future__ import annotations
 
 import json
-import os
-import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +24,6 @@ from shoal.record import Fact, Span
 from shoal.wire import Delivery, Endpoint, Left
 from shoal.worker.clock import Clock
 from shoal.worker.runner import Runner
-
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def load(bundle: Bundle) -> dict[str, Session]:
@@ -147,10 +143,13 @@ class _Worker:
 
 
 def memory() -> dict[str, int]:
-    """Resident bytes now and at most, of this process."""
-    resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"resident_bytes": resident_pages * PAGE_BYTES, "peak_bytes": peak_kib * 1024}
+    """Resident bytes now and at most, of this process.
+
+    Not from `getrusage`, whose peak is handed down from the parent across fork and exec.
+    """
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    kib = {name: int(status[name].split()[0]) for name in ("VmRSS", "VmHWM")}
+    return {"resident_bytes": kib["VmRSS"] * 1024, "peak_bytes": kib["VmHWM"] * 1024}
 
 
 def spans_of(report: Mapping[str, Any]) -> tuple[Span, ...]:
