@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_poisson_arrivals_have_their_rate_and_follow_the_seed() -> None:
     assert times(1) == times(1) != times(2)
     assert times(1)[0] == 0.0
     assert times(1)[-1] / 4000 == pytest.approx(1 / 50, rel=0.05)
-    gaps = sorted(after - before for before, after in zip(times(1), times(1)[1:], strict=False))
+    gaps = sorted(after - before for before, after in pairwise(times(1)))
     assert gaps[2000] == pytest.approx(math.log(2) / 50, rel=0.1)  # the median of an exponential
 
 
