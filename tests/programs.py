@@ -27,11 +27,13 @@ class Piece:
 def program(pieces: Sequence[Piece], window: int = 4, floats: int = 4) -> Program:
     """The Program of `pieces`, each of which follows those that it reads; what nobody reads is an answer.
 
+    What no piece gives comes from the client.
+
     Every value has `floats` float32, so 4 × `floats` bytes. The edge that brings `v` to unit `u` is "v>u".
     """
     units = tuple(dict.fromkeys(piece.unit for piece in pieces))
-    maker = {INPUT: CLIENT, **{piece.name: piece.unit for piece in pieces}}
     read = {name for piece in pieces for name in piece.reads}
+    maker = {**dict.fromkeys(sorted(read), CLIENT), **{piece.name: piece.unit for piece in pieces}}
     ways = [(name, piece.unit) for piece in pieces for name in piece.reads if maker[name] != piece.unit]
     ways += [(piece.name, CLIENT) for piece in pieces if piece.name not in read]
     spec = TensorSpec("float32", (floats,))

@@ -1,7 +1,10 @@
 """How long things take on the machines a Program is meant for.
 
 The simulator takes its times from here, and so does a worker that emulates a board: both follow the same queueing
-rules, so an emulated run and a simulated one differ only by what the real machine adds.
+rules, so the times of an emulated run are those of a simulated one as long as the real machine keeps up.
+
+One thing differs: an emulating worker knows only what it sends itself. On a medium that several parties share, it
+does not wait for what the others send; the simulator does.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Coordinator:
         return self._gather(word)
 
     def _gather(self, word: str) -> dict[str, Mapping[str, Any]]:
-        """One message {"is": word} from every unit."""
+        """One message {"is": word} from every unit, in the program's order."""
         found: dict[str, Mapping[str, Any]] = {}
         deadline_s = time.monotonic() + self._patience_s
         while len(found) < len(self._program.units):
@@ -117,7 +117,7 @@ class Coordinator:
             if time.monotonic() > deadline_s:
                 missing = ", ".join(sorted(set(self._program.units) - set(found)))
                 raise WorkError(f"no '{word}' from {missing} within {self._patience_s:g} s")
-        return found
+        return {unit: found[unit] for unit in self._program.units}
 
     def _why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Which worker is gone, and why; its own last words rather than that its connection ended."""

@@ -96,10 +96,12 @@ class _Simulation:
     def run(self) -> Observed:
         self._kernel.at(0.0, partial(self._decide, Begun()), INSTANT)
         self._kernel.run()
-        if self._stop is None or self._flights:
-            raise ProgramError(f"items {sorted(self._flights)} never ended", hint="this is a defect of the program")
-        if self._stop.failure:
+        if self._stop is not None and self._stop.failure:
             raise WorkError(self._stop.failure)
+        if self._flights:
+            raise ProgramError(f"items {sorted(self._flights)} never ended", hint="this is a defect of the program")
+        if self._stop is None:
+            raise WorkError("the driver never said stop")
         reports = {u.name: UnitReport(u.busy_s, u.sent_bytes, u.received_bytes) for u in self._units.values()}
         facts = sorted(self._facts, key=lambda fact: (fact.item, fact.subject, fact.kind))
         spans = sorted(self._spans, key=lambda span: (span.start_s, span.unit))
