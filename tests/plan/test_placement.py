@@ -87,7 +87,7 @@ def test_the_simulation_agrees_where_nothing_queues(tmp_path: Path, seed: int) -
     assert ran[3] == pytest.approx(memory, abs=16)
     assert ran[0] == pytest.approx(latency, rel=0.1)
     assert 0.85 * period <= ran[1] <= 1.3 * period  # 64 items do not quite show the steady period
-    assert energy * 0.95 <= ran[2] <= energy * 1.3
+    assert energy * 0.85 <= ran[2] <= energy * 1.3
 
 
 def test_what_cannot_run_or_fit_is_in_excess(tmp_path: Path) -> None:
