@@ -115,7 +115,7 @@ def _plan(
 
 
 def _undominated(plans: Sequence[Plan], first: str) -> list[Plan]:
-    """Plans that no other beats as predicted (queues may have changed their order), the best in goal `first` first."""
+    """Plans that no other beats as predicted (queues may change their order), by the goal `first`."""
     values = [
         [catalog.make("plan/objectives", goal).predicted(plan.prediction) for goal in GOALS] for plan in plans
     ]

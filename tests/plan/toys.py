@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +119,13 @@ class Told:
     """Data-sheet costs, but for the engines whose seconds are told: a factor on each op, inf to refuse it."""
 
     base: Costs
+    graph: Graph
     factors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def estimate(self, key: CostKey) -> Estimate:
-        return self.base.estimate(key)
+        made, position = self.base.estimate(key), [op.name for op in self.graph.ops].index
+        seconds = float(self.op_seconds(key.unit, key.engine)[[position(op) for op in key.ops]].sum())
+        return replace(made, seconds=seconds, joules=made.joules * seconds / made.seconds)
 
     def op_seconds(self, unit: str, engine: str) -> NDArray[np.float64]:
         return self.base.op_seconds(unit, engine) * self.factors.get(engine, np.float64(1.0))
