@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from shoal import codec
-from shoal.errors import InputError, PlanError
+from shoal.catalog import nearest
+from shoal.errors import InputError, PlanError, UnitError
 from shoal.graph import Graph, load
 from shoal.plan import ModelRef, Plan
 from shoal.units import parse
@@ -57,14 +60,29 @@ def plan(path: Path) -> Plan:
     return codec.load(Plan, path / PLAN_FILE if path.is_dir() else path)
 
 
+def writable(folder: Path) -> None:
+    """Make `folder`, so that hours of work are not lost for want of a place to write to.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"cannot write: {fault.strerror}", where=str(folder)) from fault
+    if not os.access(folder, os.W_OK):
+        raise InputError("cannot write: permission denied", where=str(folder))
+
+
 def pins_of(texts: Sequence[str]) -> dict[str, str]:
     """Op → device from "op=device"."""
-    pins = {}
+    pins: dict[str, str] = {}
     for text in texts:
         op, equals, device = text.rpartition("=")
         if not equals or not op or not device:
             raise PlanError(f"'{text}' is no pin", where="--pin", hint="op=device")
-        pins[op] = device
+        if pins.setdefault(op, device) != device:
+            raise PlanError(f"op '{op}' is pinned twice", where="--pin", had=f"{pins[op]} and {device}")
     return pins
 
 
@@ -75,16 +93,21 @@ def limits_of(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         name, _, figure = text.partition("=")
         if name not in units:
-            raise PlanError(f"no limit is called '{name}'", where="--limit", hint=f"known: {', '.join(units)}")
-        found[name] = parse(figure, units[name])
+            raise PlanError(f"no limit is called '{name}'", where="--limit", hint=nearest(name, units))
+        try:
+            found[name] = parse(figure.strip(), units[name])
+        except UnitError as fault:
+            where = f"--limit {name}"
+            raise UnitError(fault.what, where=where, needed=fault.needed, had=fault.had, hint=fault.hint) from fault
     return found
 
 
 def shares_of(text: str) -> tuple[float, ...]:
     """Figures from "3,1"."""
     try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
-    except ValueError as fault:
-        raise PlanError(
-            f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1"
-        ) from fault
+        shares = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        shares = (math.nan,)
+    if not all(math.isfinite(share) and share >= 0 for share in shares):
+        raise PlanError(f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1")
+    return shares

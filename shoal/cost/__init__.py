@@ -1,6 +1,7 @@
 """What a plan would cost in seconds, joules and bytes, and what a run did cost."""
 
 from shoal.cost.account import About, Match, account, period_s
+from shoal.cost.conserve import elapsed_s
 from shoal.cost.contract import CostKey, CostModel, Costs
 from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
 from shoal.cost.memory import (
@@ -25,6 +26,7 @@ __all__ = [
     "buffers_bytes",
     "busy_energy_j",
     "device_energy_j",
+    "elapsed_s",
     "footprint",
     "hops_between",
     "pace",

@@ -2,8 +2,9 @@
 
 from shoal.plan.lower import lower
 from shoal.plan.planners.mapping_file import mapping_of
-from shoal.plan.search import Wishes, search
+from shoal.plan.search import search
 from shoal.plan.values import Front, Group, ModelRef, Objective, Plan, Recipe, Replica
+from shoal.plan.wishes import Wishes
 
 __all__ = [
     "Front",

@@ -3,78 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shoal.plan.chain import Groups, Score, evaluate, feasible
 from shoal.plan.chains import Line
+from shoal.plan.placement import Assessor
 from shoal.plan.problem import Problem
 from shoal.plan.values import Group
 from shoal.units import format_bytes, format_seconds
 
-
-def reasons(problem: Problem, line: Line, groups: Sequence[Group]) -> tuple[str, ...]:
-    """Sentences about `groups`; fewer if they are no consecutive division."""
-    division = line.division(problem, groups)
-    if division is None:
-        return (f"{len(groups)} groups of ops that are not consecutive: cuts have no neighbours to compare with",)
-    return (*_cuts(problem, line, division), *_alone(problem, line, division))
+ALIKE = 0.005  # relative change below which a figure counts as the same
 
 
-def _cuts(problem: Problem, line: Line, division: Groups) -> list[str]:
-    here = evaluate(line.chain, division)
-    found = []
-    for place, (before, after) in enumerate(pairwise(division)):
-        cut = line.cuts[after[0] - 1]
-        seconds = line.chain.hop_s[after[0], before[2], after[2]]
-        text = (
-            f"cut after '{', '.join(cut.tensors)}': {format_bytes(cut.bytes)} from {problem.units[before[2]]} to "
-            f"{problem.units[after[2]]} in {format_seconds(float(seconds))}"
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """What sentences about the plans of one problem rest on."""
+
+    problem: Problem
+    line: Line
+    scores: NDArray[np.float64]  # of all plans found, shape (plans, 4)
+
+    def reasons(self, groups: Sequence[Group]) -> tuple[str, ...]:
+        """Sentences about the plan with these groups."""
+        here = Assessor(self.problem).assess(groups).score
+        units = list(dict.fromkeys(group.unit for group in groups))
+        if len(units) == 1:
+            return (self._only(units[0], here),)
+        division = self.line.division(self.problem, groups)
+        if division is None:
+            return (self._scattered(groups), *self._alone(here))
+        return (*self._cuts(division), *self._alone(here))
+
+    def _scattered(self, groups: Sequence[Group]) -> str:
+        text = ", ".join(f"{len(group.ops)} on {group.unit}" for group in groups)
+        return f"ops are placed in groups that are not consecutive ({text}): no cut to compare with its neighbours"
+
+    def _cuts(self, division: Groups) -> list[str]:
+        chain, units = self.line.chain, self.problem.units
+        here = evaluate(chain, division)
+        found = []
+        for place, (before, after) in enumerate(pairwise(division)):
+            cut, a, b = self.line.cuts[after[0] - 1], before[2], after[2]
+            inside = chain.device_of[a] == chain.device_of[b]
+            taking = "within the device" if inside else f"in {format_seconds(float(chain.hop_s[after[0], a, b]))}"
+            crossing = f"{format_bytes(cut.bytes)} from {units[a]} to {units[b]} {taking}"
+            text = f"cut after '{', '.join(cut.tensors)}': {crossing}"
+            moves = [self._moved(division, place, step, here) for step in (-1, 1)]
+            found.append("; ".join([text, *(move for move in moves if move)]))
+        return found
+
+    def _moved(self, division: Groups, place: int, step: int, here: Score) -> str:
+        """What moving the cut after group `place` by one piece would change."""
+        first, second = division[place], division[place + 1]
+        border = second[0] + step
+        if not first[0] < border < second[1]:
+            return ""
+        moved = (*division[:place], (first[0], border, first[2]), (border, *second[1:]), *division[place + 2 :])
+        which = "one cut earlier" if step < 0 else "one cut later"
+        if not feasible(self.line.chain, moved):
+            return f"{which} does not fit"
+        there = evaluate(self.line.chain, moved)
+        changes = _changes(there, here)
+        return f"{which}: {', '.join(changes) if changes else 'the same'}"
+
+    def _only(self, unit: str, here: Score) -> str:
+        """What more units would bring to a plan with one."""
+        period_s = float(self.scores[:, 1].min())
+        if len(self.problem.units) == 1:
+            return f"{unit} is the only unit there is"
+        if period_s >= here.period_s * (1 - ALIKE):
+            return f"one device is enough: no division found gives more items a second than {unit} alone"
+        return (
+            f"{unit} alone, without a cut: dividing brings the period from {format_seconds(here.period_s)} "
+            f"down to {format_seconds(period_s)} at best"
         )
-        moves = [_moved(line, division, place, step, here) for step in (-1, 1)]
-        found.append("; ".join([text, *(move for move in moves if move)]))
-    return found
 
-
-def _moved(line: Line, division: Groups, place: int, step: int, here: Score) -> str:
-    """What moving the cut after group `place` by one piece would change."""
-    first, second = division[place], division[place + 1]
-    border = second[0] + step
-    if not first[0] < border < second[1]:
-        return ""
-    moved = (*division[:place], (first[0], border, first[2]), (border, *second[1:]), *division[place + 2 :])
-    which = "one cut earlier" if step < 0 else "one cut later"
-    if not feasible(line.chain, moved):
-        return f"{which} does not fit"
-    there = evaluate(line.chain, moved)
-    return (
-        f"{which} the period changes by {_percent(there.period_s, here.period_s)}, "
-        f"the latency by {_percent(there.latency_s, here.latency_s)}"
-    )
-
-
-def _percent(there: float, here: float) -> str:
-    return f"{(there / here - 1) * 100:+.1f} %"
-
-
-def _alone(problem: Problem, line: Line, division: Groups) -> list[str]:
-    """The best single device beside the plan, when the plan uses more than one."""
-    if len(division) == 1:
+    def _alone(self, here: Score) -> list[str]:
+        """The best single unit beside a plan that uses several."""
+        chain = self.line.chain
+        singles = [((0, chain.pieces, unit),) for unit in range(chain.units)]
+        fitting = [single for single in singles if feasible(chain, single)]
+        if not fitting:
+            return ["no device can hold the whole model alone"]
+        best = min(fitting, key=lambda single: evaluate(chain, single))
+        alone, name = evaluate(chain, best), self.problem.units[best[0][2]]
+        text = (
+            f"{name} alone: period {format_seconds(alone.period_s)} instead of {format_seconds(here.period_s)}, "
+            f"latency {format_seconds(alone.latency_s)} instead of {format_seconds(here.latency_s)}"
+        )
+        if alone.period_s > here.period_s or alone.latency_s > here.latency_s:
+            return [text]
         return [
-            f"one device is enough: no division over the fleet is better than {problem.units[division[0][2]]} alone"
+            text,
+            f"one device alone beats the fleet: {name} is quicker in both; this plan gains energy or memory only",
         ]
-    singles = [((0, line.chain.pieces, unit),) for unit in range(line.chain.units)]
-    fitting = [single for single in singles if feasible(line.chain, single)]
-    if not fitting:
-        return ["no device can hold the model alone"]
-    best = min(fitting, key=lambda single: evaluate(line.chain, single).period_s)
-    alone, here = evaluate(line.chain, best), evaluate(line.chain, division)
-    name = problem.units[best[0][2]]
-    text = (
-        f"{name} alone: period {format_seconds(alone.period_s)} instead of {format_seconds(here.period_s)}, "
-        f"latency {format_seconds(alone.latency_s)} instead of {format_seconds(here.latency_s)}"
-    )
-    beaten = alone.period_s <= here.period_s and alone.latency_s <= here.latency_s
+
+
+def _changes(there: Score, here: Score) -> list[str]:
+    names = (("period", there.period_s, here.period_s), ("latency", there.latency_s, here.latency_s))
     return [
-        text
-        + (". One device alone beats this plan in both: the fleet gains memory or energy only" if beaten else "")
+        f"{name} {(after / before - 1) * 100:+.1f}%"
+        for name, after, before in names
+        if abs(after / before - 1) > ALIKE
     ]

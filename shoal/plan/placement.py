@@ -122,26 +122,44 @@ class Assessor:
         return max(busy_s.values(), default=0.0)
 
     def _latency(self, found: Sequence[Piece], owners: Sequence[Group], seconds: Sequence[float]) -> float:
-        """When the last answer of a single item is there; pieces stand in an order in which they can run."""
-        graph, media = self.problem.graph, Media()
-        readers: dict[str, dict[str, None]] = {}
-        for piece, owner in zip(found, owners, strict=True):
-            for name in piece.inputs:
-                readers.setdefault(name, {})[owner.unit] = None
-        there_s: dict[tuple[str, str], float] = {}
-        free_s: dict[str, float] = {}
-        for piece, owner, each in zip(found, owners, seconds, strict=True):
-            unit = owner.unit
-            start_s = max([free_s.get(unit, 0.0), *(there_s.get((name, unit), 0.0) for name in piece.inputs)])
-            free_s[unit] = start_s + each
-            for name in piece.outputs:
-                there_s[name, unit] = free_s[unit]
-                for target in readers.get(name, {}):
-                    if target != unit:
-                        size = graph.tensors[name].bytes
-                        there_s[name, target] = media.carry(self._way(unit, target), size, free_s[unit])
-        finals = set(graph.outputs)
+        """When the last answer of a single item is there: of pieces that could run, the first to end goes first."""
+        inputs = {(name, owner.unit): 0.0 for owner in owners for name in self.problem.graph.inputs}
+        there_s, media, readers = inputs, Media(), _readers(found, owners)
+        free_s = dict.fromkeys((owner.unit for owner in owners), 0.0)
+        missing = [len(set(piece.inputs) - set(self.problem.graph.inputs)) for piece in found]
+        ready_s = {place: 0.0 for place, count in enumerate(missing) if count == 0}
+        while ready_s:
+            ends_s = {
+                place: max(free_s[owners[place].unit], when) + seconds[place] for place, when in ready_s.items()
+            }
+            done = min(ends_s, key=ends_s.__getitem__)
+            del ready_s[done]
+            unit, now_s = owners[done].unit, ends_s[done]
+            free_s[unit] = now_s
+            for name in found[done].outputs:
+                self._deliver(name, unit, now_s, readers.get(name, {}), there_s, media)
+                for place in (place for places in readers.get(name, {}).values() for place in places):
+                    missing[place] -= 1
+                    if missing[place] == 0:
+                        arrived = [there_s[each, owners[place].unit] for each in found[place].inputs]
+                        ready_s[place] = max(arrived)
+        finals = set(self.problem.graph.outputs)
         return max(when for (name, _), when in there_s.items() if name in finals)
+
+    def _deliver(
+        self,
+        name: str,
+        unit: str,
+        now_s: float,
+        targets: Iterable[str],
+        there_s: dict[tuple[str, str], float],
+        media: Media,
+    ) -> None:
+        there_s[name, unit] = now_s
+        for target in targets:
+            if target != unit:
+                size = self.problem.graph.tensors[name].bytes
+                there_s[name, target] = media.carry(self._way(unit, target), size, now_s)
 
     def _energy(
         self, busy_s: Mapping[str, float], messages: Sequence[_Message], period_s: float
@@ -186,6 +204,15 @@ class Assessor:
     def _excess(self, memory_bytes: Mapping[str, float]) -> float:
         limits = {device: self.problem.limit_bytes(device) for device in memory_bytes}
         return sum(max(0.0, used / limits[device] - 1.0) for device, used in memory_bytes.items())
+
+
+def _readers(found: Sequence[Piece], owners: Sequence[Group]) -> dict[str, dict[str, list[int]]]:
+    """Tensor to the units that read it, and the places of their pieces that do."""
+    readers: dict[str, dict[str, list[int]]] = {}
+    for place, (piece, owner) in enumerate(zip(found, owners, strict=True)):
+        for name in piece.inputs:
+            readers.setdefault(name, {}).setdefault(owner.unit, []).append(place)
+    return readers
 
 
 def _device(unit: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shoal import catalog
-from shoal.cost import CostKey, Costs, account, pace, unit_bytes
+from shoal.cost import CostKey, Costs, account, elapsed_s, pace, unit_bytes
 from shoal.fleet import Fleet
 from shoal.program import Pace, Program, Segment, Workload
 from shoal.record import Estimate, Prediction, Run
@@ -33,14 +33,14 @@ def forecast(program: Program, fleet: Fleet, costs: Costs, workload: Workload) -
     estimates = {segment.name: costs.estimate(key_of(segment)) for segment in program.segments}
     seconds = {name: estimate.seconds for name, estimate in estimates.items()}
     tempo = pace(program, fleet, seconds)
-    run = _simulated(program, fleet, tempo, _shortened(workload))
-    alone = _simulated(program, fleet, tempo, Workload(items=1, window=1, pattern=workload.pattern))
+    run, elapsed = _simulated(program, fleet, tempo, _shortened(workload))
+    alone, _ = _simulated(program, fleet, tempo, Workload(items=1, window=1, pattern=workload.pattern))
     memory = _memory(program, estimates)
     prediction = Prediction(
         period_s=run.period_s,
         latency_s=sorted(run.latencies_s)[len(run.latencies_s) // 2],
         alone_latency_s=alone.latencies_s[0],
-        energy_j={name: figures.energy_j / run.items for name, figures in run.devices.items()},
+        energy_j=_energy(run, fleet, elapsed),
         memory_bytes=memory,
         sent_bytes={name: figures.sent_bytes // run.items for name, figures in run.devices.items()},
         busy_s={name: figures.busy_s / run.items for name, figures in run.devices.items()},
@@ -59,9 +59,18 @@ def _shortened(workload: Workload) -> Workload:
     return replace(workload, items=min(MOST_ITEMS, max(workload.items, 4 * workload.window)))
 
 
-def _simulated(program: Program, fleet: Fleet, tempo: Pace, workload: Workload) -> Run:
+def _simulated(program: Program, fleet: Fleet, tempo: Pace, workload: Workload) -> tuple[Run, float]:
+    """What happened, and the seconds it took from first arrival to last answer."""
     observed = simulate(program, tempo, catalog.make("program/drivers", "stream"), workload)
-    return account(observed, program, fleet, workload=workload, provenance="simulated")
+    return account(observed, program, fleet, workload=workload, provenance="simulated"), elapsed_s(observed)
+
+
+def _energy(run: Run, fleet: Fleet, elapsed: float) -> dict[str, float]:
+    """Joules an item by device when the pipe is full: idle power while it fills and drains is left out."""
+    spare_s = elapsed / run.items - run.period_s
+    return {
+        name: each.energy_j / run.items - fleet.device(name).idle_w * spare_s for name, each in run.devices.items()
+    }
 
 
 def _memory(program: Program, estimates: Mapping[str, Estimate]) -> dict[str, int]:

@@ -12,9 +12,10 @@ from shoal.graph import Graph
 from shoal.measure import Table, load_table, machine_id, segment_subject, table_path
 from shoal.measure.segment import profile_segment
 from shoal.plan.costs import HERE, costs_of
+from shoal.plan.limits import keeps
 from shoal.plan.lower import lower
 from shoal.plan.predict import forecast
-from shoal.plan.search import choose, keeps
+from shoal.plan.search import choose
 from shoal.plan.values import Front, Plan
 from shoal.plan.written import with_files
 from shoal.record import Sample
@@ -40,7 +41,7 @@ def refined(graph: Graph, front: Front) -> Front:
     if not kept:
         raise WorkError("no plan of the front keeps its limits as measured", had=f"{len(front.plans)} plans")
     notes = (*front.notes, "segments on this machine were measured")
-    return Front(tuple(kept), choose(kept, front.plan.objective), front.exact, notes)
+    return Front(tuple(kept), choose(kept), front.exact, notes)
 
 
 def _measure(graph: Graph, fleet: Fleet, plan: Plan) -> bool:

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 import shoal
 from shoal import catalog
 from shoal.cost import Costs
-from shoal.errors import LimitError, PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph
-from shoal.plan.chain import device_loads
-from shoal.plan.chain_solve import solve
-from shoal.plan.chains import Line, line_of, without_limits
-from shoal.plan.explain import reasons
+from shoal.plan.chains import line_of
+from shoal.plan.choices import with_engines
+from shoal.plan.explain import Explainer
+from shoal.plan.limits import cannot_run, keeps, nearest_plan, no_division
 from shoal.plan.lower import program_of
-from shoal.plan.predict import Forecast, forecast
+from shoal.plan.placement import Assessor
+from shoal.plan.predict import forecast
 from shoal.plan.problem import Candidates, Problem
 from shoal.plan.values import GOALS, Front, Group, ModelRef, Objective, Plan, Recipe, Replica
+from shoal.plan.wishes import Wishes, goals_of, pins_of, units_of
 from shoal.program import Workload
-from shoal.search import knee, representatives
-from shoal.units import format_bytes
+from shoal.search import front, knee, representatives
 
 SHOWN = 15  # plans of a front that a person is shown
 SAME = 0.02  # relative difference that is not worth another device
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asks of the search."""
-
-    objective: Objective = field(default_factory=Objective)
-    workload: Workload | None = None  # None: closed, with a window that keeps every unit busy
-    strategy: str = "stage"
-    planner: str = "chain_dp"
-    pins: Mapping[str, str] = field(default_factory=dict)  # op → device or unit
-    exclude: tuple[str, ...] = ()  # devices
-    shares: tuple[float, ...] = ()  # of the units in the fleet's order, instead of a search
-    engines: tuple[str, ...] = ()  # allowed ones; empty: all
 
 
 def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wishes) -> Front:
@@ -50,60 +36,69 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
         PlanError: wishes that contradict the model or the fleet.
         LimitError: no plan keeps the limits; says what is lacking and what would fit.
     """
-    units = _units(fleet, wishes)
-    workload = wishes.workload or Workload(items=32, window=max(4, len(units) + 2))
-    problem = Problem(
-        graph, fleet, wishes.objective, costs, workload.window, units, _pins(graph, fleet, wishes), wishes.engines
-    )
-    line = line_of(problem)
+    goals_of(wishes.objective)
+    units = units_of(fleet, wishes)
+    workload = wishes.workload or Workload(items=wishes.items, window=max(4, len(units) + 2))
+    pins = pins_of(graph, fleet, units, wishes)
+    problem = Problem(graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines)
     candidates = _candidates(problem, wishes)
     if not candidates.placements:
-        raise _nothing_fits(problem, line)
-    shown = candidates.only(list(representatives(candidates.scores, SHOWN)))
-    plans = [_plan(problem, line, groups, model, workload, wishes) for groups in shown.placements]
-    kept = [plan for plan in plans if keeps(plan)]
+        raise no_division(problem)
+    shown = _shown(candidates, problem)
+    explainer = Explainer(problem, line_of(problem), candidates.scores)
+    plans = [_plan(explainer, groups, model, workload, wishes) for groups in shown.placements]
+    kept = _undominated([plan for plan in plans if keeps(plan)], wishes.objective.goals[0])
     if not kept:
-        raise _closest(plans, wishes.objective)
-    return Front(tuple(kept), choose(kept, wishes.objective), candidates.exact, _notes(candidates, len(kept)))
-
-
-def _units(fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
-    """Units that have an engine of ours and are not excluded."""
-    for name in wishes.exclude:
-        fleet.device(name)
-    ours = set(catalog.names("engines"))
-    units = tuple(
-        name
-        for name in fleet.unit_names
-        if ours & set(fleet.unit(name).engines) and not {name, name.partition("/")[0]} & set(wishes.exclude)
-    )
-    if not units:
-        raise PlanError("no unit is left to run anything", had=f"{len(fleet.devices)} devices, all excluded")
-    return units
-
-
-def _pins(graph: Graph, fleet: Fleet, wishes: Wishes) -> Mapping[str, str]:
-    for op, device in wishes.pins.items():
-        if op not in graph.position:
-            raise PlanError(f"no op '{op}' to pin", hint=catalog.nearest(op, list(graph.position)[:400]))
-        fleet.device(device)
-    return wishes.pins
+        raise nearest_plan(plans)
+    return Front(tuple(kept), choose(kept), candidates.exact, _notes(candidates, len(kept)))
 
 
 def _candidates(problem: Problem, wishes: Wishes) -> Candidates:
     if wishes.shares:
-        strategy = catalog.make("plan/strategies", wishes.strategy)
-        return Candidates((strategy.divide(problem, wishes.shares),), np.zeros((1, len(GOALS))), exact=False)
-    found: Candidates = catalog.make("plan/planners", wishes.planner).search(problem)
-    return found
+        groups = catalog.make("plan/strategies", wishes.strategy).divide(problem, wishes.shares)
+        found = Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
+    else:
+        found = catalog.make("plan/planners", wishes.planner).search(problem)
+    return with_engines(problem, found)
+
+
+def _shown(candidates: Candidates, problem: Problem) -> Candidates:
+    """The favourite, then bests, knee and a spread, of the candidates within the limits (or of all, if none is)."""
+    objective, scores = problem.objective, candidates.scores
+    latency_s = np.inf if objective.latency_limit_s is None else objective.latency_limit_s
+    energy_j = np.inf if objective.energy_limit_j is None else objective.energy_limit_j
+    within = np.flatnonzero((scores[:, 0] <= latency_s) & (scores[:, 2] <= energy_j))
+    left = candidates.only(within.tolist()) if len(within) else candidates
+    if not np.isfinite(left.scores).all():
+        raise cannot_run(problem, left.placements[0])
+    spread = representatives(left.scores, SHOWN).tolist()
+    return left.only(list(dict.fromkeys((_favourite(left, objective), *spread)))[:SHOWN])
+
+
+def _favourite(candidates: Candidates, objective: Objective) -> int:
+    """The candidate that would be chosen if the planner's own scores were the last word."""
+    columns = [_COLUMNS[goal] for goal in objective.goals if goal in _COLUMNS]
+    counts = np.array([len({group.unit for group in groups}) for groups in candidates.placements])
+    return _pick(candidates.scores[:, columns or [0]], counts, candidates.scores[:, 0])
+
+
+_COLUMNS = {"latency": 0, "throughput": 1, "energy": 2, "memory": 3}  # objective → column of the scores
+
+
+def _pick(values: NDArray[np.float64], units: NDArray[np.intp], latency_s: NDArray[np.float64]) -> int:
+    """The best in the only goal, or the knee of several; of those as good as that, the one with fewest units."""
+    best = int(np.argmin(values[:, 0])) if values.shape[1] == 1 else knee(values)
+    as_good = np.flatnonzero((values <= values[best] * (1 + SAME)).all(axis=1)).tolist()
+    return int(min(as_good, key=lambda index: (units[index], latency_s[index])))
 
 
 def _plan(
-    problem: Problem, line: Line, groups: Sequence[Group], model: ModelRef, workload: Workload, wishes: Wishes
+    explainer: Explainer, groups: Sequence[Group], model: ModelRef, workload: Workload, wishes: Wishes
 ) -> Plan:
-    replica = Replica(tuple(groups))
+    problem, replica = explainer.problem, Replica(tuple(groups))
     program = program_of(problem.graph, (replica,), problem.window, model.name)
-    found: Forecast = forecast(program, problem.fleet, problem.costs, workload)
+    found = forecast(program, problem.fleet, problem.costs, workload)
+    shares = ",".join(f"{share:g}" for share in wishes.shares)
     return Plan(
         model=model,
         fleet=problem.fleet,
@@ -114,103 +109,32 @@ def _plan(
         prediction=found.prediction,
         estimates=found.estimates,
         segment_units={segment.name: segment.unit for segment in program.segments},
-        recipe=Recipe(wishes.strategy, wishes.planner, shoal.__version__),
-        reasons=reasons(problem, line, groups),
+        recipe=Recipe(wishes.strategy, f"shares {shares}" if shares else wishes.planner, shoal.__version__),
+        reasons=explainer.reasons(groups),
     )
 
 
-def keeps(plan: Plan) -> bool:
-    """Whether the plan, as predicted, keeps all its limits."""
-    limits, prediction = plan.objective, plan.prediction
-    fits = all(needed <= _limit_bytes(plan, device) for device, needed in prediction.memory_bytes.items())
-    quick = limits.latency_limit_s is None or prediction.alone_latency_s <= limits.latency_limit_s
-    frugal = limits.energy_limit_j is None or max(prediction.energy_j.values()) <= limits.energy_limit_j
-    return fits and quick and frugal
+def _undominated(plans: Sequence[Plan], first: str) -> list[Plan]:
+    """Plans that no other beats as predicted (queues may change their order), by the goal `first`."""
+    values = [
+        [catalog.make("plan/objectives", goal).predicted(plan.prediction) for goal in GOALS] for plan in plans
+    ]
+    kept = [plans[index] for index in front(np.array(values).reshape(-1, len(GOALS)))]
+    goal = catalog.make("plan/objectives", first)
+    return sorted(kept, key=lambda plan: (goal.predicted(plan.prediction), plan.prediction.alone_latency_s))
 
 
-def _limit_bytes(plan: Plan, device: str) -> int:
-    limit = plan.fleet.device(device).memory_limit_bytes
-    return min(limit, plan.objective.memory_limit_bytes or limit)
-
-
-def choose(plans: Sequence[Plan], objective: Objective) -> int:
-    """The best in the only goal, or the knee of several; of plans as good as that, the one with fewest units."""
-    goals = [catalog.make("plan/objectives", goal) for goal in objective.goals]
+def choose(plans: Sequence[Plan]) -> int:
+    """Index of the plan that serves the objective best; of plans as good as that, the one with fewest units."""
+    goals = [catalog.make("plan/objectives", goal) for goal in plans[0].objective.goals]
     values = np.array([[goal.predicted(plan.prediction) for goal in goals] for plan in plans])
-    best = int(np.argmin(values[:, 0])) if len(goals) == 1 else int(knee(values))
-    as_good = np.flatnonzero((values <= values[best] * (1 + SAME)).all(axis=1)).tolist()
-    return int(min(as_good, key=lambda index: (len(plans[index].units), plans[index].prediction.alone_latency_s)))
+    units = np.array([len(plan.units) for plan in plans])
+    return _pick(values, units, np.array([plan.prediction.alone_latency_s for plan in plans]))
 
 
 def _notes(candidates: Candidates, shown: int) -> tuple[str, ...]:
+    count = len(candidates.placements)
+    if count == 1:
+        return ()
     kind = "exact" if candidates.exact else "not exact"
-    return (f"{len(candidates.placements)} plans on the front ({kind}), {shown} shown",)
-
-
-def _closest(plans: Sequence[Plan], objective: Objective) -> LimitError:
-    """Plans exist, but none keeps the limits as predicted: name the nearest."""
-    best = min(plans, key=lambda plan: _excess(plan, objective))
-    figures = best.prediction
-    for device, needed in figures.memory_bytes.items():
-        have = _limit_bytes(best, device)
-        if needed > have:
-            return _too_small(device, needed, have)
-    if objective.latency_limit_s is not None and figures.alone_latency_s > objective.latency_limit_s:
-        return LimitError(
-            "no plan is quick enough",
-            needed=f"at most {objective.latency_limit_s:g} s",
-            had=f"{figures.alone_latency_s:g} s",
-            hint=f"raise the limit to {figures.alone_latency_s:.3g} s, or add a faster device",
-        )
-    hungriest = max(figures.energy_j, key=lambda name: figures.energy_j[name])
-    return LimitError(
-        "no plan is frugal enough",
-        where=hungriest,
-        needed=f"at most {objective.energy_limit_j:g} J an item",
-        had=f"{figures.energy_j[hungriest]:g} J",
-        hint=f"raise the limit to {figures.energy_j[hungriest]:.3g} J",
-    )
-
-
-def _excess(plan: Plan, objective: Objective) -> float:
-    """How far the plan is beyond its limits, as the largest ratio."""
-    ratios = [needed / _limit_bytes(plan, device) for device, needed in plan.prediction.memory_bytes.items()]
-    if objective.latency_limit_s is not None:
-        ratios.append(plan.prediction.alone_latency_s / objective.latency_limit_s)
-    if objective.energy_limit_j is not None:
-        ratios.append(max(plan.prediction.energy_j.values()) / objective.energy_limit_j)
-    return max(ratios)
-
-
-def _nothing_fits(problem: Problem, line: Line) -> LimitError:
-    """No division fits the memories: the one that comes nearest says which device lacks what."""
-    free = solve(without_limits(line.chain), goals=("memory", "period"), epsilon=0.05)
-    if not free.groups:
-        op = next((op for op in problem.pins), "an op")
-        return LimitError(f"no unit can run every op with the pins given ('{op}', …)", hint="remove a pin")
-    names = list(dict.fromkeys(problem.fleet.device(unit).name for unit in problem.units))
-    limits = {int(d): float(limit) for d, limit in zip(line.chain.device_of, line.chain.memory_limit, strict=True)}
-
-    def lacking(index: int) -> tuple[float, int, float]:
-        loads = device_loads(line.chain, free.groups[index])
-        return max(
-            (load.memory_bytes - limits[device], device, load.memory_bytes) for device, load in loads.items()
-        )
-
-    _, device, needed = min(lacking(index) for index in range(len(free.groups)))
-    return _too_small(names[device], round(needed), round(limits[device]))
-
-
-def _too_small(device: str, needed: int, have: int) -> LimitError:
-    return LimitError(
-        "no plan fits the memory",
-        where=device,
-        needed=format_bytes(needed),
-        had=format_bytes(have),
-        hint=f"raise the limit of {device} by {format_bytes(needed - have)}, or add a device",
-    )
-
-
-def with_workload(plan: Plan, workload: Workload) -> Plan:
-    """The same placement under another workload; its prediction still speaks of the old one."""
-    return replace(plan, workload=workload, window=max(plan.window, workload.window))
+    return (f"{count} plans on the front ({kind}), {shown} shown",)

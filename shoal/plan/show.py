@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.graph import Graph
-from shoal.plan.values import Front, Plan
+from shoal.plan.values import Front, Group, Plan
 from shoal.units import format_bytes, format_joules, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
 
 def front_json(front: Front) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def front_json(front: Front) -> dict[str, Any]:
                 "throughput_items_per_s": plan.prediction.throughput_items_per_s,
                 "energy_j": dict(plan.prediction.energy_j),
                 "memory_bytes": dict(plan.prediction.memory_bytes),
-                "placement": _placement(plan),
+                "placement": placement_of(plan),
             }
             for plan in front.plans
         ],
@@ -33,85 +35,125 @@ def front_json(front: Front) -> dict[str, Any]:
     }
 
 
-def print_front(graph: Graph, front: Front, output: Path, console: Console | None = None) -> None:
-    """The chosen plan in full, why it is so, and the others in a line each."""
-    from rich.console import Console
-
-    out = console or Console()
-    plan = front.plan
-    out.print(
-        f"[bold]{plan.model.name}[/]: {len(graph.ops)} ops, {graph.macs / 1e9:.2f} G multiply-accumulates, "
-        f"{format_bytes(graph.weights_bytes)} of weights"
-    )
-    out.print(_chosen_table(graph, plan))
-    for reason in plan.reasons:
-        out.print(f"  • {reason}", highlight=False)
-    out.print()
-    out.print(_front_table(front))
-    for note in front.notes:
-        out.print(f"[dim]{note}; figures are predicted[/]", highlight=False)
-    out.print(f"plan written to {output}; `shoal run {output}` runs it", highlight=False)
-
-
-def _placement(plan: Plan) -> dict[str, list[str]]:
+def placement_of(plan: Plan) -> dict[str, list[str]]:
+    """Unit → its ops, of the first replica."""
     found: dict[str, list[str]] = {}
     for group in plan.replicas[0].groups:
         found.setdefault(group.unit, []).extend(group.ops)
     return found
 
 
-def _chosen_table(graph: Graph, plan: Plan) -> Table:
+def print_front(graph: Graph, front: Front, output: Path, console: Console | None = None) -> None:
+    """The chosen plan in full, why it is so, and the others in a line each."""
+    from rich.console import Console
+
+    out, plan = console or Console(highlight=False), front.plan
+    out.print(
+        f"{plan.model.name}: {len(graph.ops)} ops, {graph.macs / 1e9:.2f} G multiply-accumulates, "
+        f"{format_bytes(graph.weights_bytes)} of weights\n",
+        soft_wrap=True,
+        markup=False,
+    )
+    out.print(_units_table(graph, plan))
+    out.print(_devices_table(plan))
+    out.print("[bold]Why[/]")
+    out.print(_bulleted(plan.reasons))
+    if len(front.plans) > 1:
+        out.print(_front_table(front))
+    for note in front.notes:
+        out.print(f"[dim]{note}; figures are predicted[/]")
+    out.print(f"plan written to {output}; `shoal run {output}` runs it", soft_wrap=True, markup=False)
+
+
+def _table(title: str, texts: tuple[str, ...], figures: tuple[str, ...]) -> Table:
+    """Columns of text that may fold, then columns of figures that may not."""
     from rich.table import Table
 
-    figures = plan.prediction
-    table = Table(title="Who runs what", title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for name in ("unit", "board", "engine"):
-        table.add_column(name, overflow="fold")
-    for name in ("ops", "work", "busy/item", "load", "J/item", "memory", "limit"):
+    table = Table(title=f"[bold]{title}[/]", title_justify="left", title_style="", box=None, pad_edge=False,
+                  header_style="dim")  # fmt: skip
+    for name in texts:
+        table.add_column(name, overflow="fold", no_wrap=name != texts[-1])
+    for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
-    for group in plan.replicas[0].groups:
-        device = plan.fleet.device(group.unit)
-        macs = sum(graph.ops[graph.position[op]].macs for op in group.ops)
-        busy_s = sum(plan.estimates[name].seconds for name in _segments(plan, group.unit))
-        table.add_row(
-            group.unit,
-            device.board,
-            group.engine,
-            str(len(group.ops)),
-            f"{macs / max(1, graph.macs):.0%}",
-            format_seconds(busy_s),
-            f"{busy_s / figures.period_s:.0%}",
-            format_joules(figures.energy_j[device.name]),
-            format_bytes(figures.memory_bytes[device.name]),
-            format_bytes(
-                min(device.memory_limit_bytes, plan.objective.memory_limit_bytes or device.memory_limit_bytes)
-            ),
-        )
     return table
 
 
-def _segments(plan: Plan, unit: str) -> list[str]:
-    return [name for name, where in plan.segment_units.items() if where == unit]
+def _units_table(graph: Graph, plan: Plan) -> Padding:
+    """Who runs what."""
+    table = _table("Who runs what", ("unit", "engine", "first … last op"), ("ops", "work", "busy", "load"))
+    for group in plan.replicas[0].groups:
+        macs = sum(graph.ops[graph.position[op]].macs for op in group.ops)
+        busy = sum(plan.estimates[name].seconds for name, unit in plan.segment_units.items() if unit == group.unit)
+        table.add_row(
+            group.unit,
+            group.engine,
+            _plain(_span(group)),
+            str(len(group.ops)),
+            f"{macs / max(1, graph.macs):.0%}",
+            format_seconds(busy),
+            f"{busy / plan.prediction.period_s:.0%}",
+        )
+    return _spaced(table)
 
 
-def _front_table(front: Front) -> Table:
-    from rich.table import Table
+def _devices_table(plan: Plan) -> Padding:
+    """What that asks of each device, per item."""
+    table = _table("What each device gives", ("device", "board"), ("J/item", "sends/item", "memory", "limit"))
+    figures = plan.prediction
+    for name, memory in figures.memory_bytes.items():
+        device = plan.fleet.device(name)
+        limit = device.memory_limit_bytes
+        table.add_row(
+            name,
+            device.board,
+            format_joules(figures.energy_j[name]),
+            format_bytes(figures.sent_bytes[name]),
+            format_bytes(memory),
+            format_bytes(min(limit, plan.objective.memory_limit_bytes or limit)),
+        )
+    return _spaced(table)
 
-    table = Table(title="The front", title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("")
-    table.add_column("units")
-    for name in ("latency", "items/s", "max energy", "max memory"):
-        table.add_column(name, justify="right")
+
+def _front_table(front: Front) -> Padding:
+    """The plans in a line each."""
+    table = _table("The front", ("", "units"), ("latency", "items/s", "max energy", "max memory"))
     for number, plan in enumerate(front.plans):
         figures = plan.prediction
-        mark = "▶" if number == front.chosen else " "
+        chosen = number == front.chosen
         table.add_row(
-            f"{mark}{number:>2}",
+            f"{'▶' if chosen else ' '}{number:>2}",
             " → ".join(plan.units),
             format_seconds(figures.alone_latency_s),
             f"{figures.throughput_items_per_s:.3g}",
             format_joules(max(figures.energy_j.values())),
             format_bytes(max(figures.memory_bytes.values())),
-            style="bold" if number == front.chosen else "",
+            style="bold" if chosen else "",
         )
-    return table
+    return _spaced(table)
+
+
+def _bulleted(sentences: tuple[str, ...]) -> Padding:
+    """Sentences, wrapped with a hanging indent."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        table.add_row(" •", _plain(sentence))
+    return _spaced(table)
+
+
+def _spaced(table: Table) -> Padding:
+    from rich.padding import Padding
+
+    return Padding(table, (0, 0, 1, 0), expand=False)
+
+
+def _plain(text: str) -> Text:
+    """Text of others: names may hold brackets, which are no markup."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def _span(group: Group) -> str:
+    return group.ops[0] if len(group.ops) == 1 else f"{group.ops[0]} … {group.ops[-1]}"

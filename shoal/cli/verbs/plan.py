@@ -9,7 +9,6 @@ import typer
 
 from shoal import codec
 from shoal.cli import options
-from shoal.errors import PlanError
 from shoal.fleet import load as load_fleet
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
@@ -25,7 +24,7 @@ def command(
     shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],
     minimize: Annotated[
         str, typer.Option(help="goals, the first counting most: throughput,latency,energy,memory")
-    ] = ("throughput"),
+    ] = "throughput",
     limit: Annotated[list[str], typer.Option(help="what must hold: memory=1GiB, latency=50ms, energy=2J")] = [],
     strategy: Annotated[str, typer.Option(help="how to divide by shares")] = "stage",
     planner: Annotated[str, typer.Option(help="how to search, with options: chain_dp:order=given")] = "chain_dp",
@@ -41,6 +40,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
+    options.writable(output)
     graph, reference = options.model(model, shape)
     machines = load_fleet(fleet)
     limits = options.limits_of(limit)
@@ -53,6 +53,7 @@ def command(
             energy_limit_j=limits.get("energy"),
         ),
         workload=Workload(items=items, window=window) if window else None,
+        items=items,
         strategy=strategy,
         planner=planner,
         pins=options.pins_of(pin),
@@ -60,8 +61,6 @@ def command(
         shares=options.shares_of(shares),
         engines=tuple(engine),
     )
-    if not goals:
-        raise PlanError("no goal to minimise", where="--minimize", hint="throughput,latency,energy,memory")
     front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
     if measure:
         front = refined(graph, front)
@@ -73,7 +72,10 @@ def command(
 
 
 def _write(front: Front, output: Path, mapping: Path | None) -> None:
+    """The chosen plan, and all that were shown in `front`; what an earlier search left there goes."""
     codec.save(front.plan, output / options.PLAN_FILE)
+    for old in (output / "front").glob("[0-9][0-9].json"):
+        old.unlink()
     for number in range(len(front.plans)):
         codec.save(front.marked(number), output / "front" / f"{number:02}.json")
     if mapping is not None:
