@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 import onnxruntime
+import psutil
 
 import shoal
 from shoal.fleet import Device, Fleet, Link, Unit
@@ -103,3 +105,16 @@ def assert_equal(found: Arrays, wanted: Arrays) -> None:
             np.testing.assert_array_equal(found[name], array)
         else:
             np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-4 * float(np.abs(array).max()))
+
+
+def workers(parent: int | None = None) -> list[psutil.Process]:
+    """The worker processes of a coordinator (None: this process), oldest first."""
+    children = psutil.Process(parent).children(recursive=True)
+    return sorted((each for each in children if "shoal.worker" in _command(each)), key=lambda each: each.pid)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []

@@ -13,8 +13,8 @@ import pytest
 from examples.models import light
 from shoal.graph import Graph, load
 from shoal.plan import lower
+from shoal.plan.written import with_files
 from shoal.run import Result, Samples, Settings, execute
-from shoal.run.deploy import with_files
 from tests.run import plans
 
 QUICK = ("squeezenet", "shufflenet")
