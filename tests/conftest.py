@@ -1,7 +1,8 @@
-"""For every test: a cache folder of its own, also of the processes it starts."""
+"""A cache folder of its own for every test, also of the processes it starts; foreign models are fetched once."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,15 @@ from hypothesis import settings
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
+KEPT = Path(os.environ.get("SHOAL_CACHE") or Path.home() / ".cache" / "shoal")
+FETCHED = ("models", "packages")  # what examples download, and build from downloads
+
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("cache")
+    for kind in FETCHED:
+        (KEPT / kind).mkdir(parents=True, exist_ok=True)
+        (folder / kind).symlink_to(KEPT / kind)
     monkeypatch.setenv("SHOAL_CACHE", str(folder))
     return folder

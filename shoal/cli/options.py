@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,25 @@ RUN_FILE = "run.json"
 def emit(value: Any) -> None:
     """`value` as one line of JSON on stdout."""
     sys.stdout.write(codec.encode(value).decode() + "\n")
+
+
+def writable(*paths: Path | None) -> None:
+    """Find out before the work, not after it, that a file could not be written.
+
+    Raises:
+        InputError: a path is a folder, or its own folder cannot be made or written.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise InputError("cannot write: it is a folder", where=str(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as fault:
+            raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
 
 
 def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
@@ -58,20 +77,6 @@ def model(path: Path, shapes: Sequence[str]) -> tuple[Graph, ModelRef]:
 def plan(path: Path) -> Plan:
     """The plan in the folder or file `path`."""
     return codec.load(Plan, path / PLAN_FILE if path.is_dir() else path)
-
-
-def writable(folder: Path) -> None:
-    """Make `folder`, so that hours of work are not lost for want of a place to write to.
-
-    Raises:
-        InputError: it cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InputError(f"cannot write: {fault.strerror}", where=str(folder)) from fault
-    if not os.access(folder, os.W_OK):
-        raise InputError("cannot write: permission denied", where=str(folder))
 
 
 def pins_of(texts: Sequence[str]) -> dict[str, str]:

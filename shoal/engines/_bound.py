@@ -88,7 +88,7 @@ class OnnxruntimeSession:
             needed = f"{dtype}{list(shape) if shape is not None else ''}"
             raise ModelError(f"input '{name}' does not fit", where=self._where, needed=needed,
                              had=f"{array.dtype}{list(array.shape)}")  # fmt: skip
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def _check(self) -> None:
         """Refuse a file whose inputs and outputs are not the segment's."""

@@ -3,16 +3,19 @@
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.execute import Result, Settings, execute
 from shoal.run.samples import Samples, answered, compare, drawn, read
+from shoal.run.service import Service, opened
 
 __all__ = [
     "Coordinator",
     "Outcome",
     "Result",
     "Samples",
+    "Service",
     "Settings",
     "answered",
     "compare",
     "drawn",
     "execute",
+    "opened",
     "read",
 ]

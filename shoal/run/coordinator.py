@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.errors import WorkError
+from shoal.errors import WorkerDied, WorkError
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.record import Observed
 from shoal.run.flights import Flights, Inputs, Sink, Watch
@@ -62,7 +62,7 @@ class Coordinator:
 
         Raises:
             InputError: an input is missing, or has the wrong type or shape.
-            WorkError: a worker does not begin, or does not say what it did.
+            WorkError: a worker does not begin.
         """
         clock, carried = Clock(), self._carried()
         self._ask({"do": "start", "origin": clock.origin, "stretch": stretch}, "started")
@@ -71,8 +71,12 @@ class Coordinator:
         failure = flights.drive(driver, workload, self._patience_s, self._why)
         if failure:
             return Outcome(flights.observed({}).scaled(1 / stretch), failure)
-        self._settle(carried)
-        return Outcome(flights.observed(self._ask({"do": "report"}, "report")).scaled(1 / stretch))
+        try:
+            self._settle(carried)
+            reports = self._ask({"do": "report"}, "report")
+        except WorkError as fault:  # all answers are there: they are kept
+            return Outcome(flights.observed({}).scaled(1 / stretch), fault.message)
+        return Outcome(flights.observed(reports).scaled(1 / stretch))
 
     def stop(self) -> None:
         """Let the workers go."""
@@ -107,7 +111,7 @@ class Coordinator:
             came = self._endpoint.receive(LOOK_S)
             lost = self._why(came)
             if lost is not None:
-                raise WorkError(f"{lost[0]} is gone ({lost[1]})")
+                raise WorkerDied(f"{lost[0]} is gone ({lost[1]})")
             if isinstance(came, Delivery) and came.header.control:
                 message = heard(self._endpoint, came)
                 if message.get("is") == "error":

@@ -25,6 +25,7 @@ from shoal.program.bundle import Bundle, Manifest
 from shoal.record import Observed, Outline, Run
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.deploy import lay_out, manifest_of
+from shoal.run.flights import check_inputs
 from shoal.run.local import Processes, Threads, Workers
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.wire import Endpoint, Transport
@@ -82,6 +83,7 @@ def execute(
 
     Raises:
         PlanError: the model changed, or no longer fits the plan.
+        InputError: an input is missing, or has the wrong type or shape.
         PaceError: this machine could not keep up with the boards it was to emulate.
         WorkError: a worker could not start.
     """
@@ -90,6 +92,8 @@ def execute(
     samples = given or drawn(
         {name: program.tensors[name] for name in graph.inputs}, settings.samples, settings.seed
     )
+    for item in samples.inputs:
+        check_inputs(program, item)
     tempo = pace_of(plan, program) if settings.emulate else None
     with connected(plan, program, folder, settings, tempo) as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import InputError, WorkError
 from shoal.program import (
+    CLIENT,
     Begun,
     Driver,
     Edge,
@@ -68,9 +69,7 @@ class Flights:
         self._flights: dict[int, _Flight] = {}
         self._answers: list[Answer] = []
         self._late: set[int] = set()
-        self._missed: set[int] = (
-            set()
-        )  # answered before a moment at which the driver had decided without that answer
+        self._missed: set[int] = set()  # answered before a moment at which the driver had decided without them
         self._wakes: set[float] = set()
         self._now_s = 0.0 if pace else clock.now_s()
         self._decided_s = -math.inf  # when the driver was asked last
@@ -203,6 +202,17 @@ class Flights:
         self._decide(Finished(item, flight.empty))
 
 
+def check_inputs(program: Program, arrays: Mapping[str, Array]) -> None:
+    """Refuse inputs that `program` cannot start an item with, before anything is sent.
+
+    Raises:
+        InputError: an array is missing, or has the wrong type or shape.
+    """
+    for edge in program.edges:
+        if edge.source == CLIENT:
+            _fitting(arrays, edge, program.sizes)
+
+
 def _fitting(arrays: Mapping[str, Array], edge: Edge, sizes: Mapping[str, int]) -> Array:
     """The array for `edge`, whose shape must be the edge's at `sizes`; a size that has a name may be smaller."""
     if edge.tensor not in arrays:
@@ -218,4 +228,4 @@ def _fitting(arrays: Mapping[str, Array], edge: Edge, sizes: Mapping[str, int]) 
         raise InputError(
             f"input '{edge.tensor}' has the wrong shape", needed=str(list(bound)), had=str(list(array.shape))
         )
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")  # unlike ascontiguousarray it leaves a scalar a scalar

@@ -153,13 +153,18 @@ class Threads:
             thread.join(timeout=LEAVE_S)
 
     def _work(self, unit: str, bundle: Bundle, transport: Transport) -> None:
+        why = "ended by a defect; its traceback is on stderr"
         try:
             sessions = load(bundle)
             serve(bundle, sessions, transport.worker(unit, bundle.program, "", lambda at: self._announce(unit, at)))
+            why = ""
         except ShoalError as fault:
-            with self._changed:
-                self._faults[unit] = fault.message
-                self._changed.notify_all()
+            why = fault.message
+        finally:  # whatever ends the thread, whoever waits for it must know
+            if why:
+                with self._changed:
+                    self._faults[unit] = why
+                    self._changed.notify_all()
 
     def _announce(self, unit: str, address: str) -> None:
         with self._changed:

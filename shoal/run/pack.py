@@ -19,7 +19,7 @@ from shoal.program import Program
 from shoal.program.bundle import write
 from shoal.run.deploy import manifest_of
 from shoal.run.execute import model_of
-from shoal.run.samples import Samples, answered, drawn
+from shoal.run.samples import Samples, answered, drawn, load_arrays
 
 CLIENT_FOLDER = "client"
 SAMPLES_FILE = "samples.npz"
@@ -60,11 +60,7 @@ def read_samples(path: Path) -> Samples:
     Raises:
         InputError: the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as fault:
-        raise InputError(f"cannot read the samples: {fault}", where=str(path)) from fault
+    content = load_arrays(path)
     stacks: dict[str, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]] = {"in": {}, "out": {}}
     for key, stack in content.items():
         side, _, name = key.partition(":")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +69,33 @@ def read(path: Path, specs: Mapping[str, TensorSpec]) -> Samples:
     Raises:
         InputError: the file cannot be read, or an array is missing or of the wrong shape or type.
     """
-    try:
-        content = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as fault:
-        raise InputError(f"cannot read arrays: {fault}", where=str(path)) from fault
-    arrays = {next(iter(specs)): content} if isinstance(content, np.ndarray) else dict(content)
+    arrays = load_arrays(path, next(iter(specs)))
     missing = set(specs) - set(arrays)
     if missing:
         raise InputError(f"no array for the input '{min(missing)}'", where=str(path), had=", ".join(arrays))
     stacks = {name: _stack(path, name, arrays[name], spec) for name, spec in specs.items()}
-    count = min(len(stack) for stack in stacks.values())
+    counts = {name: len(stack) for name, stack in stacks.items()}
+    if len(set(counts.values())) > 1:
+        had = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise InputError("the inputs do not hold equally many items", where=str(path), had=had)
+    count = counts[next(iter(counts))]
     return Samples(tuple({name: stack[index] for name, stack in stacks.items()} for index in range(count)))
+
+
+def load_arrays(path: Path, name: str = "array") -> dict[str, Array]:
+    """The arrays of a .npz file, or that of a .npy file under `name`; nothing is unpickled.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or is neither.
+    """
+    try:
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return {name: content} if isinstance(content, np.ndarray) else {**content}
+    except OSError as fault:
+        raise InputError(f"cannot read: {fault.strerror or fault}", where=str(path)) from fault
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+        raise InputError("not a .npy or .npz file of plain arrays, or a damaged one", where=str(path)) from fault
 
 
 def answered(graph: Graph, samples: Samples) -> Samples:
@@ -136,4 +154,4 @@ def _stack(path: Path, name: str, array: Array, spec: TensorSpec) -> Array:
             needed=f"{spec.dtype}{list(shape)}, or several along a new first axis",
             had=f"{array.dtype}{list(array.shape)}",
         )
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")

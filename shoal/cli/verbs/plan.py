@@ -40,7 +40,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
-    options.writable(output)
+    options.writable(output / options.PLAN_FILE, mapping)
     graph, reference = options.model(model, shape)
     machines = load_fleet(fleet)
     limits = options.limits_of(limit)
