@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 DEMO := .venv-demo
-BENCHES = $(sort $(filter-out bench/_%,$(wildcard bench/*.py)))
+BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
 .PHONY: help venv demo test check browser studies bench clean
 .DELETE_ON_ERROR:
@@ -62,8 +62,7 @@ browser:
 	else echo "no Chromium here: its tests will be skipped"; fi
 
 bench: $(VENV)/done
-	@for script in $(BENCHES); do echo "== $$script"; $(RUN) $$script || exit 1; done
-	@[ -n "$(BENCHES)" ] || echo "no bench script yet"
+	@for name in $(BENCHES); do echo "== bench/$$name.py"; $(RUN) -m bench.$$name || exit 1; done
 
 studies: $(VENV)/done
 	@[ -d shoal/study ] || { echo "no study yet"; exit 0; }; $(VENV)/bin/shoal study
