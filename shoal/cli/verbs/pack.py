@@ -1,4 +1,4 @@
-"""Write one self-contained folder per device, with what starts them by hand or under MPI."""
+"""Write one self-contained folder per device, ready to copy there."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import typer
 from shoal.cli import options
 from shoal.run.pack import pack
 
+EXAMPLES = (
+    "shoal pack plan -o bundles",
+    "shoal pack plan/front/03.json -o bundles",
+)
+
 
 def command(
-    plan: Annotated[Path, typer.Argument(help="a plan folder, or one plan of its front")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder to write")] = Path("bundles"),
-    seed: Annotated[int, typer.Option(help="of the sample inputs that the client sends")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write")] = Path(
+        "bundles"
+    ),
+    seed: Annotated[int, typer.Option(help="of the sample inputs that the client will send")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
-    """Write one self-contained folder per device, with what starts them by hand or under MPI."""
+    """Write one self-contained folder per device, ready to copy there."""
     packed = pack(options.plan(plan), output, seed)
     if json:
         options.emit(
