@@ -9,12 +9,19 @@ from typing import Annotated
 import typer
 
 from shoal.cli import options
-from shoal.run.pack import pack
+from shoal.run.pack import CLIENT_FOLDER, pack
 
 EXAMPLES = (
     "shoal pack plan -o bundles",
     "shoal pack plan/front/03.json -o bundles",
 )
+
+STARTING = """\
+By hand: copy each folder to its device and start it there with its start.sh,
+then the client with {folder}/client/start.sh.
+Under MPI: {folder}/mpirun.sh starts all of them. MPI polls while it waits, so a
+waiting worker keeps its core busy.
+"""
 
 
 def command(
@@ -32,9 +39,7 @@ def command(
             {"folder": str(packed.folder), "units": {unit: str(path) for unit, path in packed.units.items()}}
         )
         return
+    width = max(map(len, packed.units))
     for unit, path in packed.units.items():
-        sys.stdout.write(f"{unit}: {path}\n")
-    sys.stdout.write(
-        f"copy each folder to its device and start it with its start.sh, then {output}/client/start.sh;\n"
-        f"or start all with {output}/mpirun.sh (MPI waits busily: a waiting worker keeps its core awake)\n"
-    )
+        sys.stdout.write(f"{unit:<{width}}  {path}\n")
+    sys.stdout.write(f"{'client':<{width}}  {output / CLIENT_FOLDER}\n\n{STARTING.format(folder=output)}")

@@ -62,8 +62,8 @@ def command(
         list[str], typer.Option(metavar="DEVICE", help="leave this device out; may be repeated")
     ] = [],
     engine: Annotated[list[str], typer.Option(metavar="NAME", help="allow only this engine; may be repeated")] = [],
-    window: Annotated[int, typer.Option(help="items in flight; 0: enough to keep every unit busy")] = 0,
-    items: Annotated[int, typer.Option(help="items to plan for")] = 32,
+    window: Annotated[int, typer.Option(min=0, help="items in flight; 0: enough to keep every unit busy")] = 0,
+    items: Annotated[int, typer.Option(min=1, help="items to plan for")] = 32,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
     measure: Annotated[
         bool, typer.Option("--measure", help="also run the front's segments here and predict from that")

@@ -30,6 +30,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
     """Make a self-contained page of one or several runs."""
+    options.writable(output, trace)
     loaded = [options.run(path) for path in runs]
     write_html(loaded, output)
     if trace is not None:

@@ -25,7 +25,7 @@ EXAMPLES = (
 
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
-    items: Annotated[int, typer.Option(help="how many items to run")] = 32,
+    items: Annotated[int, typer.Option(min=1, help="how many items to run")] = 32,
     input: Annotated[
         Path | None, typer.Option(metavar="FILE", help="a .npy or .npz file of inputs; random ones otherwise")
     ] = None,

@@ -21,7 +21,7 @@ EXAMPLES = (
 
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
-    items: Annotated[int, typer.Option(help="how many items")] = 32,
+    items: Annotated[int, typer.Option(min=1, help="how many items to simulate")] = 32,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
