@@ -18,7 +18,8 @@ EXAMPLES = (
 
 STARTING = """\
 By hand: copy each folder to its device and start it there with its start.sh,
-then the client with {folder}/client/start.sh.
+then the client with {folder}/client/start.sh (--at UNIT=HOST:PORT for each
+device whose address is not in the fleet file).
 Under MPI: {folder}/mpirun.sh starts all of them. MPI polls while it waits, so a
 waiting worker keeps its core busy.
 """
