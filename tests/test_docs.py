@@ -97,7 +97,9 @@ def test_other_output_is_refused(expected: str, printed: str) -> None:
 
 
 def test_figures_may_vary_where_the_page_says_so() -> None:
-    runner.compare("took 3.2 ms,  +5 % of\n4 GiB on pi4", "took 11 s, -0.5 % of 12 MiB\non pi4", "page:1", varying=True)
+    runner.compare(
+        "took 3.2 ms,  +5 % of\n4 GiB on pi4", "took 11 s, -0.5 % of 12 MiB\non pi4", "page:1", varying=True
+    )
     for other in ("took 3.2 ms, +5 % of 4 GiB on pi3", "took ms, +5 % of 4 GiB on pi4", "3.2 ms, +5 %"):
         with pytest.raises(runner.Differs):
             runner.compare("took 3.2 ms, +5 % of 4 GiB on pi4", other, "page:1", varying=True)

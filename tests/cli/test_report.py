@@ -30,7 +30,7 @@ def test_json_gives_each_run(shoal: Any, simulated: Path) -> None:
         (("{plan}/plan.json",), "plan.json: not a run"),
         (("text.txt",), "text.txt: not a run"),
         (("{run}", "-o", "text.txt/page.html"), "text.txt/page.html: cannot write"),
-        (("{run}", "-o", "."), "cannot write: a folder"),
+        (("{run}", "-o", "."), "cannot write: it is a folder"),
         (("{run}", "--trace", "text.txt/trace.json"), "text.txt/trace.json: cannot write"),
         ((), "Missing argument"),
     ],

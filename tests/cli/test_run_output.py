@@ -1,3 +1,5 @@
+"""What `shoal run` prints and writes: keys, tables, labels."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -57,10 +59,10 @@ def test_a_trace(shoal: Any, plan: Path) -> None:
         (("no-plan",), "no-plan: cannot read"),
         (("{plan}", "--over", "shn"), "no transport is called 'shn'\n  hint: did you mean 'shm'?"),
         (("{plan}", "--items", "0"), "Invalid value for '--items'"),
-        (("{plan}", "--input", "no.npy"), "no.npy: cannot read arrays"),
+        (("{plan}", "--input", "no.npy"), "no.npy: cannot read"),
         (("{plan}", "--input", "wide.npy"), "input 'image' does not fit the model"),
         (("{plan}", "-o", "wide.npy/run.json"), "wide.npy/run.json: cannot write"),
-        (("{plan}", "--trace", "."), "cannot write: a folder"),
+        (("{plan}", "--trace", "."), "cannot write: it is a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
