@@ -46,18 +46,14 @@ def _pages() -> Iterator[object]:
         yield pytest.param(page, id=page.name, marks=marks)
 
 
-@pytest.mark.parametrize("page", _pages())
+@pytest.mark.parametrize("page", list(_pages()))
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "shoal", tmp_path / "shoal", ignore=shutil.ignore_patterns("__pycache__"))
-    command = tmp_path / "bin" / "shoal"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m shoal "$@"\n')
-    command.chmod(0o755)
     environment = {
         **os.environ,
         "COLUMNS": "80",
         "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))),
-        "PATH": os.pathsep.join((str(command.parent), str(Path(sys.executable).parent), os.environ["PATH"])),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
     }
     done = subprocess.run(
         [sys.executable, "-W", "error", str(RUNNER), str(page)],
