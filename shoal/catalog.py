@@ -80,9 +80,15 @@ def label(family: str) -> str:
 
 
 def nearest(word: str, known: Any) -> str:
-    """A hint that names the closest of the `known` words, or all of them if none is close."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+    """A hint that names the closest of the `known` words, or all of them if none is close.
+
+    Of several close ones it is the one that begins most alike: people leave off ends.
+    """
+    close = difflib.get_close_matches(word, list(known), n=4)
+    if not close:
+        return f"known: {', '.join(known)}"
+    best = max(close, key=lambda each: difflib.SequenceMatcher(None, word, each[: len(word) + 1]).ratio())
+    return f"did you mean '{best}'?"
 
 
 def _pair(family: str, part: str) -> tuple[str, str]:

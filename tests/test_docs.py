@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -38,11 +39,19 @@ def _has_code(page: Path) -> bool:
     return any(block.language in {"python", "console"} for block in runner.blocks(page.read_text()))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _has_code(page)], ids=lambda page: page.name)
+def _pages() -> Iterator[object]:
+    """Those with code; one that emulates boards needs the machine to itself."""
+    for page in filter(_has_code, PAGES):
+        marks = [pytest.mark.serial] if "--emulate" in page.read_text() else []
+        yield pytest.param(page, id=page.name, marks=marks)
+
+
+@pytest.mark.parametrize("page", list(_pages()))
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "shoal", tmp_path / "shoal", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {
         **os.environ,
+        "COLUMNS": "80",
         "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
     }
@@ -81,6 +90,15 @@ def test_expected_output_is_recognised(expected: str, printed: str) -> None:
 def test_other_output_is_refused(expected: str, printed: str) -> None:
     with pytest.raises(runner.Differs, match="page:1"):
         runner.compare(expected, printed, "page:1")
+
+
+def test_figures_may_vary_where_the_page_says_so() -> None:
+    runner.compare(
+        "took 3.2 ms,  +5 % of\n4 GiB on pi4", "took 11 s, -0.5 % of 12 MiB\non pi4", "page:1", varying=True
+    )
+    for other in ("took 3.2 ms, +5 % of 4 GiB on pi3", "took ms, +5 % of 4 GiB on pi4", "3.2 ms, +5 %"):
+        with pytest.raises(runner.Differs):
+            runner.compare("took 3.2 ms, +5 % of 4 GiB on pi4", other, "page:1", varying=True)
 
 
 def test_a_failing_block_says_which_line_of_the_page() -> None:

@@ -16,6 +16,17 @@ from shoal import catalog
 from shoal.errors import InputError, ShoalError
 
 VERBS = "cli/verbs"
+HEAD = """\
+Usage: shoal VERB …
+
+One trained network, many small and unlike machines.
+
+Verbs:"""
+TAIL = """
+Start with `shoal inspect MODEL`, `shoal plan MODEL FLEET` and `shoal run plan`.
+`shoal VERB --help` tells more, with examples. `--json` gives a verb's result to
+machines. Exit codes: 0 done, 1 the work failed, 2 wrong input.
+"""
 
 
 def main() -> None:
@@ -58,7 +69,9 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> int:
     usage_error: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
     module = importlib.import_module(f"shoal.cli.verbs.{verb}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(verb)(module.command)
+    app.command(verb, epilog=_examples(module.EXAMPLES), context_settings={"help_option_names": ["-h", "--help"]})(
+        module.command
+    )
     try:
         code = app(list(arguments[1:]), prog_name=f"shoal {verb}", standalone_mode=False)
     except typer.Abort:
@@ -78,7 +91,12 @@ def _complain(arguments: Sequence[str], kind: str, message: str, hint: str | Non
         return
     sys.stderr.write(f"error: {message}\n")
     if hint:
-        sys.stderr.write(f"  try: {hint}\n")
+        sys.stderr.write(f"  hint: {hint}\n")
+
+
+def _examples(lines: Sequence[str]) -> str:
+    r"""The end of a verb's help: its examples, a line each (\b tells typer to keep the lines)."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def _help() -> str:
@@ -86,12 +104,7 @@ def _help() -> str:
     verbs = catalog.names(VERBS)
     width = max(len(verb) for verb in verbs)
     lines = [f"  {verb:<{width}}  {_first_line(verb)}" for verb in verbs]
-    head = "Usage: shoal VERB …\n\nOne trained network, many small and unlike machines.\n\nVerbs:\n"
-    return (
-        head
-        + "\n".join(lines)
-        + "\n\n`shoal VERB --help` tells more. `--json` gives any verb's result to machines.\n"
-    )
+    return "\n".join((HEAD, *lines, TAIL))
 
 
 def _first_line(verb: str) -> str:

@@ -7,17 +7,22 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shoal import codec
 from shoal.catalog import nearest
 from shoal.errors import InputError, PlanError, UnitError
 from shoal.graph import Graph, load
 from shoal.plan import ModelRef, Plan
+from shoal.record import Run
 from shoal.units import parse
+
+Value = TypeVar("Value")
 
 PLAN_FILE = "plan.json"
 RUN_FILE = "run.json"
+PLAN_HELP = "a folder that `shoal plan` wrote, or one file of its front"
+SHAPE_HELP = "fix a shape or a named size: input=1,3,224,224 or tokens=128; may be repeated"
 
 
 def emit(value: Any) -> None:
@@ -76,7 +81,22 @@ def model(path: Path, shapes: Sequence[str]) -> tuple[Graph, ModelRef]:
 
 def plan(path: Path) -> Plan:
     """The plan in the folder or file `path`."""
-    return codec.load(Plan, path / PLAN_FILE if path.is_dir() else path)
+    return _loaded(Plan, path / PLAN_FILE if path.is_dir() else path, "a plan", "`shoal plan` writes them")
+
+
+def run(path: Path) -> Run:
+    """The run in the file `path`."""
+    return _loaded(Run, path, "a run", "`shoal run` and `shoal simulate` write them")
+
+
+def _loaded(kind: type[Value], path: Path, what: str, hint: str) -> Value:
+    """The value in `path`; a file of another kind is told from a missing one."""
+    try:
+        return codec.load(kind, path)
+    except InputError as fault:
+        if not path.is_file():
+            raise
+        raise InputError(f"not {what}, or of another version of shoal", where=str(path), hint=hint) from fault
 
 
 def pins_of(texts: Sequence[str]) -> dict[str, str]:

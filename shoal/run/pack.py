@@ -41,6 +41,8 @@ def pack(plan: Plan, folder: Path, seed: int = 0) -> Packed:
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise InputError("this is a file, not a folder", where=str(folder))
     if folder.exists() and any(folder.iterdir()) and not (folder / "rankfile").exists():
         raise InputError("the folder is not empty and no earlier pack", where=str(folder))
     graph = model_of(plan)

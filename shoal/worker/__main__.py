@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _work(options)
     except ShoalError as fault:
-        hint = f"\n  try: {fault.hint}" if fault.hint else ""
+        hint = f"\n  hint: {fault.hint}" if fault.hint else ""
         sys.stderr.write(f"error: {fault.message}{hint}\n")
         return fault.exit_code
     except KeyboardInterrupt:

@@ -2,64 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from shoal.cli import options
-from shoal.fleet import Device, board, board_figures, board_names, board_title
-from shoal.units import format_bytes
+from shoal.fleet import BoardFigure, Device, board, board_figures, board_names, board_title
+from shoal.units import format_bytes, format_rate
+
+EXAMPLES = (
+    "shoal boards",
+    "shoal boards raspberry-pi-4b-4gb",
+)
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="one board, with the source of each number")] = "",
-    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="one board, with the source of each number")] = "",
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show the boards and machines known, each number with its source."""
     if name:
         _one(name, json=json)
     elif json:
-        options.emit({each: board_title(each) for each in board_names()})
+        options.emit({each: _facts(each) for each in board_names()})
     else:
         _all()
 
 
 def _one(name: str, *, json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     figures = board_figures(name)
     if json:
         options.emit({"name": name, "title": board_title(name), "figures": figures})
         return
-    table = Table(title=board_title(name), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for column in ("figure", "value", "source"):
-        table.add_column(column, overflow="fold")
-    for figure in figures:
-        table.add_row(figure.key, str(figure.value), figure.source)
-    Console(highlight=False).print(table)
+    out = Console(highlight=False)
+    out.print(board_title(name), style="bold")
+    keyed = [(*_split(figure.key), figure) for figure in figures]
+    widths = max(len(key) for _, key, _ in keyed), max(len(str(figure.value)) for figure in figures)
+    for section, rows in groupby(keyed, key=lambda row: row[0]):
+        if section:
+            out.print(f"\n[{section}]", markup=False)  # as in the board's file
+        out.print(_sources(widths, [(key, figure) for _, key, figure in rows]))
+
+
+def _sources(widths: tuple[int, int], rows: Sequence[tuple[str, BoardFigure]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for width in widths:
+        table.add_column(width=width, no_wrap=True)
+    table.add_column(overflow="fold", style="dim")
+    for key, figure in rows:
+        table.add_row(key, str(figure.value), escape(figure.source))
+    return table
+
+
+def _split(key: str) -> tuple[str, str]:
+    """Section and key, as they are written in a board's file: ("units.cpu", "peak.float32")."""
+    words = key.split(".")
+    depth = 0 if words[0] != "units" else 4 if words[2] == "operating_points" else 2
+    return ".".join(words[:depth]), ".".join(words[depth:])
 
 
 def _all() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("board", no_wrap=True)
-    for column in ("units", "peak float32", "memory", "idle", "busy", "price"):
-        table.add_column(column, justify="right" if column != "units" else "left")
+    for column in ("board", "units"):
+        table.add_column(column, no_wrap=True)
+    for column in ("float32", "memory", "idle", "busy", "price"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name in board_names():
         table.add_row(name, *_row(board(name)))
-    Console(highlight=False).print(table)
+    out = Console(highlight=False)
+    out.print(table)
+    out.print("[dim]busy: on top of idle; `shoal boards NAME` gives the source of each figure")
 
 
 def _row(device: Device) -> tuple[str, ...]:
-    peaks = [unit.peak_flop_per_s["float32"] for unit in device.units if "float32" in unit.peak_flop_per_s]
+    peak = _peak_flop_per_s(device)
     return (
         ", ".join(unit.name for unit in device.units),
-        f"{max(peaks) / 1e9:,.0f} Gflop/s" if peaks else "–",
+        format_rate(peak, "flop/s") if peak is not None else "–",
         format_bytes(device.memory_bytes),
         f"{device.idle_w:g} W",
         f"+{max(unit.busy_w for unit in device.units):g} W",
         f"{device.price_usd:,.0f} USD" if device.price_usd is not None else "–",
     )
+
+
+def _peak_flop_per_s(device: Device) -> float | None:
+    return max((unit.peak_flop_per_s.get("float32", 0.0) for unit in device.units), default=0.0) or None
+
+
+def _facts(name: str) -> dict[str, object]:
+    device = board(name)
+    return {
+        "title": board_title(name),
+        "units": [unit.name for unit in device.units],
+        "peak_flop_per_s": _peak_flop_per_s(device),
+        "memory_bytes": device.memory_bytes,
+        "idle_w": device.idle_w,
+        "busy_w": max(unit.busy_w for unit in device.units),
+        "price_usd": device.price_usd,
+    }

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from shoal.cli import options
-from shoal.graph import Graph, cuts
+from shoal.graph import Cut, Graph, cuts
 from shoal.units import format_bytes
+
+EXAMPLES = (
+    "shoal inspect model.onnx",
+    "shoal inspect model.onnx --shape input=1,3,224,224 --ops",
+)
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="an ONNX file")],
-    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],
-    ops: Annotated[bool, typer.Option(help="a line for every op")] = False,
-    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    ops: Annotated[bool, typer.Option("--ops", help="a line for every op, not only for every cut")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show a model's ops, multiply-accumulates, bytes and legal cuts."""
     graph, _ = options.model(model, shape)
@@ -47,30 +58,54 @@ def _facts(graph: Graph) -> dict[str, object]:
 
 
 def _print(graph: Graph, *, ops: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     out = Console(highlight=False)
     legal = cuts(graph)
-    out.print(
-        f"[bold]{graph.name}[/]: {len(graph.ops)} ops, {graph.macs / 1e9:.3g} G multiply-accumulates, "
-        f"{format_bytes(graph.weights_bytes)} of weights, {len(legal)} legal cuts"
-    )
-    for label, names in (("in", graph.inputs), ("out", graph.outputs)):
-        for name in names:
-            out.print(
-                f"  {label:<3} {name}: {graph.tensors[name].dtype} {list(graph.tensors[name].shape)}", markup=False
-            )
     kinds = Counter(op.kind for op in graph.ops).most_common()
-    out.print("  " + ", ".join(f"{count} {kind}" for kind, count in kinds))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    rows = [("op", "kind", "MACs", "weights", "output", "cut after it")]
-    after = {cut.after: cut for cut in legal}
-    for column, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if column < 2 else "right", overflow="fold")
+    facts = [
+        f"{len(graph.ops)} ops, {graph.macs / 1e9:.3g} G multiply-accumulates, "
+        f"{format_bytes(graph.weights_bytes)} of weights, {len(legal)} legal cuts",
+        *(_tensor(graph, "in ", name) for name in graph.inputs),
+        *(_tensor(graph, "out", name) for name in graph.outputs),
+        ", ".join(f"{count} {kind}" for kind, count in kinds),
+    ]
+    out.print(f"{graph.name}", style="bold", markup=False)
+    for fact in facts:
+        out.print(Padding(Text(fact), (0, 0, 0, 2)))
+    out.print()
+    out.print(_ops(graph, legal) if ops else _cuts(graph, legal))
+
+
+def _tensor(graph: Graph, label: str, name: str) -> str:
+    return f"{label} {name}: {graph.tensors[name].dtype} {list(graph.tensors[name].shape)}"
+
+
+def _cuts(graph: Graph, legal: Sequence[Cut]) -> Table:
+    """A line for every place where the network may be cut, with how much lies before it."""
+    table = _table("cut after", "kind", "MACs before", "weights before", "crosses it")
+    macs = list(accumulate(op.macs for op in graph.ops))
+    weights_bytes = list(accumulate(op.weights_bytes for op in graph.ops))
+    for cut in legal:
+        op = graph.ops[cut.after]
+        share = macs[cut.after] / max(1, graph.macs)
+        table.add_row(
+            op.name, op.kind, f"{share:.1%}", format_bytes(weights_bytes[cut.after]), format_bytes(cut.bytes)
+        )
+    return table
+
+
+def _ops(graph: Graph, legal: Sequence[Cut]) -> Table:
+    table = _table("op", "kind", "MACs", "weights", "output", "cut after it")
+    after = {cut.after: format_bytes(cut.bytes) for cut in legal}
     for index, op in enumerate(graph.ops):
-        if ops or index in after:
-            crossing = format_bytes(after[index].bytes) if index in after else ""
-            figures = (f"{op.macs / 1e6:.4g} M", format_bytes(op.weights_bytes), format_bytes(op.written_bytes))
-            table.add_row(op.name, op.kind, *figures, crossing)
-    out.print(table)
+        macs = f"{op.macs / 1e6:.4g} M" if op.macs else "–"
+        weights = format_bytes(op.weights_bytes) if op.weights_bytes else "–"
+        table.add_row(op.name, op.kind, macs, weights, format_bytes(op.written_bytes), after.get(index, ""))
+    return table
+
+
+def _table(*names: str) -> Table:
+    """Two columns of text that may fold, and figures that may not."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column, name in enumerate(names):
+        table.add_column(name, justify="left" if column < 2 else "right", overflow="fold", no_wrap=column >= 2)
+    return table

@@ -16,27 +16,61 @@ from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import Workload
 
+EXAMPLES = (
+    "shoal plan model.onnx fleet.toml",
+    "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
+    "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
+)
+
 
 def command(
-    model: Annotated[Path, typer.Argument(help="an ONNX file")],
-    fleet: Annotated[Path, typer.Argument(help="a fleet file (TOML)")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder to write the plan to")] = Path("plan"),
-    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    fleet: Annotated[Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML)")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write the plan to")
+    ] = Path("plan"),
+    shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
     minimize: Annotated[
-        str, typer.Option(help="goals, the first counting most: throughput,latency,energy,memory")
+        str,
+        typer.Option(
+            metavar="GOALS",
+            help="goals; of several, the best compromise is taken: throughput,latency,energy,memory",
+        ),
     ] = "throughput",
-    limit: Annotated[list[str], typer.Option(help="what must hold: memory=1GiB, latency=50ms, energy=2J")] = [],
-    strategy: Annotated[str, typer.Option(help="how to divide by shares")] = "stage",
-    planner: Annotated[str, typer.Option(help="how to search, with options: chain_dp:order=given")] = "chain_dp",
-    pin: Annotated[list[str], typer.Option(help="op=device: run this op there")] = [],
-    shares: Annotated[str, typer.Option(help="divide the work so instead of searching: 3,1")] = "",
-    exclude: Annotated[list[str], typer.Option(help="a device to leave out")] = [],
-    engine: Annotated[list[str], typer.Option(help="allow only these engines")] = [],
-    window: Annotated[int, typer.Option(help="items in flight; 0: enough to keep every unit busy")] = 0,
-    items: Annotated[int, typer.Option(help="items to plan for")] = 32,
+    limit: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FIGURE",
+            help="what must hold: memory=1GiB (a device), latency=50ms (an item), energy=2J (a device and item)",
+        ),
+    ] = [],
+    strategy: Annotated[str, typer.Option(metavar="NAME", help="how to divide by shares")] = "stage",
+    planner: Annotated[
+        str, typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given")
+    ] = "chain_dp",
+    pin: Annotated[
+        list[str], typer.Option(metavar="OP=DEVICE", help="run this op on this device; may be repeated")
+    ] = [],
+    shares: Annotated[
+        str,
+        typer.Option(
+            metavar="FIGURES",
+            help="divide the work so over the units, in the order of the fleet, instead of searching: 3,1",
+        ),
+    ] = "",
+    exclude: Annotated[
+        list[str], typer.Option(metavar="DEVICE", help="leave this device out; may be repeated")
+    ] = [],
+    engine: Annotated[list[str], typer.Option(metavar="NAME", help="allow only this engine; may be repeated")] = [],
+    window: Annotated[int, typer.Option(min=0, help="items in flight; 0: enough to keep every unit busy")] = 0,
+    items: Annotated[int, typer.Option(min=1, help="items to plan for")] = 32,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
-    measure: Annotated[bool, typer.Option(help="also run the front's segments here and predict from that")] = False,
-    mapping: Annotated[Path | None, typer.Option(help="also write the placement as mapping JSON")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="also run the front's segments here and predict from that")
+    ] = False,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="also write the placement as mapping JSON")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""

@@ -12,17 +12,29 @@ from shoal.cli import options
 from shoal.fleet import dumps, save
 from shoal.measure.probe import probe
 
+EXAMPLES = (
+    "shoal probe -o here.toml",
+    "shoal probe --peer 192.0.2.7:4711 -o here.toml",
+)
+
 
 def command(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="fleet file to write; stdout if none")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="fleet file to write; stdout if none")
     ] = None,
     peer: Annotated[
-        str | None, typer.Option(help="host:port of `python -m shoal.measure.echo` on another device")
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="also measure the link to where `python -m shoal.measure.echo` runs"
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the fleet as JSON on stdout")] = False,
 ) -> None:
-    """Measure this machine into a fleet file: compute, memory bandwidth, cores, engines, link to a peer."""
+    """Measure this machine into a fleet file.
+
+    Compute, memory bandwidth, cores and engines, power where the processor counts it, and the link to a peer.
+    """
+    options.writable(output)
     fleet = probe(peer)
     if output is not None:
         save(fleet, output)

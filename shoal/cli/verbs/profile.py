@@ -1,4 +1,4 @@
-"""Measure what each op of a model costs here, into a table that plans reuse."""
+"""Measure what each op costs here, into a table that plans reuse."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from shoal.measure import load_table, table_path
 from shoal.plan.costs import costs_of
 from shoal.units import format_seconds
 
+EXAMPLES = (
+    "shoal profile model.onnx fleet.toml",
+    "shoal profile encoder.onnx fleet.toml --shape tokens=128",
+)
+
 
 def command(
-    model: Annotated[Path, typer.Argument(help="an ONNX file")],
-    fleet: Annotated[Path, typer.Argument(help="a fleet file (TOML); its units of this machine are measured")],
-    shape: Annotated[list[str], typer.Option(help="fix a shape: input=1,3,224,224 or tokens=128")] = [],
-    json: Annotated[bool, typer.Option("--json", help="as JSON on stdout")] = False,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    fleet: Annotated[Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML)")],
+    shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
-    """Measure what each op of a model costs here, into a table that plans reuse."""
+    """Measure what each op costs here, into a table that plans reuse.
+
+    Units of this machine are measured; boards that are not here get their data sheet's figures, corrected by what
+    was measured.
+    """
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Run a plan on its workers and say what happened beside what was predicted."""
+"""Run a plan; show what happened beside what was predicted."""
 
 from __future__ import annotations
 
@@ -16,22 +16,34 @@ from shoal.report import print_table, summary, write_trace
 from shoal.run import Result, Settings, execute, read
 from shoal.run.execute import model_of
 
+EXAMPLES = (
+    "shoal run plan",
+    "shoal run plan --emulate --items 64 --trace trace.json",
+    "shoal run plan/front/03.json --over tcp --input photos.npy",
+)
+
 
 def command(
-    plan: Annotated[Path, typer.Argument(help="a plan folder, or one plan of its front")],
-    items: Annotated[int, typer.Option(help="how many items to run")] = 32,
-    input: Annotated[Path | None, typer.Option(help="a .npy or .npz file; random inputs otherwise")] = None,
-    over: Annotated[str, typer.Option(help="memory, shm, tcp")] = "shm",
-    emulate: Annotated[bool, typer.Option(help="pace workers and links to their boards")] = False,
-    compare: Annotated[bool, typer.Option(help="compare outputs with the undivided model")] = True,
-    seed: Annotated[int, typer.Option(help="of random inputs")] = 0,
-    output: Annotated[Path, typer.Option("-o", "--output", help="file to write the run to")] = Path(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    items: Annotated[int, typer.Option(min=1, help="how many items to run")] = 32,
+    input: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="a .npy or .npz file of inputs; random ones otherwise")
+    ] = None,
+    over: Annotated[
+        str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
+    ] = "shm",
+    emulate: Annotated[bool, typer.Option("--emulate", help="pace each worker and link to its board")] = False,
+    compare: Annotated[bool, typer.Option(help="compare the outputs with the undivided model's")] = True,
+    seed: Annotated[int, typer.Option(help="of the random inputs")] = 0,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
-    trace: Annotated[Path | None, typer.Option(help="also write a Chrome/Perfetto trace")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="also write the run as a trace for ui.perfetto.dev")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
-    """Run a plan on its workers and say what happened beside what was predicted."""
+    """Run a plan; show what happened beside what was predicted."""
     options.writable(output, trace)
     decided = options.plan(plan)
     settings = Settings(items=items, over=over, emulate=emulate, compare=compare, seed=seed)
@@ -58,7 +70,8 @@ def _with_progress(work: object, items: int, *, quiet: bool) -> Result:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("items"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("items", total=items)
         return work(lambda done: bar.update(task, completed=done))  # type: ignore[operator,no-any-return]
 

@@ -1,7 +1,8 @@
-"""Execute a plan's Program in simulated time and say what would happen."""
+"""Execute a plan in simulated time, on machines that need not be here."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,19 +13,27 @@ from shoal.cli import options
 from shoal.report import print_table, summary
 from shoal.run.simulated import simulated
 
+EXAMPLES = (
+    "shoal simulate plan",
+    "shoal simulate plan --items 1000 -o simulated.json",
+)
+
 
 def command(
-    plan: Annotated[Path, typer.Argument(help="a plan folder, or one plan of its front")],
-    items: Annotated[int, typer.Option(help="how many items")] = 32,
-    output: Annotated[Path, typer.Option("-o", "--output", help="file to write the run to")] = Path(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    items: Annotated[int, typer.Option(min=1, help="how many items to simulate")] = 32,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
-    """Execute a plan's Program in simulated time and say what would happen."""
-    run = simulated(options.plan(plan), items)
+    """Execute a plan in simulated time, on machines that need not be here."""
+    decided = options.plan(plan)
+    options.writable(output)
+    run = simulated(decided, items)
     codec.save(run, output)
     if json:
         options.emit(summary(run))
     else:
         print_table(run)
+        sys.stdout.write(f"\nrun written to {output}; `shoal report {output}` makes the page\n")

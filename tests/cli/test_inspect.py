@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_json_has_every_op_and_cut(shoal: Any, model: Path) -> None:
+    facts = shoal("inspect", model, "--json").json
+    assert set(facts) == {"name", "sha256", "inputs", "outputs", "ops", "macs", "weights_bytes", "cuts"}
+    assert [op["name"] for op in facts["ops"]] == [f"{kind}{layer}" for layer in range(4) for kind in "cr"]
+    assert facts["macs"] == sum(op["macs"] for op in facts["ops"]) == 32 * 32 * 9 * 8 * (3 + 8 + 8 + 8)
+    assert facts["weights_bytes"] == 4 * 9 * 8 * (3 + 8 + 8 + 8)
+    assert {cut["bytes"] for cut in facts["cuts"]} == {4 * 8 * 32 * 32}
+    assert facts["inputs"] == {"image": ["float32", [1, 3, 32, 32]]}
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_line_for_every_cut_with_what_lies_before_it(columns: int, shoal: Any, model: Path) -> None:
+    lines = shoal("inspect", model, columns=columns).out.splitlines()
+    assert lines[0].strip() == "four"
+    assert "0.00199 G multiply-accumulates" in lines[1]
+    first = next(line for line in lines if line.startswith("r0"))
+    assert first.split() == ["r0", "Relu", "11.1%", "864", "B", "32", "KiB"]
+    assert max(map(len, lines)) <= columns
+
+
+def test_ops_gives_a_line_for_every_op(shoal: Any, model: Path) -> None:
+    lines = shoal("inspect", model, "--ops").out.splitlines()
+    assert sum(line.split()[1:2] in (["Conv"], ["Relu"]) for line in lines) == 8
+    conv = next(line for line in lines if line.startswith("c1"))
+    assert conv.split()[:4] == ["c1", "Conv", "0.5898", "M"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("no.onnx",), "no.onnx: cannot read"),
+        ((".",), "cannot read"),
+        (("bad.onnx",), "bad.onnx: not an ONNX model"),
+        (("{model}", "--shape", "image"), "--shape: 'image' is no shape"),
+        (("{model}", "--shape", "image=1,3,-2,2"), "is no shape"),
+        (("{model}", "--shape", "imago=1,3,32,32"), "no input 'imago'"),
+        ((), "Missing argument"),
+        (("{model}", "another.onnx"), "unexpected extra argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, model: Path) -> None:
+    Path("bad.onnx").write_bytes(b"\x08\xff\xff not a model")
+    assert told in shoal("inspect", *(each.format(model=model) for each in arguments)).complaint

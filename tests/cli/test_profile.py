@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_a_line_for_each_unit_and_engine(shoal: Any, model: Path, fleet: Path) -> None:
+    done = shoal("profile", model, fleet, "--json")
+    assert done.code == 0, done.err
+    found = done.json
+    assert set(found) == {"model", "table", "samples"}
+    assert Path(found["table"]).exists()
+    assert {sample["engine"] for sample in found["samples"]} >= {"onnxruntime"}
+    assert all(sample["median_s"] >= 0 for sample in found["samples"])
+    for columns in (80, 120):
+        lines = shoal("profile", model, fleet, columns=columns).out.splitlines()  # reads what was just measured
+        assert {line.split()[0] for line in lines if "/cpu" in line} == {"pi/cpu", "zero/cpu"}
+        assert max(map(len, lines)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("no.onnx", "{fleet}"), "no.onnx: cannot read"),
+        (("{model}", "no.toml"), "no.toml: cannot read"),
+        (("{model}", "{model}"), "four.onnx: not a text file"),
+        (("{model}", "odd.toml"), "raspberry-pi-4b-4gb"),
+        (("{model}",), "Missing argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, model: Path, fleet: Path) -> None:
+    Path("odd.toml").write_text('[devices.pi]\nboard = "raspbery-pi-4b-4gb"\n')
+    assert told in shoal("profile", *(each.format(model=model, fleet=fleet) for each in arguments)).complaint
