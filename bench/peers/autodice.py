@@ -69,7 +69,7 @@ def show(plans: dict[str, Plan], rounds: dict[str, list[Figures]]) -> None:
         memory = [ours.resident_bytes / their.resident_bytes for their, ours in zip(theirs, found, strict=True)]
         period_ms = common.median([ours.period_s for ours in found]) * 1e3
         print(
-            f"{name:9} {period_ms:7.1f} ms  {common.spread(faster)} x as fast  {common.spread(memory)} x its memory",
+            f"{name:9} {period_ms:7.1f} ms  {common.spread(faster)} x as fast  {common.spread(memory)} x memory",
             f" {placement(plans[name])}" if name in plans else "",
         )
     print(json.dumps({name: [asdict(figures) for figures in found] for name, found in rounds.items()}))
