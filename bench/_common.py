@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from examples.models import light
 from shoal import fleet, graph, plan
 from shoal.graph import Graph
+from shoal.measure import load_table, profile_ops, table_path
 from shoal.plan import Front, ModelRef, Wishes
 from shoal.plan.costs import costs_of
 
@@ -42,6 +43,14 @@ def front(name: str, machines: fleet.Fleet, wishes: Wishes | None = None) -> Fro
     """The plans of a light model on `machines`, its ops measured here."""
     loaded, reference = model(name)
     return plan.search(loaded, reference, machines, costs_of(loaded, machines), wishes or Wishes())
+
+
+def profile(name: str, engines: Sequence[str] = ("onnxruntime",)) -> None:
+    """Measure a light model's ops anew on one thread: a table made on a busy machine cuts in the wrong place."""
+    loaded, _ = model(name)
+    path = table_path(loaded.identity)
+    for engine in engines:
+        load_table(path).merge(profile_ops(loaded, engine)).save(path)
 
 
 def inputs_of(loaded: Graph) -> dict[str, NDArray[Any]]:

@@ -37,7 +37,6 @@ from typing import Any
 
 from bench import _common as common
 from bench._loops import Loop, periods_s
-from shoal.measure import load_table, profile_ops, table_path
 from shoal.plan import Plan, Wishes, lower
 from shoal.plan.written import with_files
 from shoal.record import Run
@@ -107,7 +106,7 @@ def main() -> None:
 def one_model(name: str, options: argparse.Namespace) -> dict[str, object]:
     """All rounds for one model."""
     if options.profile:
-        profile(name)
+        common.profile(name)
     contest = contest_of(name)
     rounds = [
         one_round(contest, options.items, options.torch_python, compare=not number)
@@ -125,13 +124,6 @@ def one_model(name: str, options: argparse.Namespace) -> dict[str, object]:
         "ratios": {key: common.median(values) for key, values in spreads.items()},
         "rounds": [asdict(row) for row in rounds],
     }
-
-
-def profile(name: str) -> None:
-    """Measure the model's ops anew: a table made on a busy machine cuts in the wrong place."""
-    loaded, _ = common.model(name)
-    path = table_path(loaded.identity)
-    load_table(path).merge(profile_ops(loaded)).save(path)
 
 
 def contest_of(name: str) -> Contest:

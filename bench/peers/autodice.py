@@ -1,6 +1,6 @@
 """VGG-19 over two pinned processes: shoal against AutoDiCE, in alternating rounds.
 
-    python -m bench.peers.autodice [--items 100] [--rounds 3] COMMAND …
+    python -m bench.peers.autodice [--items 100] [--rounds 3] [--profile] COMMAND …
 
 COMMAND runs AutoDiCE's own benchmark program (built elsewhere) over its two ranks pinned to cores 0 and 1, for as
 many frames as the variable LOOPS says; the mean time a frame and the resident memory of each rank are read from
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bench import _common as common
+from shoal import fleet
 from shoal import plan as planning
 from shoal.errors import LimitError
 from shoal.plan import Objective, Plan, Wishes
@@ -28,6 +29,7 @@ from shoal.plan.costs import costs_of
 from shoal.run import Settings, execute
 
 MODEL = "vgg19"
+ENGINES = ("onnxruntime", "ncnn")
 LIMITS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the lean total, tried as the limit of a device
 PATIENCE_S = 900.0
 AVERAGE = re.compile(r"IRank: *(\d+) +min = .*avg = *([\d.]+)")
@@ -47,11 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="VGG-19 against AutoDiCE")
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--profile", action="store_true", help="measure the ops anew before planning")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     if not options.command:
         parser.error("the command that runs AutoDiCE is missing")
     print(f"load before: {os.getloadavg()[0]:.2f} (figures of a busy machine are noise)")
+    if options.profile:
+        common.profile(MODEL, ENGINES)
     plans = plans_within(autodice(options.command, 1).resident_bytes // 2)
     rounds: dict[str, list[Figures]] = {name: [] for name in ("autodice", *plans)}
     for number in range(options.rounds):
@@ -69,7 +74,7 @@ def show(plans: dict[str, Plan], rounds: dict[str, list[Figures]]) -> None:
         memory = [ours.resident_bytes / their.resident_bytes for their, ours in zip(theirs, found, strict=True)]
         period_ms = common.median([ours.period_s for ours in found]) * 1e3
         print(
-            f"{name:9} {period_ms:7.1f} ms  {common.spread(faster)} x as fast  {common.spread(memory)} x its memory",
+            f"{name:9} {period_ms:7.1f} ms  {common.spread(faster)} x as fast  {common.spread(memory)} x memory",
             f" {placement(plans[name])}" if name in plans else "",
         )
     print(json.dumps({name: [asdict(figures) for figures in found] for name, found in rounds.items()}))
@@ -114,10 +119,18 @@ def plans_within(lean_bytes: int) -> dict[str, Plan]:
     return chosen | ({"lean": min(lean, key=lambda plan: plan.prediction.period_s)} if lean else {})
 
 
+def two_cores() -> fleet.Fleet:
+    """This machine as two devices of one core each that have every engine of ours."""
+    device = '[devices.{}]\nboard = "this-machine"\ncores = [{}]\nunits.cpu.engines = [{}]\n'
+    engines = ", ".join(f'"{engine}"' for engine in ENGINES)
+    devices = [device.format(name, core, engines) for core, name in enumerate(("left", "right"))]
+    return fleet.loads("".join(devices) + '[default_link]\nbandwidth = "8 GB/s"\nlatency = "50 us"\n')
+
+
 def candidates(lean_bytes: int) -> Iterator[Plan]:
     """Plans over both cores, without a limit and under ever tighter ones."""
     loaded, reference = common.model(MODEL)
-    machines = common.two_cores()
+    machines = two_cores()
     costs = costs_of(loaded, machines)
     free = Wishes(Objective(("throughput", "memory")))
     for share in (None, *LIMITS):
