@@ -32,7 +32,9 @@ class Assessment(NamedTuple):
     """The verdict on one placement."""
 
     score: Score
-    excess: float  # 0: feasible; else ops put where they cannot run, or the share of memory beyond its limits
+    excess: float  # 0: feasible; else what is amiss, added up:
+    # ops put where they cannot run, or the share of memory beyond its limits and the units that no message reaches,
+    # because they only run ops without inputs: nothing would tell them that an item is there
 
 
 class _Message(NamedTuple):
@@ -70,10 +72,9 @@ class Assessor:
         period_s = max(*busy_s.values(), self._busiest_medium_s(messages))
         energy_j = self._energy(busy_s, messages, period_s)
         latency_s = self._latency(found, owners, seconds)
-        return Assessment(
-            Score(latency_s, period_s, max(energy_j.values()), max(memory_bytes.values())),
-            self._excess(memory_bytes),
-        )
+        deaf = len(set(busy_s) - {message.target for message in messages})
+        score = Score(latency_s, period_s, max(energy_j.values()), max(memory_bytes.values()))
+        return Assessment(score, self._excess(memory_bytes) + deaf)
 
     def scores(self, placements: Iterable[Sequence[Group]]) -> F64:
         """Scores of several placements, shape (placements, 4)."""

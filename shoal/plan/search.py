@@ -115,9 +115,13 @@ def _plan(
 
 
 def _undominated(plans: Sequence[Plan], first: str) -> list[Plan]:
-    """Plans that no other beats as predicted (queues may change their order), by the goal `first`."""
+    """Plans that no other beats as predicted (queues may change their order), by the goal `first`.
+
+    Compared as a person reads them, to three digits: of plans that look the same one is enough.
+    """
     values = [
-        [catalog.make("plan/objectives", goal).predicted(plan.prediction) for goal in GOALS] for plan in plans
+        [float(f"{catalog.make('plan/objectives', goal).predicted(plan.prediction):.3g}") for goal in GOALS]
+        for plan in plans
     ]
     kept = [plans[index] for index in front(np.array(values).reshape(-1, len(GOALS)))]
     goal = catalog.make("plan/objectives", first)

@@ -7,7 +7,7 @@ import pytest
 
 from shoal.cost import runtime_bytes
 from shoal.fleet import Fleet, Link
-from shoal.graph import Graph
+from shoal.graph import Graph, load
 from shoal.plan.chain import evaluate, feasible
 from shoal.plan.chains import line_of
 from shoal.plan.enumerate import all_plans
@@ -17,6 +17,7 @@ from shoal.plan.predict import forecast
 from shoal.plan.problem import Problem
 from shoal.plan.values import Group, Replica
 from shoal.program import CLIENT, Workload
+from tests.graph.models import info, model, node, write
 from tests.plan.toys import MIB, device, fleet, light_graph, placed, problem, random_branches, random_chain, three
 
 
@@ -112,3 +113,11 @@ def test_two_engines_on_one_unit_both_cost_their_runtime(tmp_path: Path) -> None
     assert both.memory_bytes >= one.memory_bytes + runtime_bytes("ncnn")
     program = program_of(graph, (Replica(mixed),), 4, "toy")
     assert all(CLIENT in (edge.source, edge.target) for edge in program.edges)
+
+
+def test_a_unit_that_no_message_reaches_is_in_excess(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "y"), node("Constant", "", "c", value_float=1.0)]
+    graph = load(write(model(nodes, [info("x", [1, 3])], ["y", "c"]), tmp_path))
+    asked = problem(graph, three())
+    assert Assessor(asked).assess(placed(graph, ["a/cpu", "a/cpu"])).excess == 0
+    assert Assessor(asked).assess(placed(graph, ["a/cpu", "b/cpu"])).excess == 1
