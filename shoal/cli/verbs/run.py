@@ -32,7 +32,9 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
     """Run a plan on its workers and say what happened beside what was predicted."""
-    options.writable(output, trace)
+    for path in (output, trace):
+        if path is not None:
+            codec.check_writable(path)
     decided = options.plan(plan)
     settings = Settings(items=items, over=over, emulate=emulate, compare=compare, seed=seed)
     samples = None
