@@ -24,6 +24,17 @@ def emit(value: Any) -> None:
     sys.stdout.write(codec.encode(value).decode() + "\n")
 
 
+def writable(*paths: Path | None) -> None:
+    """Find out before the work, not after it, that a file could not be written.
+
+    Raises:
+        InputError: a path is a folder, or its own folder cannot be made or written.
+    """
+    for path in paths:
+        if path is not None:
+            codec.check_writable(path)
+
+
 def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
     """Shapes and named sizes from "input=1,3,224,224" and "tokens=128".
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from examples.models import light
 from shoal import codec
 from shoal.errors import InputError
-from shoal.graph import Graph, load
+from shoal.graph import load
 from shoal.record import Run
 from shoal.run.pack import pack
 from tests.run import plans
@@ -152,7 +152,7 @@ def mpirun(bundles: Path, folder: Path) -> tuple[subprocess.CompletedProcess[str
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [plans.contiguous, plans.alternating])
 def test_three_ranks_need_only_their_folders(
-    spread: Callable[[Graph, int], list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spread: plans.Spread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = shutil.copytree(light.seeded("squeezenet").parent, tmp_path / "source")
     graph = load(source / "model.onnx")

@@ -32,9 +32,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
     """Run a plan on its workers and say what happened beside what was predicted."""
-    for path in (output, trace):
-        if path is not None:
-            codec.check_writable(path)
+    options.writable(output, trace)
     decided = options.plan(plan)
     settings = Settings(items=items, over=over, emulate=emulate, compare=compare, seed=seed)
     samples = None
