@@ -7,6 +7,7 @@ all its faults reported at once; here a file that does not fit is refused with t
 from __future__ import annotations
 
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,5 +69,21 @@ def write_bytes(data: bytes, path: Path) -> None:
         except OSError:
             beside.unlink(missing_ok=True)
             raise
+    except OSError as fault:
+        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work, not after it, that `path` could not be written; its folder is made.
+
+    Raises:
+        InputError: it is a folder, or its own folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise InputError("cannot write: it is a folder", where=str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as fault:
         raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,16 +36,8 @@ def writable(*paths: Path | None) -> None:
         InputError: a path is a folder, or its own folder cannot be made or written.
     """
     for path in paths:
-        if path is None:
-            continue
-        if path.is_dir():
-            raise InputError("cannot write: it is a folder", where=str(path))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as fault:
-            raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+        if path is not None:
+            codec.check_writable(path)
 
 
 def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:

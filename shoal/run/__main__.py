@@ -30,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f"\n  hint: {fault.hint}" if fault.hint else ""
         sys.stderr.write(f"error: {fault.message}{hint}\n")
         return fault.exit_code
+    except KeyboardInterrupt:
+        return 130
 
 
 def _run(options: argparse.Namespace) -> int:
+    codec.check_writable(options.output)
     plan = codec.load(Plan, options.folder / PLAN_FILE)
     program = codec.load(Program, options.folder / "program.json")
     samples = read_samples(options.folder / SAMPLES_FILE)

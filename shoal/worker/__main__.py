@@ -21,7 +21,7 @@ GRACE_S = 1.0  # how long a worker may take to leave by itself once its parent i
 def main(arguments: list[str] | None = None) -> int:
     """Run one worker; returns its exit code.
 
-    On stdout it prints one line of JSON, {"listening": address}, once peers may connect.
+    On stdout it prints one line of JSON, {"listening": address}, once peers may connect; over MPI nobody listens.
     """
     options = _parser().parse_args(arguments)
     if options.tied:
@@ -66,6 +66,8 @@ def _end_with_parent() -> None:
 
 
 def _announce(address: str) -> None:
+    if not address:
+        return
     sys.stdout.write(json.dumps({"listening": address}) + "\n")
     sys.stdout.flush()
 

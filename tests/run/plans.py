@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from shoal.record import Prediction
 from shoal.run.samples import Arrays
 
 MANY_BYTES = 1 << 40
+Spread = Callable[[Graph, int], list[int]]  # a graph and a number of devices → the device of each op
 UNKNOWN = Prediction(1.0, 1.0, 1.0, {}, {}, {}, {})  # nothing here was estimated
 
 
