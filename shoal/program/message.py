@@ -10,7 +10,7 @@ import operator
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
-from math import prod
+from math import isfinite, prod
 
 from shoal.errors import WireError
 from shoal.program.values import Program
@@ -147,6 +147,11 @@ def check(header: Header, program: Program, sender: str) -> None:
     if header.edge >= len(program.edges):
         raise WireError(f"sent on edge {header.edge}, which the program does not have", where=sender)
     edge = program.edges[header.edge]
+    if header.route >= len(program.routes) or header.item < 0 or not isfinite(header.time_s):
+        raise WireError(
+            f"sent a header that makes no sense on edge '{edge.name}'", where=sender,
+            had=f"route {header.route}, item {header.item}, time {header.time_s}",
+        )  # fmt: skip
     if header.empty:
         needed = 0
     else:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -169,20 +167,15 @@ def test_a_message_that_comes_after_its_turn_is_noted() -> None:
         assert runner.missed == {0}
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"route": 5}, "sent item 0 on edge 'x>a/cpu', which does not end here"),
-        ({"time_s": math.nan}, "never due"),
-        ({"time_s": math.inf}, "never due"),
-    ],
-)
-def test_nonsense_from_a_peer(changes: dict[str, Any], message: str) -> None:
+def test_an_item_of_a_route_that_does_not_lead_here() -> None:
     made = chain(UNIT)
-    with bench(made, paced(made, {"s0": 0.001})) as (runner, _, client):
-        header = Header(0, 0, dtype="float32", shape=(4,), payload_bytes=16)
-        with pytest.raises(WireError, match=message), at_work(runner, client):
-            client.send(replace(header, **changes), np.ones(4, np.float32))
+    with bench(made) as (runner, _, client):
+        header = Header(0, 0, route=5, dtype="float32", shape=(4,), payload_bytes=16)
+        with (
+            pytest.raises(WireError, match="sent item 0 on edge 'x>a/cpu', which does not end here"),
+            at_work(runner, client),
+        ):
+            client.send(header, np.ones(4, np.float32))
 
 
 def test_a_cleared_runner_gives_everything_back() -> None:
