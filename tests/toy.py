@@ -99,8 +99,8 @@ def program(engine: str = "reference", window: int = 4) -> Program:
         window=window,
         tensors={
             **dict.fromkeys(
-                ["photo", "picture", "picture_now", "seen", "label", "command", "glimpse", "felt_before", "push", "felt"],
-                VECTOR,
+                ("photo", "picture", "picture_now", "seen", "label",
+                 "command", "glimpse", "felt_before", "push", "felt"), VECTOR,
             ),
             "bright": TensorSpec("bool", (1,)), "log": LOG, "entry": TensorSpec("float32", (1, WIDTH)),
         },
