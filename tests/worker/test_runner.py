@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from shoal.errors import WireError
-from shoal.program import Header, Item, Pace, Program, TensorSpec, Workload
+from shoal.program import Header, Item, Pace, Program, Route, Task, TensorSpec, Workload
 from shoal.program.bundle import Bundle
 from shoal.program.message import CONTROL_EDGE, NOTHING, Flag
 from shoal.wire import Delivery
@@ -168,9 +168,14 @@ def test_a_message_that_comes_after_its_turn_is_noted() -> None:
 
 
 def test_an_item_of_a_route_that_does_not_lead_here() -> None:
-    made = chain(UNIT)
-    with bench(made) as (runner, _, client):
-        header = Header(0, 0, route=5, dtype="float32", shape=(4,), payload_bytes=16)
+    made = program([Piece("p", UNIT), Piece("q", UNIT, ("y",))])
+    steps = made.routes[0].tasks[0].steps
+    routes = (
+        Route("main", (f"x>{UNIT}",), ("p>client",), (Task(UNIT, steps[:3]),)),
+        Route("other", (f"y>{UNIT}",), ("q>client",), (Task(UNIT, steps[3:]),)),
+    )
+    with bench(replace(made, routes=routes)) as (runner, _, client):
+        header = Header(0, 0, route=1, dtype="float32", shape=(4,), payload_bytes=16)
         with (
             pytest.raises(WireError, match="sent item 0 on edge 'x>a/cpu', which does not end here"),
             at_work(runner, client),
