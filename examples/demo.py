@@ -30,33 +30,37 @@ ITEMS = 48
 def main(folder: Path) -> int:
     """Plan, run, name the photos, write plan, run and report to `folder`; returns the exit code."""
     out = Console(highlight=False)
-    out.print("[bold]1. The model and the drawer[/]")
+    out.print("[bold]1. The network and the drawer[/]")
     model = efficientnet_lite0.model()
     network = graph.load(model)
     boards = fleet.load(FLEET)
+    names = ", ".join(f"{device.name} ({device.board})" for device in boards.devices)
+    out.print(f"EfficientNet-Lite0 with its ImageNet weights; one core of each of {names}\n")
     reference = plan.ModelRef(network.name, str(model), network.sha256)
 
     out.print("[bold]2. Who runs what[/] (the ops are timed here first and scaled to the boards)")
-    front = plan.search(
-        network, reference, boards, costs_of(network, boards), plan.Wishes(engines=("onnxruntime",))
-    )
+    with out.status("timing the ops, searching for plans"):
+        costs = costs_of(network, boards)
+        front = plan.search(network, reference, boards, costs, plan.Wishes(engines=("onnxruntime",)))
     codec.save(front.plan, folder / "plan.json")
     print_front(network, front, folder, out)
 
-    out.print("\n[bold]3. Run it[/]: one process a board, paced to it")
+    out.print("\n[bold]3. Run it[/] (one process a board, paced to it; slower than the boards if need be)")
     pictures = photos.photos()
     samples = run.Samples(tuple({"image": _pixels(picture.path)} for picture in pictures))
-    result = run.execute(front.plan, run.Settings(items=ITEMS, emulate=True), samples)
-    assert result.answers is not None
+    with out.status(f"{ITEMS} items over {len(front.plan.units)} emulated boards"):
+        result = run.execute(front.plan, run.Settings(items=ITEMS, emulate=True), samples)
+    if result.failure or result.answers is None:
+        sys.stderr.write(f"error: {result.failure}\n")
+        return 1
     named = _name(pictures, [result.answers[item]["logits"] for item in range(len(pictures))], out)
+    out.print()
     report.print_table(result.run, out)
 
     codec.save(result.run, folder / "run.json")
     report.write_html([result.run], folder / "report.html")
-    out.print(f"\nplan, run and report are in {folder}/; open {folder}/report.html")
-    if result.failure:
-        sys.stderr.write(f"error: {result.failure}\n")
-    return 0 if named and result.run.outputs_match and not result.failure else 1
+    out.print(f"\nopen {folder}/report.html; plan and run are beside it")
+    return 0 if named and result.run.outputs_match else 1
 
 
 def _pixels(path: Path) -> NDArray[Any]:
