@@ -26,6 +26,7 @@ from shoal.program import Workload
 from shoal.search import front, knee, representatives
 
 SHOWN = 15  # plans of a front that a person is shown
+RESCORED = 200  # plans of a front that are scored again where media are shared
 SAME = 0.02  # relative difference that is not worth another device
 
 
@@ -59,7 +60,20 @@ def _candidates(problem: Problem, wishes: Wishes) -> Candidates:
         found = Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
     else:
         found = catalog.make("plan/planners", wishes.planner).search(problem)
-    return with_engines(problem, found)
+    return _contended(problem, with_engines(problem, found))
+
+
+def _contended(problem: Problem, candidates: Candidates) -> Candidates:
+    """Scores that count how long a shared medium is taken by all its hops, which a chain does not know of.
+
+    Looks at a spread of the front; no longer exact. Unchanged without shared media.
+    """
+    links = (*problem.fleet.links, problem.fleet.default_link)
+    if not any(link is not None and link.shared for link in links) or not candidates.placements:
+        return candidates
+    spread = candidates.only(representatives(candidates.scores, RESCORED).tolist())
+    scores = Assessor(problem).scores(spread.placements)
+    return Candidates(spread.placements, scores, exact=False).only(front(scores).tolist())
 
 
 def _shown(candidates: Candidates, problem: Problem) -> Candidates:

@@ -271,11 +271,14 @@ def test_each_group_has_the_engine_that_is_quicker_there(squeezenet: Graph) -> N
 def test_a_shared_medium_counts_once_predicted(tmp_path: Path) -> None:
     """Over one slow radio the simulation knows better than the chain; what is shown is not dominated by that."""
     wifi = Link("wifi", ("a", "b", "c"), 2e6, 1e-3, shared=True)
-    machines = replace(three(), links=(wifi,))
-    front = found(random_branches(tmp_path, 5), machines)
+    graph, machines = random_branches(tmp_path, 5), replace(three(), links=(wifi,))
+    front = found(graph, machines)
+    assert not front.exact
     values = np.array([figures(plan) for plan in front.plans])
     for row in values:
         assert not ((values <= row).all(axis=1) & (values < row).any(axis=1)).any()
+    apart = found(graph, replace(three(), links=(replace(wifi, shared=False),)))
+    assert front.plan.prediction.period_s >= apart.plan.prediction.period_s * 0.999
 
 
 def test_the_workload_is_the_users_or_keeps_every_unit_busy(tmp_path: Path) -> None:
