@@ -30,16 +30,15 @@ SENTENCES = [
 ]
 
 
-@pytest.mark.parametrize("spread", [plans.contiguous, plans.alternating, plans.crossing])
+@pytest.mark.parametrize("spread", [plans.contiguous, plans.alternating])
 def test_photos_are_named_right_by_three_devices(spread: plans.Spread) -> None:
     graph = load(efficientnet_lite0.model())
     pictures = photos.photos()
     inputs = tuple({"image": efficientnet_lite0.preprocess(Image.open(each.path))} for each in pictures)
     samples = Samples(inputs, tuple(plans.reference(efficientnet_lite0.model(), each) for each in inputs))
-    owners = spread(graph, 3)
-    result = execute(plans.plan_of(graph, owners), Settings(items=len(pictures)), samples)
+    result = execute(plans.plan_of(graph, spread(graph, 3)), Settings(items=len(pictures)), samples)
     assert result.run.outputs_match
-    assert len(result.run.devices) == len(set(owners)) > 1
+    assert len(result.run.devices) == 3
     assert result.answers is not None
     for item, picture in enumerate(pictures):
         (index, _), *_ = efficientnet_lite0.best(result.answers[item]["logits"])
