@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def describe(cores: Sequence[int] | None = None) -> Mapping[str, Any]:
                 "bandwidth": f"{BYTES_PER_S / 1e9} GB/s",
                 "busy": f"{BUSY_W_PER_CORE * count} W",
                 "peak": {"float32": f"{peak} flop/s", "int8": f"{peak * dot} op/s"},
-                "engines": ["onnxruntime"],
+                "engines": ["onnxruntime", *(["ncnn"] if find_spec("ncnn") else [])],
             }
         },
         "sources": {

@@ -155,7 +155,7 @@ def test_a_mapping_written_is_a_mapping_read(here: Path, capsys: pytest.CaptureF
         (["--planner", "mapping_file:path=none.json"], 2, "none.json"),
         (["--engine", "tensorrt"], 2, "tensorrt"),
         (["--window", "-1"], 2, "window"),
-        (["--items", "0"], 2, "at least one item"),
+        (["--items", "0"], 2, "greater than or equal to 1"),
         (["--colour", "red"], 2, "--colour"),
     ],
 )
