@@ -108,13 +108,16 @@ def account(
 def period_s(answers: Sequence[Answer], window: int) -> float:
     """Mean interval between answers once the pipe is full.
 
-    The first `window` answers come while it fills and are left out, if two at least remain; else all count. A
-    single answer's period is its latency; without answers it is 0.
+    The first `window` answers come while it fills, the last `window` - 1 while it drains; they are left out if
+    two at least remain, else only the filling, else none. A single answer's period is its latency; without
+    answers it is 0.
     """
     times_s = sorted(answer.answered_s for answer in answers)
     if len(times_s) < 2:
         return sum(answer.answered_s - answer.arrived_s for answer in answers)
-    steady = times_s[window:] if len(times_s) >= window + 2 else times_s
+    steady = times_s[window : len(times_s) - window + 1]
+    if len(steady) < 2:
+        steady = times_s[window:] if len(times_s) >= window + 2 else times_s
     return (steady[-1] - steady[0]) / (len(steady) - 1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +154,7 @@ def test_a_mapping_written_is_a_mapping_read(here: Path, capsys: pytest.CaptureF
         (["--planner", "mapping_file:path=none.json"], 2, "none.json"),
         (["--engine", "tensorrt"], 2, "tensorrt"),
         (["--window", "-1"], 2, "window"),
-        (["--items", "0"], 2, "greater than or equal to 1"),
+        (["--items", "0"], 2, "--items"),
         (["--colour", "red"], 2, "--colour"),
     ],
 )
@@ -205,13 +204,6 @@ def test_models_that_cannot_be(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert plan("--shape", "x=2,3", model="open.onnx") == 0
 
 
-@pytest.mark.parametrize("blocked", ["file", "folder"])
-def test_a_place_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str], blocked: str) -> None:
-    if blocked == "file":
-        (here / "taken").write_text("")
-        assert "taken" in complaint(capsys, 2, "-o", "taken/plan")
-        return
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    (here / "locked").mkdir(mode=0o500)
-    assert "locked" in complaint(capsys, 2, "-o", "locked")
+@pytest.mark.parametrize("place", ["model.onnx", "model.onnx/plan"])
+def test_a_place_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    assert place in complaint(capsys, 2, "-o", place)
