@@ -97,7 +97,7 @@ def execute(
     tempo = pace_of(plan, program) if settings.emulate else None
     with connected(plan, program, folder, settings, tempo) as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)
-    if settings.compare and not samples.expected:
+    if settings.compare and not samples.expected and not driven.outcome.failure:  # a loss is to be told at once
         samples = answered(graph, samples)
     return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
 

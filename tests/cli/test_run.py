@@ -128,7 +128,7 @@ def streaming(plan: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]
     process = subprocess.Popen(
         [sys.executable, "-m", "shoal", "run", str(plan), "--items", "1000000", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         deadline_s = time.monotonic() + STARTED_S
@@ -155,7 +155,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
 @pytest.mark.parametrize("over", ["shm", "tcp"])
 def test_a_killed_worker_ends_the_run_and_answers_are_kept(over: str, plan: Path, tmp_path: Path) -> None:
     output = tmp_path / "run.json"
-    with streaming(plan, "--over", over, "-o", output, "--no-compare") as process:
+    with streaming(plan, "--over", over, "-o", output) as process:
         workers = plans.workers(process.pid)
         workers[1].kill()
         killed_s = time.monotonic()
@@ -173,10 +173,13 @@ def test_a_killed_worker_ends_the_run_and_answers_are_kept(over: str, plan: Path
     assert any("d1/cpu is gone" in note for note in kept.notes)
 
 
-def test_interrupted_it_ends_quickly_and_says_nothing_long(plan: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("send", [os.kill, os.killpg])  # by a script; by a terminal, which tells the workers too
+def test_interrupted_it_ends_quickly_and_says_nothing_long(
+    send: Callable[[int, int], None], plan: Path, tmp_path: Path
+) -> None:
     with streaming(plan, "-o", tmp_path / "run.json", "--no-compare") as process:
         workers = plans.workers(process.pid)
-        process.send_signal(signal.SIGINT)
+        send(process.pid, signal.SIGINT)
         asked_s = time.monotonic()
         _, told = process.communicate(timeout=30)
         assert time.monotonic() - asked_s < 8
@@ -191,3 +194,22 @@ def test_workers_do_not_outlive_a_killed_coordinator(plan: Path, tmp_path: Path)
         workers = plans.workers(process.pid)
         process.kill()
         assert all_gone(workers)
+
+
+def test_a_worker_killed_while_it_loads_is_named(plan: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shoal", "run", str(plan), "-o", str(tmp_path / "run.json")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline_s = time.monotonic() + STARTED_S
+    while len(found := plans.workers(process.pid)) < 2:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+    found[0].kill()
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "d0/cpu" in told
+    assert "killed by signal 9" in told
+    assert "Traceback" not in told
+    assert all_gone(found)
