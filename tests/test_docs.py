@@ -19,7 +19,7 @@ from shoal import catalog
 ROOT = Path(__file__).parents[1]
 RUNNER = Path(__file__).with_name("docs_runner.py")
 PAGES = sorted(ROOT.glob("docs/*.md"))
-LINKED = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *PAGES]
+LINKED = [ROOT / "README.md", ROOT / "examples" / "README.md", ROOT / "ARCHITECTURE.md", *PAGES]
 
 
 def _runner() -> ModuleType:

@@ -133,7 +133,10 @@ def throughputs(runs: Sequence[Run]) -> Chart:
 
 
 def _obtained(run: Run) -> tuple[float, float] | None:
-    latency_s = figures.quantile(run.latencies_s, 0.5)
+    """Latency of an item alone, as a plan's is (the median if that was not taken), and throughput."""
+    latency_s = run.alone_latency_s
+    if latency_s is None:
+        latency_s = figures.quantile(run.latencies_s, 0.5)
     rate = figures.pick(figures.whole(run), "throughput_items_per_s").obtained
     return (latency_s, rate) if latency_s is not None and rate is not None else None
 

@@ -159,7 +159,8 @@ def _plans(runs: Sequence[Run], drawn: _Charts) -> str:
         "Plans to choose from",
         chart and chart + plan_table(runs),
         "Each circle is a plan, by its own estimate: larger needs more memory on its fullest device, darker "
-        "more energy on its hungriest. Up and to the left is better. Stars are what really happened.",
+        "more energy on its hungriest. Up and to the left is better. Stars are what the runs obtained. Latency is "
+        "that of an item alone.",
     )
 
 

@@ -8,6 +8,7 @@ from shoal import catalog
 from shoal.cost import account
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
+from shoal.program import Workload
 from shoal.record import Run
 from shoal.run.execute import Settings, about, model_of, outline_of, pace_of
 from shoal.sim import simulate
@@ -22,7 +23,9 @@ def simulated(plan: Plan, items: int) -> Run:
     graph = model_of(plan)
     program = lower(graph, plan)
     workload = replace(plan.workload, items=items)
-    observed = simulate(program, pace_of(plan, program), catalog.make("program/drivers", "stream"), workload)
+    tempo, driver = pace_of(plan, program), catalog.make("program/drivers", "stream")
+    observed = simulate(program, tempo, driver, workload)
+    (alone,) = simulate(program, tempo, driver, Workload(items=1, window=1, pattern=workload.pattern)).answers
     run = account(
         observed,
         program,
@@ -33,4 +36,4 @@ def simulated(plan: Plan, items: int) -> Run:
         outline=outline_of(graph, plan),
         prediction=plan.prediction,
     )
-    return replace(run, front=plan.front)
+    return replace(run, front=plan.front, alone_latency_s=alone.answered_s - alone.arrived_s)

@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from shoal import codec
+from shoal.plan import Plan
+from shoal.record import Run
+
 
 def test_json_keys_and_labels(shoal: Any, plan: Path) -> None:
     found = shoal("simulate", plan, "--items", 12, "--json").json
@@ -25,6 +29,11 @@ def test_json_keys_and_labels(shoal: Any, plan: Path) -> None:
 def test_the_plan_predicts_what_the_simulator_obtains(shoal: Any, plan: Path) -> None:
     found = shoal("simulate", plan, "--items", 64, "--json").json
     assert found["prediction_error"]["period"] == pytest.approx(0, abs=1e-6)
+
+
+def test_an_item_alone_takes_what_the_plan_says(simulated: Path, plan: Path) -> None:
+    decided = codec.load(Plan, plan / "plan.json")
+    assert codec.load(Run, simulated).alone_latency_s == pytest.approx(decided.prediction.alone_latency_s)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -41,6 +41,13 @@ def test_the_chosen_plan_and_the_run_are_marked(run: Run) -> None:
     assert star["y"] == [run.throughput_items_per_s]
 
 
+def test_a_run_is_placed_by_the_latency_that_plans_state(run: Run) -> None:
+    alone = charts.plans([replace(run, alone_latency_s=0.9 * run.front[7].latency_s)])
+    assert alone is not None
+    _, chosen, star = alone["data"]
+    assert star["x"] == pytest.approx([0.9 * chosen["x"][0]])
+
+
 def test_names_cannot_be_markup(run: Run) -> None:
     evil = "<b onclick=x>"
     spans = tuple(replace(s, name=evil) for s in run.spans)
