@@ -15,7 +15,7 @@ from pathlib import Path
 import shoal
 from shoal import catalog
 from shoal.cost import About, Match, account, pace
-from shoal.errors import PaceError, PlanError, WorkerDied
+from shoal.errors import InputError, PaceError, PlanError, WorkerDied
 from shoal.graph import Graph, load
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
@@ -164,7 +164,14 @@ def pace_of(plan: Plan, program: Program) -> Pace:
 def connected(
     plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None
 ) -> Iterator[Coordinator]:
-    """Workers for every unit, loaded and ready; they are gone afterwards, whatever happened."""
+    """Workers for every unit, loaded and ready; they are gone afterwards, whatever happened.
+
+    Raises:
+        InputError: they would not be ours to start.
+        WorkError: a worker could not start.
+    """
+    if settings.over.partition(":")[0] == "mpi":
+        raise InputError("MPI starts its processes itself", hint="shoal pack, then the folder's mpirun.sh")
     manifests = {
         unit: manifest_of(program, unit, folder, threads=threads, cores=cores, pace=tempo)
         for unit in program.units

@@ -103,10 +103,11 @@ class Processes:
         return address
 
     def _why(self, unit: str) -> str:
-        """Why a worker ended: its last words, else how."""
-        code = self._processes[unit].returncode
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        return self._last_words(unit) or how
+        """Why a worker ended: its last words, or the signal that ended it with what it had said before."""
+        code, words = self._processes[unit].returncode, self._last_words(unit).removeprefix("error: ")
+        if code < 0:
+            return f"killed by signal {-code}" + f"; its last words: {words}" * bool(words)
+        return words or f"exit code {code}"
 
     def _last_words(self, unit: str) -> str:
         """The end of what the worker wrote to stderr; read without moving the place it writes at."""

@@ -43,8 +43,9 @@ def pack(plan: Plan, folder: Path, seed: int = 0) -> Packed:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError("this is a file, not a folder", where=str(folder))
-    if folder.exists() and any(folder.iterdir()) and not (folder / "rankfile").exists():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "rankfile").exists():
         raise InputError("the folder is not empty and no earlier pack", where=str(folder))
+    codec.check_writable(folder / "rankfile")
     graph = model_of(plan)
     program, source = with_files(graph, lower(graph, plan))
     units = {unit: folder / unit.replace("/", "-") for unit in program.units}

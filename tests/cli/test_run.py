@@ -213,3 +213,28 @@ def test_a_worker_killed_while_it_loads_is_named(plan: Path, tmp_path: Path) -> 
     assert "killed by signal 9" in told
     assert "Traceback" not in told
     assert all_gone(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--over", "bogus"), "known: memory, mpi, shm, tcp"),
+        (("--over", "tcp:plan=1"), "plain"),
+        (("--over", "mpi"), "mpirun.sh"),
+        (("--items", "0"), "--items"),
+        (("--seed", "-1"), "--seed"),
+        (("--input", "nothing.npz"), "nothing.npz: cannot read"),
+    ],
+)
+def test_wrong_options(
+    arguments: tuple[str, str], words: str, plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, "run", plan, *arguments, "-o", tmp_path / "run.json")
+
+
+def test_a_model_that_changed_is_refused(plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(17, "constants", tmp_path / "model.onnx")
+    told = refused(capsys, "run", plan, "-o", tmp_path / "run.json")
+    assert "changed since it was planned" in told
+    (tmp_path / "model.onnx").unlink()
+    assert "cannot read" in refused(capsys, "run", plan, "-o", tmp_path / "run.json")

@@ -139,6 +139,14 @@ def test_a_strangers_folder_is_not_written_to(tmp_path: Path) -> None:
         pack(plans.plan_of(graph, plans.contiguous(graph, 2)), tmp_path / "mine")
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/packed"])
+def test_a_folder_that_cannot_be_made_is_refused(place: str, tmp_path: Path) -> None:
+    graph = load(model(17, "initializers", tmp_path / "model.onnx"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write|not a folder"):
+        pack(plans.plan_of(graph, plans.contiguous(graph, 2)), tmp_path / place)
+
+
 def mpirun(bundles: Path, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
     pytest.importorskip("mpi4py")
     began_s = time.monotonic()

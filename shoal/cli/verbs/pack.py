@@ -30,7 +30,7 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write")] = Path(
         "bundles"
     ),
-    seed: Annotated[int, typer.Option(help="of the sample inputs that the client will send")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the sample inputs that the client will send")] = 0,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Write one self-contained folder per device, ready to copy there."""

@@ -34,7 +34,7 @@ def command(
     ] = "shm",
     emulate: Annotated[bool, typer.Option("--emulate", help="pace each worker and link to its board")] = False,
     compare: Annotated[bool, typer.Option(help="compare the outputs with the undivided model's")] = True,
-    seed: Annotated[int, typer.Option(help="of the random inputs")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the random inputs")] = 0,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
