@@ -26,7 +26,7 @@ from shoal.record import Observed, Outline, Run
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.deploy import lay_out, manifest_of
 from shoal.run.flights import check_inputs
-from shoal.run.local import Processes, Threads, Workers
+from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.wire import Endpoint, Transport
 
@@ -179,7 +179,7 @@ def connected(
     }
     transport = catalog.make("wire/transports", settings.over)
     with tempfile.TemporaryDirectory(prefix="shoal-") as scratch:
-        workers = _start(program, manifests, folder, Path(scratch), settings.over, transport)
+        workers = _start(plan, program, manifests, folder, Path(scratch), settings.over, transport)
         try:
             endpoint = transport.client(program, workers.addresses())
             try:
@@ -193,6 +193,7 @@ def connected(
 
 
 def _start(
+    plan: Plan,
     program: Program,
     manifests: Mapping[str, Manifest],
     source: Path,
@@ -200,8 +201,17 @@ def _start(
     over: str,
     transport: Transport,
 ) -> Workers:
-    if over.partition(":")[0] == "memory":
+    """Threads over memory, workers that already run where their devices have addresses, else processes here."""
+    kind = over.partition(":")[0]
+    if kind == "memory":
         return Threads({unit: Bundle(program, manifest, source) for unit, manifest in manifests.items()}, transport)
+    if kind == "tcp":
+        there = {unit: plan.fleet.device(unit).address for unit in manifests}
+        if all(there.values()):
+            return Elsewhere({unit: address for unit, address in there.items() if address})
+        if any(there.values()):
+            missing = [unit for unit, address in there.items() if not address]
+            raise PlanError("some devices have an address and some have not", had=f"none for {', '.join(missing)}")
     folders = {unit: scratch / unit.replace("/", "-") for unit in manifests}
     for unit, manifest in manifests.items():
         lay_out(program, manifest, source, folders[unit])
@@ -209,13 +219,17 @@ def _start(
 
 
 def _share(plan: Plan, unit: str, settings: Settings) -> tuple[int, tuple[int, ...]]:
-    """Threads and cores of a local worker. An emulated board needs only to be quicker than the board."""
+    """Threads and cores of a local worker; together no more threads than this machine has cores.
+
+    Above that, threads of one worker wait for another's. An emulated board needs only to be quicker than the board.
+    """
     device = plan.fleet.device(unit)
     if settings.emulate:
         return 1, ()
     if device.cores is not None:
         return len(device.cores), device.cores
-    return min(plan.fleet.unit(unit).cores, len(os.sched_getaffinity(0))), ()
+    here = len(os.sched_getaffinity(0)) // len(plan.units)
+    return max(1, min(plan.fleet.unit(unit).cores, here)), ()
 
 
 def _warm(coordinator: Coordinator, samples: Samples, stretch: float = 1.0) -> Outcome:

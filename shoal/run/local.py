@@ -1,4 +1,4 @@
-"""Workers on this machine: one process per unit, or one thread per unit over the in-memory transport."""
+"""A plan's workers: a process or a thread per unit on this machine, or workers that run elsewhere already."""
 
 from __future__ import annotations
 
@@ -178,4 +178,22 @@ def _close(pipe: IO[bytes] | None) -> None:
         pipe.close()
 
 
-Workers = Processes | Threads
+class Elsewhere:
+    """Workers that somebody started on their devices, from the folders `shoal pack` made."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        """`addresses`: "host:port" of each unit's worker."""
+        self._addresses = dict(addresses)
+
+    def addresses(self) -> dict[str, str]:
+        """Where each worker listens."""
+        return self._addresses
+
+    def watch(self) -> None:
+        """Nothing is known of a process on another machine but that its connection ended."""
+
+    def close(self) -> None:
+        """They end by themselves when the coordinator leaves."""
+
+
+Workers = Processes | Threads | Elsewhere
