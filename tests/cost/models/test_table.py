@@ -106,7 +106,7 @@ def test_a_measurement_beyond_reason_is_clipped(graph: Graph, here_and_there: Fl
     costs = model.over(graph, here_and_there, ops(graph, (1.0, 0.0, 1e-30)) + BENCHES)
     expected = _toy_seconds(graph)
     assert costs.op_seconds("board/cpu", "onnxruntime") == pytest.approx(
-        [expected[0] * 10 / 2, 0.0, expected[2] * 0.1 / 2]
+        [expected[0] * 10 / 2, 0.0, expected[2] * (0.5 / 2.25) / 2]
     )
 
 
