@@ -124,7 +124,7 @@ def test_a_worker_that_cannot_load_says_why(tmp_path: Path) -> None:
     (folders[toy.ARM] / "move.onnx").unlink()
     processes = Processes(folders, "tcp")
     begun_s = time.monotonic()
-    with pytest.raises(WorkError, match=r"arm/cpu: did not start: error: .*move\.onnx: a file is missing"):
+    with pytest.raises(WorkError, match=r"arm/cpu: did not start: .*move\.onnx: a file is missing"):
         processes.addresses()
     processes.close()
     assert time.monotonic() - begun_s < 10  # it does not wait for those that could start
