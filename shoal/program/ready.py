@@ -51,6 +51,7 @@ class _Item:
     waiting: list[tuple[int, Step]]  # steps not taken yet, with their position
     empties: dict[str, bool] = field(default_factory=dict)  # values that are there → empty or not
     readers: dict[str, int] = field(default_factory=dict)  # value → steps that still read it
+    stuck: bool = False  # no step could be taken when last looked at, and nothing came since
 
 
 @dataclass(slots=True)
@@ -102,6 +103,7 @@ class ReadySet:
             for edge in (program.edge[step.name],)
             if edge.takes != "every"
         }
+        self._reads = {step: _reads(program, step) for steps in self._steps for _, step in steps}
         self._items: dict[int, _Item] = {}
         self._registers: defaultdict[tuple[str, Session], _Register] = defaultdict(_Register)
 
@@ -111,8 +113,10 @@ class ReadySet:
         Returns where its value is to be kept, in place of what is there; None for an empty message.
         """
         if edge.takes == "every":
-            self._enter(route, item, session).empties[edge.delivers] = empty
+            entry = self._enter(route, item, session)
+            entry.empties[edge.delivers], entry.stuck = empty, False
             return None if empty else ValueKey(item, edge.delivers)
+        self._unstick(session)
         register = self._registers[edge.name, session]
         if edge.takes == "newest":
             if not empty:  # an empty one leaves the value that is there
@@ -125,15 +129,17 @@ class ReadySet:
         """The step to take now, or None; calling it again without `done` gives the same step."""
         best: tuple[bool, int, int] | None = None
         chosen: Job | None = None
-        for number in sorted(self._items):
+        for number in sorted(number for number, entry in self._items.items() if not entry.stuck):
             entry = self._items[number]
+            entry.stuck = True
             for position, step in entry.waiting:
                 rank = (step.kind != "send", number, position)
                 if best is not None and rank >= best:
+                    entry.stuck = False  # not looked at
                     continue
                 job = self._job(number, entry, step)
                 if job is not None:
-                    best, chosen = rank, job
+                    best, chosen, entry.stuck = rank, job, False
         return chosen
 
     def done(self, job: Job, outputs: Mapping[str, bool]) -> list[ValueKey]:
@@ -144,6 +150,7 @@ class ReadySet:
         entry = self._items[job.item]
         entry.waiting = [(position, step) for position, step in entry.waiting if step is not job.step]
         entry.empties.update(outputs)
+        entry.stuck = False
         freed = [ValueKey(job.item, name) for name in outputs if name not in entry.readers]
         for _, key in job.reads:
             freed += self._passed(job, key) if key.register else self._read(entry, key)
@@ -164,7 +171,7 @@ class ReadySet:
         if item not in self._items:
             entry = _Item(route, session, list(self._steps[route]))
             for _, step in entry.waiting:
-                for name in self._names(step):
+                for name in self._reads[step]:
                     entry.readers[name] = entry.readers.get(name, 0) + 1
             self._items[item] = entry
         return self._items[item]
@@ -178,23 +185,22 @@ class ReadySet:
         """The values of a previous edge that are behind its reader now."""
         if self._program.edge[key.name].takes == "newest":
             return []
+        self._unstick(job.session)
         register = self._registers[key.name, job.session]
         register.read_for = job.item
         return [ValueKey(item, key.name, register=True) for item in register.forget()]
 
-    def _names(self, step: Step) -> tuple[str, ...]:
-        """The values `step` reads, apart from state."""
-        if step.kind == "send":
-            return (self._program.edge[step.name].tensor,)
-        if step.kind == "run":
-            return inputs_of(self._program, self._program.segment[step.name])
-        return ()
+    def _unstick(self, session: Session) -> None:
+        """A register of the session changed: look at all its items again."""
+        for entry in self._items.values():
+            if entry.session == session:
+                entry.stuck = False
 
     def _job(self, number: int, entry: _Item, step: Step) -> Job | None:
         reads: list[tuple[str, ValueKey]] = []
         newest: list[tuple[str, int]] = []
         empty = False
-        for name in self._names(step):
+        for name in self._reads[step]:
             edge = self._registered.get((entry.route, name))
             if edge is not None:
                 key = self._held(edge, entry.session)
@@ -217,6 +223,15 @@ class ReadySet:
         if register.read_for >= 0 and register.read_for not in register.came:
             return None
         return ValueKey(register.before(), edge.name, register=True)
+
+
+def _reads(program: Program, step: Step) -> tuple[str, ...]:
+    """The values `step` reads, apart from state."""
+    if step.kind == "send":
+        return (program.edge[step.name].tensor,)
+    if step.kind == "run":
+        return inputs_of(program, program.segment[step.name])
+    return ()
 
 
 def inputs_of(program: Program, segment: Segment) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ takes at once, straight from the caller's array; only the rest is copied into a 
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from shoal.wire.talk import Link
 from shoal.wire.topology import check_way, edges_from, flat, target_of
 
 FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
+INLINE_S, PAUSE_MS = 0.001, 1  # how long a send may keep its caller from work
 GRACE_S = 10.0  # how long a buffer may stay overfull before its writer counts as breaking the rules
 
 
@@ -95,6 +98,8 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(True)
         self._sock = sock
+        self._writable = select.poll()
+        self._writable.register(sock, select.POLLOUT)
 
     def read_into(self, memory: memoryview) -> int:
         """Fill `memory`; fewer bytes mean that the peer closed. Waits."""
@@ -107,11 +112,22 @@ class Stream:
         return filled
 
     def write_now(self, parts: list[memoryview]) -> int:
-        """Hand over as many bytes as the kernel takes without waiting; how many that were."""
-        try:
-            return self._sock.sendmsg(parts, (), socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
+        """Hand over as many bytes as the kernel takes without a stop; how many that were.
+
+        A quick link takes all of a large message this way, a part at a time, which spares the copy and the change
+        of threads. After INLINE_S, or a pause of PAUSE_MS, the rest is the writer's: the owner has work to do.
+        """
+        taken, until_s = 0, time.monotonic() + INLINE_S
+        while parts:
+            try:
+                count = self._sock.sendmsg(parts, (), socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                count = 0
+            taken += count
+            parts = _after(parts, count)
+            if parts and (time.monotonic() > until_s or not self._writable.poll(PAUSE_MS)):
+                break
+        return taken
 
     def write(self, part: memoryview) -> None:
         """Hand over all of `part`. Waits."""
