@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ settings.load_profile("shared-machine")
 
 KEPT = Path(os.environ.get("SHOAL_CACHE") or Path.home() / ".cache" / "shoal")
 FETCHED = ("models", "packages")  # what examples download, and build from downloads
+
+
+# Started in the background, a process ignores SIGINT, and so would those whose interruption is tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
