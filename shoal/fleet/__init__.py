@@ -6,10 +6,10 @@ from shoal.fleet.boards import (
     BoardFigure,
     board,
     board_figures,
-    board_names,
     board_sources,
     board_title,
 )
+from shoal.fleet.files import board_names
 from shoal.fleet.load import load, loads
 from shoal.fleet.save import dumps, save
 from shoal.fleet.values import Device, Fleet, Link, OperatingPoint, Unit

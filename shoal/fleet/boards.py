@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from shoal.catalog import nearest
-from shoal.errors import FleetError
 from shoal.fleet.faults import refuse
+from shoal.fleet.files import board_table
 from shoal.fleet.values import Device
-
-FOLDER = Path(__file__).parent / "boards"
-THIS_MACHINE = "this-machine"  # not a file: nominal figures of wherever shoal runs
 
 
 @dataclass(frozen=True)
@@ -25,11 +18,6 @@ class BoardFigure:
     key: str  # "units.cpu.peak.float32"
     value: str  # "48 Gflop/s"
     source: str
-
-
-def board_names() -> tuple[str, ...]:
-    """The boards of the catalog, sorted."""
-    return tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 
 def board(name: str) -> Device:
@@ -75,27 +63,6 @@ def board_figures(name: str) -> tuple[BoardFigure, ...]:
     """
     table = board_table(name)
     return tuple(BoardFigure(key, str(value), table["sources"].get(key, "")) for key, value in _figures(table, ""))
-
-
-def board_table(name: str) -> Mapping[str, Any]:
-    """The board's file as it stands, unchecked.
-
-    Raises:
-        FleetError: no such board.
-    """
-    if name == THIS_MACHINE:
-        from shoal.fleet.nominal import describe
-
-        return describe()
-    if name not in board_names():
-        known = (*board_names(), THIS_MACHINE)
-        raise FleetError(f"no board is called '{name}'", hint=nearest(name, known))
-    return _read(name)
-
-
-@functools.cache
-def _read(name: str) -> Mapping[str, Any]:
-    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 _WORDS = ("title", "sources", "engines")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal.errors import FleetError
-from shoal.fleet.boards import THIS_MACHINE, board_table
 from shoal.fleet.faults import Fault
+from shoal.fleet.files import THIS_MACHINE, board_table
 from shoal.fleet.nominal import describe, usable_cores
 from shoal.fleet.schema import DeviceRow, UnitRow, check
 from shoal.fleet.values import Device, OperatingPoint, Unit

@@ -9,7 +9,7 @@ import pytest
 from shoal import units
 from shoal.errors import FleetError
 from shoal.fleet import board, board_figures, board_names, board_sources, board_title
-from shoal.fleet.boards import FOLDER
+from shoal.fleet.files import FOLDER
 
 KINDS = (
     *("computed: ", "derived: ", "estimate: ", "published measurement: "),  # or the name of a document:
