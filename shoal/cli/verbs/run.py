@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,7 @@ def command(
     _judge(result)
 
 
-def _with_progress(work: object, items: int, *, quiet: bool) -> Result:
+def _with_progress(work: Callable[[Callable[[int], None]], Result], items: int, *, quiet: bool) -> Result:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -73,7 +74,7 @@ def _with_progress(work: object, items: int, *, quiet: bool) -> Result:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("items", total=items)
-        return work(lambda done: bar.update(task, completed=done))  # type: ignore[operator,no-any-return]
+        return work(lambda done: bar.update(task, completed=done))
 
 
 def _judge(result: Result) -> None:
