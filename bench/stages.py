@@ -7,8 +7,8 @@ Ratios are taken in each round:
 
     one       throughput of one stage on core 0 over the plain loop's there
     two       throughput of two stages on cores 0 and 1 over the plain loop's
-    utilised  of `two`: share of the period that its busier worker computes. The busier worker is what the balance of
-              the stages, measured while both run, allows; the rest is what passing tensors on costs.
+    utilised  of `two`: share of the period that its busier worker computes, slowed by the pipe or not. What the two
+              halves reach without a pipe is another question: `bench.pipeline` asks it.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class Worker:
 _worker: list[Worker] = []  # in a worker process: its only one
 
 
-@rpc.functions.async_execution  # type: ignore[untyped-decorator]
+@rpc.functions.async_execution  # type: ignore[untyped-decorator]  # torch is not installed where this is checked
 def first(tensor: Any) -> Any:
     """On the first worker: its half, then on to the second; the answer is the second's."""
     return rpc.rpc_async(WORKERS[1], second, args=(_worker[0].run(tensor),))

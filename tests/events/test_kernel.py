@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ from shoal.events import Kernel
 def test_time_then_rank_then_who_asked_first(asked: list[tuple[int, int]]) -> None:
     kernel, seen = Kernel(), []
     for number, (time_s, rank) in enumerate(asked):
-        kernel.at(time_s, lambda number=number: seen.append(number), rank)  # type: ignore[misc]
+        kernel.at(time_s, partial(seen.append, number), rank)
     kernel.run()
     assert seen == sorted(range(len(asked)), key=lambda number: (*asked[number], number))
 

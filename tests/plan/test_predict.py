@@ -9,13 +9,13 @@ from shoal.plan import Group, Replica
 from shoal.plan.chain import evaluate
 from shoal.plan.chains import line_of
 from shoal.plan.lower import program_of
-from shoal.plan.predict import forecast, key_of
+from shoal.plan.predict import Forecast, forecast, key_of
 from shoal.plan.problem import Problem
-from shoal.program import Workload
+from shoal.program import Program, Workload
 from tests.plan.toys import light_graph, problem, random_chain, three
 
 
-def predicted(asked: Problem, groups: tuple[Group, ...], items: int = 32):  # type: ignore[no-untyped-def]
+def predicted(asked: Problem, groups: tuple[Group, ...], items: int = 32) -> tuple[Forecast, Program]:
     program = program_of(asked.graph, (Replica(groups),), asked.window, "toy")
     return forecast(program, asked.fleet, asked.costs, Workload(items=items, window=asked.window)), program
 
