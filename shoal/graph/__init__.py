@@ -1,6 +1,7 @@
 """What a model is, where it may be cut, and the pieces cut from it."""
 
 from shoal.graph.cuts import Cut, cuts
+from shoal.graph.divide import Divided, Part, Split, divide
 from shoal.graph.extract import extract, save
 from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
@@ -12,14 +13,18 @@ from shoal.graph.weights import array
 
 __all__ = [
     "Cut",
+    "Divided",
     "Graph",
     "Op",
+    "Part",
     "Piece",
+    "Split",
     "Tensor",
     "Weight",
     "array",
     "boundary",
     "cuts",
+    "divide",
     "extract",
     "load",
     "node_names",

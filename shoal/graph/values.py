@@ -56,6 +56,7 @@ class Op:
     weights_bytes: int
     read_bytes: int  # activations
     written_bytes: int
+    origin: str = ""  # in a divided graph: the op of its base that this one does all or part of
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     model: ir.Model = field(repr=False, compare=False)
+    base: Graph | None = field(default=None, repr=False, compare=False)  # what it was divided from
 
     def __hash__(self) -> int:
         return hash((self.sha256, self.name, tuple(self.tensors[name] for name in self.inputs)))
