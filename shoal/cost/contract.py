@@ -44,6 +44,9 @@ class Costs(Protocol):
     def op_seconds(self, unit: str, engine: str) -> NDArray[np.float64]:
         """Seconds of each op of the graph on `unit`, shape (number of ops,); inf where it cannot run."""
 
+    def of(self, graph: Graph) -> Costs:
+        """Answers about a divided form of the graph, from what is known of the ops its own are parts of."""
+
 
 class CostModel(Protocol):
     """A technique of `cost/models`."""

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from shoal import codec
@@ -59,7 +60,8 @@ class Divided:
     owners: Mapping[str, int]
 
 
-def divide(graph: Graph, splits: Sequence[Split], home: int = HOME) -> Divided:
+@lru_cache(maxsize=8)  # a plan's division is asked for when it is made, predicted, shown
+def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided:
     """`graph` with its work shared as `splits` say; ops they do not mention stay whole on `home`.
 
     An op that one part makes whole keeps its name; others are called `conv1@0`, `conv1@1`. Inputs start on `home`,
@@ -78,7 +80,7 @@ def divide(graph: Graph, splits: Sequence[Split], home: int = HOME) -> Divided:
     for node in graph.model.graph:
         rewriter.add(node, by_op.get(label(node)) or _whole(node, home))
     model = rewriter.finished()
-    digest = hashlib.sha256(codec.encode((graph.sha256, home, tuple(splits)))).hexdigest()
+    digest = hashlib.sha256(codec.encode((graph.sha256, home, splits))).hexdigest()
     made = from_model(model, graph.name, graph.source, digest)
     ops = tuple(dataclasses.replace(op, origin=rewriter.nodes.origins.get(op.name, "")) for op in made.ops)
     return Divided(dataclasses.replace(made, ops=ops, base=graph), rewriter.nodes.owners)

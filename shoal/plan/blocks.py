@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.cost import CostKey
+from shoal.cost import CostKey, Costs
 from shoal.graph import Graph, Op, boundary
 from shoal.plan.problem import Problem
 from shoal.plan.values import Group
@@ -99,6 +99,10 @@ class _BlockCosts:
 
     problem: Problem  # over ops
     members: Mapping[str, tuple[str, ...]]
+
+    def of(self, graph: Graph) -> Costs:
+        """See `Costs.of`: of the graph itself, not of its blocks."""
+        return self.problem.costs.of(graph)
 
     def estimate(self, key: CostKey) -> Estimate:
         """See `Costs.estimate`."""

@@ -23,7 +23,8 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
     """Costs of `graph` on `fleet`, by the `table` model.
 
     With `measure`, ops and benches that were never measured on this machine are measured first; boards that are
-    not here are scaled from those figures.
+    not here are scaled from those figures. Of a divided graph's ops, those that were not measured themselves go by
+    the whole ops that they are parts of.
 
     Raises:
         InputError: the table of samples cannot be read or written.
@@ -35,7 +36,9 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
         benches = benches if benches.samples else Table(bench_samples())
         table = _with_missing(graph, fleet, table)
         table.save(path)
-    costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, (*table.samples, *benches.samples))
+    whole = load_table(table_path(graph.base.identity)).of(machine_id()).samples if graph.base else ()
+    samples = (*whole, *table.samples, *benches.samples)
+    costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, samples)
     return costs
 
 

@@ -14,7 +14,7 @@ from shoal.cost import Costs
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph
-from shoal.plan.values import Group, Objective
+from shoal.plan.values import Division, Group, Objective
 from shoal.search import front
 
 
@@ -105,8 +105,12 @@ class Planner(Protocol):
 class Strategy(Protocol):
     """A technique of `plan/strategies`."""
 
-    def divide(self, problem: Problem, shares: Sequence[float]) -> tuple[Group, ...]:
-        """A division in which unit i of the problem does `shares[i]` of the work."""
+    def divide(self, problem: Problem, shares: Sequence[float]) -> Division:
+        """A division in which unit i of the problem does `shares[i]` of the work, none where that is zero.
 
-    def transfer_bytes(self, graph: Graph, groups: Sequence[Group]) -> int:
-        """Payload bytes between units for one item, exactly."""
+        Raises:
+            PlanError: the graph cannot be divided so; names the op, the limit and the nearest that can.
+        """
+
+    def transfer_bytes(self, problem: Problem, shares: Sequence[float]) -> int:
+        """Payload bytes between units for one item: the strategy's closed formula, worked out without a rewrite."""

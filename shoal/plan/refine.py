@@ -8,7 +8,7 @@ from dataclasses import replace
 from shoal.cost.models.table import threads_of
 from shoal.errors import WorkError
 from shoal.fleet import Fleet
-from shoal.graph import Graph
+from shoal.graph import Graph, divide
 from shoal.measure import Table, load_table, machine_id, segment_subject, table_path
 from shoal.measure.segment import profile_segment
 from shoal.plan.costs import HERE, costs_of
@@ -31,11 +31,11 @@ def refined(graph: Graph, front: Front) -> Front:
         WorkError: no plan of the front can run here, or none keeps the limits any more.
     """
     fleet = front.plan.fleet
-    runnable = [plan for plan in front.plans if _measure(graph, fleet, plan)]
-    costs = costs_of(graph, fleet, measure=False)
+    runnable = [plan for plan in front.plans if _measure(divide(graph, plan.splits).graph, fleet, plan)]
     plans = []
     for plan in runnable:
-        found = forecast(lower(graph, plan), fleet, costs, plan.workload)
+        divided = divide(graph, plan.splits).graph
+        found = forecast(lower(divided, plan), fleet, costs_of(divided, fleet, measure=False), plan.workload)
         plans.append(replace(plan, prediction=found.prediction, estimates=found.estimates))
     kept = [plan for plan in plans if keeps(plan)]
     if not kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +12,22 @@ import shoal
 from shoal import catalog
 from shoal.cost import Costs
 from shoal.fleet import Fleet
-from shoal.graph import Graph
+from shoal.graph import Graph, divide
 from shoal.plan.chains import line_of
 from shoal.plan.choices import with_engines
+from shoal.plan.divisions import by_strategy
 from shoal.plan.explain import Explainer
 from shoal.plan.limits import cannot_run, keeps, nearest_plan, no_division
 from shoal.plan.lower import program_of
 from shoal.plan.placement import Assessor
 from shoal.plan.predict import forecast
 from shoal.plan.problem import Candidates, Problem
-from shoal.plan.values import GOALS, Front, Group, ModelRef, Objective, Plan, Recipe, Replica
+from shoal.plan.values import GOALS, Division, Front, ModelRef, Objective, Plan, Recipe, Replica
 from shoal.plan.wishes import Wishes, goals_of, pins_of, units_of
 from shoal.program import Workload
 from shoal.search import front, knee, representatives
 
+WHOLE_LAYERS = "stage"  # the strategy that planners search for; others divide single ops
 SHOWN = 15  # plans of a front that a person is shown
 RESCORED = 200  # plans of a front that are scored again where media are shared
 SAME = 0.02  # relative difference that is not worth another device
@@ -42,21 +45,34 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
     workload = wishes.workload or Workload(items=wishes.items, window=max(4, len(units) + 2))
     pins = pins_of(graph, fleet, units, wishes)
     problem = Problem(graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines)
-    candidates = _candidates(problem, wishes)
-    if not candidates.placements:
-        raise no_division(problem)
-    shown = _shown(candidates, problem)
-    explainer = Explainer(problem, line_of(problem), candidates.scores)
-    plans = [_plan(explainer, groups, model, workload, wishes) for groups in shown.placements]
+    maker = _Maker(problem, model, workload, wishes)
+    if wishes.strategy.partition(":")[0] == WHOLE_LAYERS:
+        plans, exact, notes = _placed(maker, wishes)
+    else:
+        plans, exact, notes = by_strategy(problem, wishes, maker.plan), False, ()
     kept = _undominated([plan for plan in plans if keeps(plan)], wishes.objective.goals[0])
     if not kept:
         raise nearest_plan(plans)
-    return Front(tuple(kept), choose(kept), candidates.exact, _notes(candidates, len(kept)))
+    return Front(tuple(kept), choose(kept), exact, notes or _notes(len(plans), exact, len(kept)))
+
+
+def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], bool, tuple[str, ...]]:
+    """Plans that leave every op whole: what the planner finds, whether that is exact, and what to say of it."""
+    candidates = _candidates(maker.problem, wishes)
+    if not candidates.placements:
+        raise no_division(maker.problem)
+    shown = _shown(candidates, maker.problem)
+    explainer = Explainer(maker.problem, line_of(maker.problem), candidates.scores)
+    plans = [
+        maker.plan(Division((Replica(tuple(groups)),)), explainer.reasons(groups)) for groups in shown.placements
+    ]
+    return plans, candidates.exact, _notes(len(candidates.placements), candidates.exact, len(plans))
 
 
 def _candidates(problem: Problem, wishes: Wishes) -> Candidates:
     if wishes.shares:
-        groups = catalog.make("plan/strategies", wishes.strategy).divide(problem, wishes.shares)
+        division = catalog.make("plan/strategies", wishes.strategy).divide(problem, wishes.shares)
+        groups = division.replicas[0].groups
         found = Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
     else:
         found = catalog.make("plan/planners", wishes.planner).search(problem)
@@ -106,26 +122,37 @@ def _pick(values: NDArray[np.float64], units: NDArray[np.intp], latency_s: NDArr
     return int(min(as_good, key=lambda index: (units[index], latency_s[index])))
 
 
-def _plan(
-    explainer: Explainer, groups: Sequence[Group], model: ModelRef, workload: Workload, wishes: Wishes
-) -> Plan:
-    problem, replica = explainer.problem, Replica(tuple(groups))
-    program = program_of(problem.graph, (replica,), problem.window, model.name)
-    found = forecast(program, problem.fleet, problem.costs, workload)
-    shares = ",".join(f"{share:g}" for share in wishes.shares)
-    return Plan(
-        model=model,
-        fleet=problem.fleet,
-        objective=wishes.objective,
-        workload=workload,
-        replicas=(replica,),
-        window=problem.window,
-        prediction=found.prediction,
-        estimates=found.estimates,
-        segment_units={segment.name: segment.unit for segment in program.segments},
-        recipe=Recipe(wishes.strategy, f"shares {shares}" if shares else wishes.planner, shoal.__version__),
-        reasons=explainer.reasons(groups),
-    )
+@dataclass(frozen=True)
+class _Maker:
+    """Makes Plans of one problem out of divisions."""
+
+    problem: Problem
+    model: ModelRef
+    workload: Workload
+    wishes: Wishes
+
+    def plan(self, division: Division, reasons: tuple[str, ...] = ()) -> Plan:
+        """The Plan, with what its Program does in the simulator as its prediction."""
+        problem, wishes = self.problem, self.wishes
+        graph = divide(problem.graph, division.splits).graph
+        costs = problem.costs.of(graph) if division.splits else problem.costs
+        program = program_of(graph, division.replicas, problem.window, self.model.name)
+        found = forecast(program, problem.fleet, costs, self.workload)
+        shares = ",".join(f"{share:g}" for share in wishes.shares)
+        return Plan(
+            model=self.model,
+            fleet=problem.fleet,
+            objective=wishes.objective,
+            workload=self.workload,
+            replicas=division.replicas,
+            window=problem.window,
+            prediction=found.prediction,
+            estimates=found.estimates,
+            segment_units={segment.name: segment.unit for segment in program.segments},
+            recipe=Recipe(wishes.strategy, f"shares {shares}" if shares else wishes.planner, shoal.__version__),
+            splits=division.splits,
+            reasons=reasons,
+        )
 
 
 def _undominated(plans: Sequence[Plan], first: str) -> list[Plan]:
@@ -150,9 +177,6 @@ def choose(plans: Sequence[Plan]) -> int:
     return _pick(values, units, np.array([plan.prediction.alone_latency_s for plan in plans]))
 
 
-def _notes(candidates: Candidates, shown: int) -> tuple[str, ...]:
-    count = len(candidates.placements)
-    if count == 1:
-        return ()
-    kind = "exact" if candidates.exact else "not exact"
-    return (f"{count} plans on the front ({kind}), {shown} shown",)
+def _notes(found: int, exact: bool, shown: int) -> tuple[str, ...]:
+    kind = "exact" if exact else "not exact"
+    return () if found == 1 else (f"{found} plans on the front ({kind}), {shown} shown",)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from shoal.fleet import Fleet
+from shoal.graph import Split
 from shoal.program import Workload
 from shoal.record import Estimate, FrontPoint, Prediction
 
@@ -54,6 +55,14 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Division:
+    """How the work is shared: single ops split between parts, and who runs which ops of the graph split so."""
+
+    replicas: tuple[Replica, ...]
+    splits: tuple[Split, ...] = ()  # none: every op stays whole
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How the plan was made: the techniques with their options."""
 
@@ -76,9 +85,15 @@ class Plan:
     estimates: Mapping[str, Estimate]  # by segment of the lowered program
     segment_units: Mapping[str, str]  # segment → unit
     recipe: Recipe
+    splits: tuple[Split, ...] = ()  # how single ops are shared; groups name the ops of the graph divided so
     reasons: tuple[str, ...] = ()
     standby: tuple[tuple[Replica, ...], ...] = ()
     front: tuple[FrontPoint, ...] = ()  # the plans it was chosen from
+
+    @property
+    def division(self) -> Division:
+        """How the work is shared."""
+        return Division(self.replicas, self.splits)
 
     @cached_property
     def owners(self) -> Mapping[str, str]:

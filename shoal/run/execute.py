@@ -16,7 +16,7 @@ import shoal
 from shoal import catalog
 from shoal.cost import About, Match, account, pace
 from shoal.errors import InputError, PaceError, PlanError, WorkerDied
-from shoal.graph import Graph, load
+from shoal.graph import Graph, divide, load
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
 from shoal.plan.written import with_files
@@ -59,7 +59,7 @@ class Result:
 
 
 def model_of(plan: Plan) -> Graph:
-    """The plan's graph, loaded from its file.
+    """The plan's graph, loaded from its file and divided as planned; its base is the undivided one.
 
     Raises:
         PlanError: the file is not the one that was planned for.
@@ -73,7 +73,7 @@ def model_of(plan: Plan) -> Graph:
             had=graph.sha256[:16],
             hint="plan again",
         )
-    return graph
+    return divide(graph, plan.splits).graph
 
 
 def execute(

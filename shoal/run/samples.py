@@ -100,6 +100,7 @@ def load_arrays(path: Path, name: str = "array") -> dict[str, Array]:
 
 def answered(graph: Graph, samples: Samples) -> Samples:
     """The samples with the undivided model's answers, computed here by onnxruntime."""
+    graph = graph.base or graph
     group = Group("reference/cpu", tuple(op.name for op in graph.ops))
     program, folder = with_files(graph, program_of(graph, (Replica((group,)),), 1, graph.name))
     sessions = [

@@ -129,3 +129,6 @@ class Told:
 
     def op_seconds(self, unit: str, engine: str) -> NDArray[np.float64]:
         return self.base.op_seconds(unit, engine) * self.factors.get(engine, np.float64(1.0))
+
+    def of(self, graph: Graph) -> Costs:
+        return self.base.of(graph)

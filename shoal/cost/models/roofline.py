@@ -80,6 +80,10 @@ class RooflineCosts:
         seconds: Array = np.maximum(compute_s, memory_s) + self.model.op_overhead_s
         return seconds
 
+    def of(self, graph: Graph) -> RooflineCosts:
+        """See `Costs.of`."""
+        return RooflineCosts(self.model, graph, self.fleet)
+
     def _sides(self, key: CostKey) -> tuple[Array, Array]:
         """Seconds each op needs for its arithmetic, and for its bytes."""
         unit = self.fleet.unit(key.unit)

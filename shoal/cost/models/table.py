@@ -23,6 +23,7 @@ from shoal.record import Estimate, Provenance, Sample
 Array = NDArray[np.float64]
 
 HERE = "this-machine"
+FLOP_PER_S, BYTES_PER_S = 50e9, 10e9  # of a core whose benches are not known: only their ratio matters
 # An op against its fallback, which assumes half the peak. Below: 2.25 times the peak, what Winograd's 3 × 3 saves;
 # a bench that was disturbed would otherwise make boards faster than their data sheets. Above: a guard likewise.
 SANE = (0.5 / 2.25, 10.0)
@@ -77,12 +78,34 @@ class TableCosts:
     def _measured(self) -> dict[tuple[str, str, int], Array]:
         """Seconds of every op by engine, format and threads; NaN without a sample, inf where it was refused."""
         place = {op_subject(self.graph.identity, op.name): index for index, op in enumerate(self.graph.ops)}
-        found: dict[tuple[str, str, int], Array] = {}
+        found = {} if self.graph.base is None else self._by_origin(self.graph.base)
         for sample in self.samples:
             if sample.subject in place:
                 key = (sample.engine, sample.format, sample.threads)
                 seconds = found.setdefault(key, np.full(len(self.graph.ops), np.nan))
                 seconds[place[sample.subject]] = sample.median_s if sample.repeats else np.inf
+        return found
+
+    @cached_property
+    def _whole(self) -> NDArray[np.bool_]:
+        """Which ops are no part of another: a figure in proportion is no measurement."""
+        return np.array([op.origin in ("", op.name) for op in self.graph.ops])
+
+    def _by_origin(self, base: Graph) -> dict[tuple[str, str, int], Array]:
+        """What was measured of whole ops, in proportion to the fallback's seconds of their parts here."""
+        whole = dataclasses.replace(self, graph=base)
+        unit = Unit("cpu", 1, {"float32": FLOP_PER_S}, BYTES_PER_S, 0.0, ("onnxruntime",))
+        here = self._here_by_benches("onnxruntime") or Fleet((Device("here", HERE, (unit,), 1, 1, 0.0),))
+        parts_s, whole_s = (
+            self.fallback.over(graph, here, ()).op_seconds("here/cpu", "onnxruntime")
+            for graph in (self.graph, base)
+        )
+        origin = np.array([base.position.get(op.origin, -1) for op in self.graph.ops])
+        known = origin >= 0
+        found = {}
+        for key, seconds in whole._measured.items():
+            found[key] = np.full(len(self.graph.ops), np.nan)
+            found[key][known] = seconds[origin[known]] * parts_s[known] / whole_s[origin[known]]
         return found
 
     def estimate(self, key: CostKey) -> Estimate:
@@ -104,6 +127,10 @@ class TableCosts:
         if self._measured and not any(name == engine for name, _, _ in self._measured):
             return np.full(len(self.graph.ops), np.inf)
         return self._op_seconds(CostKey((), unit, engine))[0]
+
+    def of(self, graph: Graph) -> TableCosts:
+        """See `Costs.of`."""
+        return TableCosts(self.model, graph, self.fleet, self.samples, self.fallback)
 
     def _op_seconds(self, key: CostKey) -> tuple[Array, NDArray[np.bool_]]:
         """Seconds of each op, and which of them were measured just so."""
@@ -131,7 +158,7 @@ class TableCosts:
         nearest = min(counts, key=lambda count: (abs(count - wanted), count))
         seconds = self._measured[key.engine, key.format, nearest]
         known = ~np.isnan(seconds)
-        return np.where(known, seconds, base), known & (nearest == wanted)
+        return np.where(known, seconds, base), known & self._whole & (nearest == wanted)
 
     def _elsewhere(self, key: CostKey, base: Array) -> Array:
         kind = (key.engine, key.format)

@@ -10,42 +10,43 @@ import numpy as np
 from shoal.errors import PlanError
 from shoal.graph import Graph, cuts
 from shoal.plan.problem import Problem
-from shoal.plan.values import Group
+from shoal.plan.shares import users_of
+from shoal.plan.values import Division, Group, Replica
 
 
 @dataclass(frozen=True)
 class Stage:
     """Cut the row of layers where the work comes nearest to the shares."""
 
-    def divide(self, problem: Problem, shares: Sequence[float]) -> tuple[Group, ...]:
-        """Groups in the order of the problem's units, whose multiply-accumulates follow `shares`.
+    def divide(self, problem: Problem, shares: Sequence[float]) -> Division:
+        """Consecutive groups in the order of the problem's units, whose multiply-accumulates follow `shares`.
 
         Raises:
             PlanError: shares that do not fit the units, or fewer legal cuts than needed.
         """
-        if len(shares) != len(problem.units) or min(shares) < 0 or sum(shares) <= 0:
-            raise PlanError(
-                "shares must be one figure of at least zero for each unit",
-                needed=f"{len(problem.units)}: {', '.join(problem.units)}",
-                had=", ".join(f"{share:g}" for share in shares),
-            )
-        users = [(unit, share) for unit, share in zip(problem.units, shares, strict=True) if share > 0]
+        users = users_of(problem, shares)
         bounds = _bounds(problem.graph, [share for _, share in users])
         names = [op.name for op in problem.graph.ops]
-        return tuple(
+        groups = tuple(
             Group(unit, tuple(names[first:last]), problem.engines_of(unit)[0])
             for (unit, _), first, last in zip(users, bounds[:-1], bounds[1:], strict=True)
         )
+        return Division((Replica(groups),))
 
-    def transfer_bytes(self, graph: Graph, groups: Sequence[Group]) -> int:
+    def transfer_bytes(self, problem: Problem, shares: Sequence[float]) -> int:
         """Each tensor that another unit reads crosses once for each unit that reads it."""
-        owner = {op: group.unit for group in groups for op in group.ops}
-        total = 0
-        for name, producer in graph.producer.items():
-            home = owner[graph.ops[producer].name]
-            readers = {owner[graph.ops[index].name] for index in graph.consumers[name]} - {home}
-            total += len(readers) * graph.tensors[name].bytes
-        return total
+        return crossing_bytes(problem.graph, self.divide(problem, shares).replicas[0].groups)
+
+
+def crossing_bytes(graph: Graph, groups: Sequence[Group]) -> int:
+    """Payload bytes between units for one item, of any placement of whole ops."""
+    owner = {op: group.unit for group in groups for op in group.ops}
+    total = 0
+    for name, producer in graph.producer.items():
+        home = owner[graph.ops[producer].name]
+        readers = {owner[graph.ops[index].name] for index in graph.consumers[name]} - {home}
+        total += len(readers) * graph.tensors[name].bytes
+    return total
 
 
 def _bounds(graph: Graph, shares: Sequence[float]) -> list[int]:

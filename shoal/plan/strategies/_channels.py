@@ -1,0 +1,104 @@
+"""Layers divided along their channels: by what they give (channel_out) or by what they sum over (channel_in)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from shoal.errors import PlanError
+from shoal.graph import Graph, Op, Part, Split
+from shoal.graph.access import dims
+from shoal.graph.box import Interval, full
+from shoal.graph.portions import portions
+from shoal.graph.tidy import label
+from shoal.plan.shares import bounds_of
+from shoal.plan.strategies._parts import HEAVY, along_axis, channel_axis, copied, whole
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Choose = Callable[[bool], bool]  # whether its input was made by a layer divided by output → divide by input
+
+
+def by_channels(graph: Graph, shares: Sequence[float], choose: Choose) -> tuple[Split, ...]:
+    """Every op divided along its channels; heavy ones by input where `choose` says so.
+
+    What cannot be divided so (a normalisation across channels) is done by every part, or at home if nobody divided
+    reads it.
+
+    Raises:
+        PlanError: a layer with fewer channels than shares.
+    """
+    nodes = {label(node): node for node in graph.model.graph}
+    found: dict[str, Split] = {}
+    opened: dict[str, bool] = {}  # tensor → made by output channels, with nothing but channel-wise ops since
+    for op in graph.ops:
+        node, shape = nodes[op.name], graph.tensors[op.name].shape
+        before = bool(op.inputs) and all(opened.get(name, False) for name in op.inputs)
+        by_input = op.kind in HEAVY and choose(before)
+        split = _by_input(graph, op, node, found, shares) if by_input else None
+        if split is None:
+            split = _by_output(op, node, shape, shares)
+        found[op.name] = split
+        first = op.kind in HEAVY and not split.sums
+        opened.update(dict.fromkeys(op.outputs, first or (op.kind not in HEAVY and before)))
+    return _at_home(graph, found)
+
+
+def _by_output(op: Op, node: ir.Node, shape: Sequence[int], shares: Sequence[float]) -> Split:
+    try:
+        return along_axis(node, op.name, shape, channel_axis(len(shape)), shares)
+    except PlanError:
+        if op.kind in HEAVY:
+            raise
+        return copied(op.name, shape, len(shares))
+
+
+def _by_input(
+    graph: Graph, op: Op, node: ir.Node, found: dict[str, Split], shares: Sequence[float]
+) -> Split | None:
+    """Partial sums over the channels each part has of the input; None for layers with too few or with groups."""
+    if node.attributes.get_int("group", 1) > 1 or len(op.inputs) != 1 or not op.weights:
+        return None
+    shape, source = graph.tensors[op.name].shape, graph.tensors[op.inputs[0]].shape
+    axis = channel_axis(len(source))
+    inner = _held(found.get(op.inputs[0]), source, axis) or _intervals(source[axis], shares)
+    if inner is None or dims(node.inputs[0]) != source:
+        return None
+    sums = along_axis(node, op.name, shape, channel_axis(len(shape)), shares).parts
+    parts = tuple(Part(owner, full(shape), each) for owner, each in enumerate(inner))
+    for part in parts:
+        portions(node, part.box, part.inner)
+    return Split(op.name, parts, sums)
+
+
+def _held(split: Split | None, shape: Sequence[int], axis: int) -> list[Interval] | None:
+    """The channels that each part already has of a tensor, if it is divided along them."""
+    if split is None:
+        return None
+    parts = split.sums or split.parts
+    if parts[0].box == full(shape):
+        return None
+    return [part.box[axis] for part in parts]
+
+
+def _intervals(channels: int, shares: Sequence[float]) -> list[Interval] | None:
+    bounds = bounds_of(channels, shares)
+    found = list(pairwise(bounds))
+    return found if all(first < end for first, end in found) else None
+
+
+def _at_home(graph: Graph, found: dict[str, Split]) -> tuple[Split, ...]:
+    """Ops that every part would do, at home instead where only home needs them."""
+    home: set[str] = set()
+    for op in reversed(graph.ops):
+        readers = {graph.ops[index].name for name in op.outputs for index in graph.consumers[name]}
+        split, shape = found[op.name], graph.tensors[op.name].shape
+        everywhere = (
+            len(split.parts) > 1 and not split.sums and all(part.box == full(shape) for part in split.parts)
+        )
+        if everywhere and readers <= home:
+            home.add(op.name)
+            found[op.name] = whole(op.name, shape, 0)
+    return tuple(found.values())
