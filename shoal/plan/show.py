@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoal.graph import Graph
-from shoal.plan.values import Front, Group, Plan
+from shoal.graph import Graph, Op, divide
+from shoal.plan.values import Front, Plan
 from shoal.units import format_bytes, format_joules, format_seconds
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def front_json(front: Front) -> dict[str, Any]:
 
 
 def placement_of(plan: Plan) -> dict[str, list[str]]:
-    """Unit → its ops, of the first replica."""
+    """Unit → its ops, of all replicas."""
     found: dict[str, list[str]] = {}
-    for group in plan.replicas[0].groups:
+    for group in (group for replica in plan.replicas for group in replica.groups):
         found.setdefault(group.unit, []).extend(group.ops)
     return found
 
@@ -81,13 +82,15 @@ def _table(title: str, texts: tuple[str, ...], figures: tuple[str, ...]) -> Tabl
 def _units_table(graph: Graph, plan: Plan) -> Padding:
     """Who runs what."""
     table = _table("Who runs what", ("unit", "engine", "first … last op"), ("ops", "work", "busy", "load"))
-    for group in plan.replicas[0].groups:
-        macs = sum(graph.ops[graph.position[op]].macs for op in group.ops)
+    divided = divide(graph, plan.splits).graph
+    for share, group in ((replica.share, group) for replica in plan.replicas for group in replica.groups):
+        ops = [divided.ops[divided.position[name]] for name in group.ops]
+        macs = sum(op.macs for op in ops) * share
         busy = sum(plan.estimates[name].seconds for name, unit in plan.segment_units.items() if unit == group.unit)
         table.add_row(
             group.unit,
             group.engine,
-            _plain(_span(group)),
+            _plain(_span(ops)),
             str(len(group.ops)),
             f"{macs / max(1, graph.macs):.0%}",
             format_seconds(busy),
@@ -155,5 +158,7 @@ def _plain(text: str) -> Text:
     return Text(text)
 
 
-def _span(group: Group) -> str:
-    return group.ops[0] if len(group.ops) == 1 else f"{group.ops[0]} … {group.ops[-1]}"
+def _span(ops: Sequence[Op]) -> str:
+    """The first and last op, as the undivided model calls them; what only moves values is left out."""
+    names = [op.origin or op.name for op in ops if op.origin] or [op.name for op in ops]
+    return names[0] if names[0] == names[-1] else f"{names[0]} … {names[-1]}"

@@ -12,7 +12,7 @@ from shoal.errors import PlanError
 from shoal.graph import Graph, load
 from shoal.plan import Group, Replica
 from shoal.plan.lower import program_of
-from shoal.plan.strategies.stage import Stage
+from shoal.plan.strategies.stage import crossing_bytes
 from shoal.program import CLIENT, Pace, Program, Workload
 from shoal.program.drivers.stream import Stream
 from shoal.sim import simulate
@@ -51,7 +51,7 @@ def test_bytes_between_units_are_the_closed_forms(graph: Graph, seed: int) -> No
     if unfed:
         return  # an op that waits for nobody needs no model of ours
     program = program_of(graph, (Replica(groups),), 2, "toy")
-    assert payload_bytes(program) == Stage().transfer_bytes(graph, groups)
+    assert payload_bytes(program) == crossing_bytes(graph, groups)
     assert sorted(op for segment in program.segments for op in segment.ops) == sorted(graph.position)
 
 
@@ -71,7 +71,7 @@ def test_there_and_back_again(tmp_path: Path) -> None:
     program, groups = lowered(graph, [UNITS[index % 2] for index in range(len(graph.ops))], window=5)
     assert len(program.segments) == len(graph.ops)
     assert all(edge.buffer_items == 5 for edge in program.edges)
-    assert payload_bytes(program) == Stage().transfer_bytes(graph, groups)
+    assert payload_bytes(program) == crossing_bytes(graph, groups)
     kinds = [step.kind for step in program.routes[0].tasks[0].steps]
     assert kinds[:4] == ["recv", "run", "send", "recv"]
     runs(program)
@@ -83,7 +83,7 @@ def test_branches_cross_between_units(name: str) -> None:
     rng = np.random.default_rng(len(name))
     stripes = np.repeat(rng.choice(UNITS, len(graph.ops)), 4)[: len(graph.ops)]
     program, groups = lowered(graph, stripes.tolist())
-    assert payload_bytes(program) == Stage().transfer_bytes(graph, groups)
+    assert payload_bytes(program) == crossing_bytes(graph, groups)
     runs(program, items=6)
 
 
@@ -120,7 +120,7 @@ def test_outputs_nobody_reads_are_no_messages(tmp_path: Path) -> None:
     graph = load(write(made, tmp_path))
     program, groups = lowered(graph, [UNITS[index % 2] for index in range(len(graph.ops))])
     assert not {"mask", "right"} & {edge.tensor for edge in program.edges}
-    assert payload_bytes(program) == Stage().transfer_bytes(graph, groups) == 128 + 64  # c, left
+    assert payload_bytes(program) == crossing_bytes(graph, groups) == 128 + 64  # c, left
     runs(program)
 
 

@@ -15,7 +15,7 @@ from tests.plan.toys import device, fleet, light_graph, problem, random_chain, t
 def test_work_follows_the_shares_as_near_as_cuts_allow(shares: tuple[float, ...]) -> None:
     graph = light_graph("vgg19")
     asked = problem(graph, three())
-    groups = Stage().divide(asked, shares)
+    groups = Stage().divide(asked, shares).replicas[0].groups
     assert [op for group in groups for op in group.ops] == [op.name for op in graph.ops]
     assert [group.unit for group in groups] == [u for u, share in zip(asked.units, shares, strict=True) if share]
     legal = {cut.after + 1 for cut in cuts(graph)}
@@ -28,15 +28,15 @@ def test_work_follows_the_shares_as_near_as_cuts_allow(shares: tuple[float, ...]
 
 def test_bytes_are_those_of_the_cuts() -> None:
     graph = light_graph("squeezenet")
-    groups = Stage().divide(problem(graph, three()), (1, 1, 1))
+    groups = Stage().divide(problem(graph, three()), (1, 1, 1)).replicas[0].groups
     crossing = {cut.after + 1: cut.bytes for cut in cuts(graph)}
     ends = np.cumsum([len(group.ops) for group in groups])[:-1].tolist()
-    assert Stage().transfer_bytes(graph, groups) == sum(crossing[end] for end in ends)
+    assert Stage().transfer_bytes(problem(graph, three()), (1, 1, 1)) == sum(crossing[end] for end in ends)
 
 
 def test_every_group_has_an_op_even_where_shares_are_tiny(tmp_path: Path) -> None:
     graph = random_chain(tmp_path, 3)
-    groups = Stage().divide(problem(graph, three()), (1e-9, 1e-9, 1))
+    groups = Stage().divide(problem(graph, three()), (1e-9, 1e-9, 1)).replicas[0].groups
     assert all(group.ops for group in groups)
 
 
