@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite, isnan
+
 ABSENT = "—"
 
 
@@ -9,6 +11,8 @@ def number(value: float | bool) -> str:
     """`value` to four digits: "1.934", "401,408", "3.2e-06"; a bool as yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if not isfinite(value):
+        return ABSENT if isnan(value) else "∞" if value > 0 else "−∞"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}".replace("-", "−")
     size = abs(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from shoal.errors import InputError
 from shoal.study._rules import Rule
@@ -85,6 +85,10 @@ class Finding:
     why: str = ""
 
     def __post_init__(self) -> None:
+        _set(self, obtained=_plain(self.obtained), n=int(self.n))
+        if self.interval is not None:
+            low, high = map(_plain, self.interval)
+            _set(self, interval=(low, high))
         if self.obtained is None and not self.why:
             raise InputError("not testable here, but it does not say why", where=f"finding '{self.key}'")
         if self.obtained is not None and self.provenance is None:
@@ -103,6 +107,7 @@ class Table:
     note: str = ""  # what a reader needs in order to read it
 
     def __post_init__(self) -> None:
+        _set(self, columns=tuple(self.columns), rows=tuple(tuple(map(_plain, row)) for row in self.rows))
         if any(len(row) != len(self.columns) for row in self.rows):
             raise InputError("rows and columns differ in length", where=f"table '{self.title}'")
 
@@ -114,6 +119,9 @@ class Series:
     name: str
     x: Sequence[float | str]
     y: Sequence[float | None]  # None leaves a gap
+
+    def __post_init__(self) -> None:
+        _set(self, x=tuple(map(_plain, self.x)), y=tuple(map(_plain, self.y)))
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,7 @@ class Chart:
     note: str = ""
 
     def __post_init__(self) -> None:
+        _set(self, series=tuple(self.series))
         if any(len(each.x) != len(each.y) for each in self.series):
             raise InputError("x and y differ in length", where=f"chart '{self.title}'")
 
@@ -200,6 +209,17 @@ def median_of(key: str, samples: Sequence[float], provenance: Provenance, why: s
     ordered = sorted(samples)
     rank = _rank(len(ordered))
     return Finding(key, median(ordered), provenance, len(ordered), (ordered[rank], ordered[-1 - rank]), why)
+
+
+def _set(value: object, **fields: object) -> None:
+    """Fields of a frozen value that is being made."""
+    for name, content in fields.items():
+        object.__setattr__(value, name, content)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own, which is what a file gives back; anything else as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _rank(n: int) -> int:
