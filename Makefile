@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 DEMO := .venv-demo
+STUDIES := $(filter-out _% contract,$(notdir $(basename $(sort $(wildcard shoal/study/*.py)))))
 BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
 .PHONY: help venv demo test check browser studies bench clean
@@ -14,7 +15,7 @@ help:
 	@echo "make test     every test, from nothing"
 	@echo "make check    format, lint, strict types, import rows"
 	@echo "make bench    the measurements, one after another"
-	@echo "make studies  published systems: claims against what is obtained here"
+	@echo "make studies  published systems: claims against what is obtained here; keeps the results"
 	@echo "make clean    remove what these commands made"
 
 venv: $(VENV)/done
@@ -64,8 +65,10 @@ browser:
 bench: $(VENV)/done
 	@for name in $(BENCHES); do echo "== bench/$$name.py"; $(RUN) -m bench.$$name || exit 1; done
 
+# Every study, each in a process of its own; one that fails stops no other.
 studies: $(VENV)/done
-	@[ -d shoal/study ] || { echo "no study yet"; exit 0; }; $(VENV)/bin/shoal study
+	@status=0; for name in $(STUDIES); do echo "== $$name"; $(VENV)/bin/shoal study $$name --keep || status=$$?; done; \
+	$(VENV)/bin/shoal study; exit $$status
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

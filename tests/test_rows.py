@@ -17,7 +17,7 @@ ROOT = Path(shoal.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 VERBS = catalog.names("cli/verbs")
 FOLDERS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("*/*/__init__.py"))
-FAMILIES = ["engines", *(folder for folder in FOLDERS if folder != "cli/verbs")]
+FAMILIES = ["engines", "study", *(folder for folder in FOLDERS if folder != "cli/verbs")]
 TECHNIQUES = [f"{family}/{name}" for family in FAMILIES for name in catalog.names(family)]
 
 PLANNING = {"shoal.plan", "shoal.cost", "shoal.graph", "shoal.fleet", "shoal.run", "shoal.sim", "shoal.report"}

@@ -48,16 +48,21 @@ def write(runs: Sequence[Run], path: Path | str) -> None:
 
 def page(runs: Sequence[Run]) -> str:
     """The page about `runs`, whole."""
-    drawn = _Charts()
+    drawn = Charts()
     body = _several(runs, drawn) if len(runs) > 1 else _single(runs[0], drawn)
-    scripts = (_plotly(), _resource("page.js"))
+    return document(title(runs), body, drawn)
+
+
+def document(title: str, body: str, drawn: Charts) -> str:
+    """A page of `body` (markup) with its charts; the drawing library is in it only if there are any."""
+    scripts = (_plotly(), _resource("page.js")) if drawn else ()
     return "\n".join(
         (
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title(runs))}</title>",
+            f"<title>{escape(title)}</title>",
             f"<style>{_resource('page.css')}</style></head>",
             f"<body><main>{body}</main>",
             f'<script type="application/json" id="charts">{drawn.json()}</script>',
@@ -67,11 +72,14 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-class _Charts:
-    """Charts of the page by name, each with its place in the text."""
+class Charts:
+    """Charts of a page by name, each with its place in the text."""
 
     def __init__(self) -> None:
         self._charts: dict[str, Chart] = {}
+
+    def __len__(self) -> int:
+        return len(self._charts)
 
     def place(self, chart: Chart | None, about: str, narrow: Chart | None = None) -> str:
         """Keep `chart` (and its form for narrow screens) and return its place; nothing for None."""
@@ -96,11 +104,11 @@ class _Charts:
         return name
 
 
-def _single(run: Run, drawn: _Charts) -> str:
+def _single(run: Run, drawn: Charts) -> str:
     return header(run, heading([run])) + _about(run, drawn, [run])
 
 
-def _several(runs: Sequence[Run], drawn: _Charts) -> str:
+def _several(runs: Sequence[Run], drawn: Charts) -> str:
     rates = section(
         "Throughput",
         drawn.place(charts.throughputs(runs), "Throughput of each run"),
@@ -126,7 +134,7 @@ def _several(runs: Sequence[Run], drawn: _Charts) -> str:
     return "".join(parts)
 
 
-def _about(run: Run, drawn: _Charts, planned: Sequence[Run]) -> str:
+def _about(run: Run, drawn: Charts, planned: Sequence[Run]) -> str:
     graph = drawn.place(
         network(run, ROW_WIDE), "The network, each op coloured by its device", network(run, ROW_NARROW)
     )
@@ -153,7 +161,7 @@ def _about(run: Run, drawn: _Charts, planned: Sequence[Run]) -> str:
     )
 
 
-def _plans(runs: Sequence[Run], drawn: _Charts) -> str:
+def _plans(runs: Sequence[Run], drawn: Charts) -> str:
     chart = drawn.place(charts.plans(runs), "Plans by latency and throughput")
     return section(
         "Plans to choose from",
@@ -165,7 +173,7 @@ def _plans(runs: Sequence[Run], drawn: _Charts) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
 
 

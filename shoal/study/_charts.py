@@ -1,0 +1,48 @@
+"""A study's charts as plain plotly figures, in the report's style."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shoal.report.charts import Chart as Drawn
+from shoal.report.charts import axis, label, layout
+from shoal.report.palette import COLOURS, SYMBOLS
+from shoal.study.contract import Chart, Series
+
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def drawn(chart: Chart) -> Drawn:
+    """The figure; series differ in colour, and in dash or symbol for those who see no colour."""
+    frame = layout(
+        360 + 20 * max(0, len(chart.series) - 4),
+        xaxis=_axis(chart.x, chart.log_x),
+        yaxis=_axis(chart.y, chart.log_y),
+        showlegend=len(chart.series) > 1,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        barmode="group",
+        bargap=0.4,
+    )
+    return {"data": [_series(chart, each, index) for index, each in enumerate(chart.series)], "layout": frame}
+
+
+def _axis(title: str, log: bool) -> dict[str, Any]:
+    return axis(label(title, 80), **({"type": "log"} if log else {}))
+
+
+def _series(chart: Chart, series: Series, index: int) -> dict[str, Any]:
+    colour = COLOURS[index % len(COLOURS)]
+    shared = {
+        "name": label(series.name),
+        "x": [label(x) if isinstance(x, str) else x for x in series.x],
+        "y": list(series.y),
+    }
+    if chart.kind == "bars":
+        return {"type": "bar", "marker": {"color": colour}, **shared}
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if chart.kind == "line" else "markers",
+        "line": {"color": colour, "width": 2, "dash": _DASHES[index % len(_DASHES)]},
+        "marker": {"color": colour, "size": 7, "symbol": SYMBOLS[index % len(SYMBOLS)]},
+        **shared,
+    }
