@@ -1,6 +1,7 @@
 """What this machine can do and what a model costs here: probes, benches, meters and profiles, kept as Samples."""
 
 from shoal.measure.clocked import Spread, clocked, spread
+from shoal.measure.kernels import Sizes, drawn_matrix, drawn_works, sample_kernels
 from shoal.measure.link import LinkFigures, measure_link
 from shoal.measure.machine import installed_engines, machine_id
 from shoal.measure.probe import bench_samples, kept_benches, probe
@@ -12,6 +13,7 @@ from shoal.measure.table import load as load_table
 
 __all__ = [
     "LinkFigures",
+    "Sizes",
     "Spread",
     "Table",
     "bench_path",
@@ -19,6 +21,8 @@ __all__ = [
     "bench_samples",
     "bench_subject",
     "clocked",
+    "drawn_matrix",
+    "drawn_works",
     "installed_engines",
     "kept_benches",
     "load_table",
@@ -28,6 +32,7 @@ __all__ = [
     "probe",
     "profile_ops",
     "profile_segment",
+    "sample_kernels",
     "segment_subject",
     "spread",
     "table_path",

@@ -1,5 +1,6 @@
 """What happened, what was expected, and how each figure was got."""
 
+from shoal.record.kernels import KINDS, KernelKind, KernelSample, KernelWork
 from shoal.record.observed import Answer, Observed, UnitReport
 from shoal.record.values import (
     DeviceFigures,
@@ -16,11 +17,15 @@ from shoal.record.values import (
 )
 
 __all__ = [
+    "KINDS",
     "Answer",
     "DeviceFigures",
     "Estimate",
     "Fact",
     "FrontPoint",
+    "KernelKind",
+    "KernelSample",
+    "KernelWork",
     "Observed",
     "Outline",
     "Prediction",
