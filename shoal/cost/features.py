@@ -173,7 +173,9 @@ def _solved(names: Sequence[str], samples: Sequence[KernelSample], hints: Hints)
     except ImportError as fault:
         raise MissingExtra("scipy", "fit") from fault
     rows = [features(sample.work, hints) for sample in samples]
-    table = np.array([[row[name] / sample.seconds for name in names] for row, sample in zip(rows, samples, strict=True)])
+    table = np.array(
+        [[row[name] / sample.seconds for name in names] for row, sample in zip(rows, samples, strict=True)]
+    )
     scale: NDArray[np.float64] = np.linalg.norm(table, axis=0)
     scale[scale == 0] = 1.0
     found, _ = nnls(table / scale, np.ones(len(samples)))

@@ -123,7 +123,7 @@ def _weights(path: Path, where: str) -> Array:
 def _check(steps: Sequence[KernelStep], segment: Segment, files: set[str], where: str) -> None:
     there = set(segment.inputs)
     for number, step in enumerate(steps):
-        if step.op in READS and len(step.reads) != READS[step.op] or not step.reads:
+        if (step.op in READS and len(step.reads) != READS[step.op]) or not step.reads:
             raise ModelError(f"step {number}, {step.op}, reads the wrong number of values", where=where,
                              needed=str(READS.get(step.op, "at least 1")), had=str(len(step.reads)))  # fmt: skip
         if step.op == "gemm" and step.weights not in files:
