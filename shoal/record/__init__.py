@@ -1,6 +1,6 @@
 """What happened, what was expected, and how each figure was got."""
 
-from shoal.record.kernels import KINDS, KernelKind, KernelSample, KernelWork
+from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, KernelWork
 from shoal.record.observed import Answer, Observed, UnitReport
 from shoal.record.values import (
     DeviceFigures,
@@ -18,6 +18,7 @@ from shoal.record.values import (
 
 __all__ = [
     "KINDS",
+    "MIXING",
     "Answer",
     "DeviceFigures",
     "Estimate",
