@@ -50,4 +50,6 @@ def machine_samples(
     """
     factors = np.exp(np.random.default_rng(seed).normal(0.0, noise, len(works)))
     timed = [(work, machine.seconds(work) * float(factor)) for work, factor in zip(works, factors, strict=True)]
-    return tuple(KernelSample(work, device, seconds, "simulated") for work, seconds in timed if np.isfinite(seconds))
+    return tuple(
+        KernelSample(work, device, seconds, "simulated") for work, seconds in timed if np.isfinite(seconds)
+    )

@@ -60,7 +60,9 @@ class Dataflow:
     def _attention(self, work: KernelWork) -> int:
         """Only keys in reach: two products a key and column; exponentials beside them."""
         keys = ceil(work.rows * work.seen)
-        return max(ceil(2 * keys * work.columns / self.attention_lanes), ceil(keys * work.heads / self.exponentials))
+        return max(
+            ceil(2 * keys * work.columns / self.attention_lanes), ceil(keys * work.heads / self.exponentials)
+        )
 
     def _stream(self, work: KernelWork) -> int:
         return ceil(work.rows * work.columns / self.elements)

@@ -53,7 +53,9 @@ class Gpu:
     def _dense_s(self, rows: int, columns: int, inner: int, batch: int) -> float:
         """`batch` products, with the tile that suits best: full rounds of tiles, or the operands' bytes."""
         size_bytes = batch * FLOAT_BYTES * (rows * inner + inner * columns + rows * columns)
-        return max(self._stream_s(size_bytes), min(self._tiled_s(rows, columns, inner, batch, t) for t in self.tiles))
+        return max(
+            self._stream_s(size_bytes), min(self._tiled_s(rows, columns, inner, batch, t) for t in self.tiles)
+        )
 
     def _tiled_s(self, rows: int, columns: int, inner: int, batch: int, tile: int) -> float:
         rounds = ceil(batch * ceil(rows / tile) * ceil(columns / tile) / self.units)

@@ -37,18 +37,28 @@ def entering_bytes(works: Sequence[KernelWork]) -> int:
     return works[0].in_bytes + max(work.structure_bytes for work in works)
 
 
-def receive_s(problem: PoolProblem, size_bytes: int, source: tuple[str, int], target: tuple[str, int]) -> float:
-    """Seconds until `size_bytes` are there; parties are (type, count), the host having a link to each device."""
+def way(problem: PoolProblem, source: tuple[str, int], target: tuple[str, int]) -> tuple[float, float]:
+    """Seconds a byte, and seconds at all, between two parties (type, count); the host has a link to each device."""
     link = problem.pools.link(source[0], target[0])
     links = target[1] if source[0] == HOST else min(source[1], target[1])
-    return size_bytes / (link.bytes_per_s * links) + link.latency_s
+    return 1.0 / (link.bytes_per_s * links), link.latency_s
+
+
+def receive_s(problem: PoolProblem, size_bytes: int, source: tuple[str, int], target: tuple[str, int]) -> float:
+    """Seconds until `size_bytes` are there."""
+    per_byte_s, latency_s = way(problem, source, target)
+    return size_bytes * per_byte_s + latency_s
 
 
 def link_j(problem: PoolProblem, works: Sequence[KernelWork], source: str, device: str, count: int) -> float:
     """Joules of a stage's traffic for one item: what enters it, and what its devices gather."""
     entering = entering_bytes(works) * problem.pools.link(source, device).joules_per_byte
-    gathered = sum(work.out_bytes for work in works) * (count - 1)
-    return entering + gathered * problem.pools.link(device, device).joules_per_byte
+    return entering + gathered_bytes(works, count) * problem.pools.link(device, device).joules_per_byte
+
+
+def gathered_bytes(works: Sequence[KernelWork], count: int) -> int:
+    """Bytes that a stage's devices send one another for each item."""
+    return sum(work.out_bytes for work in works) * (count - 1)
 
 
 def held_bytes(works: Sequence[KernelWork], count: int) -> float:

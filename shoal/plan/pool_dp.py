@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,10 @@ from shoal.plan.pool_costs import (
     assess,
     compute_s,
     entering_bytes,
+    gathered_bytes,
     held_bytes,
-    link_j,
-    receive_s,
     room_bytes,
+    way,
 )
 from shoal.plan.pool_limits import Ends, check_runnable, tightest
 from shoal.plan.pools import HOST, PoolPoint, PoolProblem, PoolSchedule, Stage
@@ -86,17 +85,14 @@ def _tables(problem: PoolProblem) -> _Tables:
     groups = tuple((device.name, count) for device in types for count in range(1, device.count + 1))
     takes = np.array([[count * (device.name == name) for device in types] for name, count in groups], np.int64)
     size = len(problem.works)
-    busy = np.full((size, size + 1, len(groups)), np.inf)
-    receive = np.zeros((size, size + 1, len(groups) + 1, len(groups)))
-    joules = np.zeros_like(receive)
-    alone = _alone_s(problem, groups)
-    for first in range(size):
-        for last in range(first + 1, size + 1):
-            _fill(problem, groups, alone, (first, last), (busy, receive, joules))
-    return _Tables(
+    tables = _Tables(
         problem, groups, takes.reshape(len(groups), len(types)), np.array([each.count for each in types], np.int64),
-        busy, receive, joules,
+        busy_s=np.full((size, size + 1, len(groups)), np.inf),
+        receive_s=np.zeros((size, size + 1, len(groups) + 1, len(groups))),
+        stage_j=np.zeros((size, size + 1, len(groups) + 1, len(groups))),
     )  # fmt: skip
+    _fill(tables, _alone_s(problem, groups))
+    return tables
 
 
 def _alone_s(problem: PoolProblem, groups: Sequence[tuple[str, int]]) -> F64:
@@ -106,26 +102,28 @@ def _alone_s(problem: PoolProblem, groups: Sequence[tuple[str, int]]) -> F64:
     return np.array(rows).reshape(len(problem.works), len(groups))
 
 
-def _fill(
-    problem: PoolProblem,
-    groups: Sequence[tuple[str, int]],
-    alone_s: F64,
-    place: tuple[int, int],
-    into: tuple[F64, F64, F64],
-) -> None:
-    """The entries of one range of kernels."""
-    busy, receive, joules = into
-    works, total_s = problem.works[place[0] : place[1]], alone_s[place[0] : place[1]].sum(axis=0)
-    size_bytes = entering_bytes(works)
-    for index, (name, count) in enumerate(groups):
-        device = problem.pools.by_name[name]
-        if not isfinite(total_s[index]) or held_bytes(works, count) > room_bytes(problem, device):
-            continue
-        busy[*place, index] = total_s[index]
-        computing_j = count * device.dynamic_w * total_s[index]
-        for source, party in enumerate((*groups, (HOST, 1))):
-            receive[*place, source, index] = receive_s(problem, size_bytes, party, (name, count))
-            joules[*place, source, index] = computing_j + link_j(problem, works, party[0], name, count)
+def _fill(tables: _Tables, alone_s: F64) -> None:
+    """The entries of every range of kernels."""
+    problem, groups = tables.problem, tables.groups
+    pools = problem.pools
+    parties = (*groups, (HOST, 1))
+    ways = np.array([[way(problem, source, target) for target in groups] for source in parties])
+    come_j = np.array([[pools.link(source[0], name).joules_per_byte for name, _ in groups] for source in parties])
+    peer_j = np.array([pools.link(name, name).joules_per_byte for name, _ in groups])
+    counts = np.array([count for _, count in groups])
+    watts = np.array([count * pools.by_name[name].dynamic_w for name, count in groups])
+    rooms = np.array([room_bytes(problem, pools.by_name[name]) for name, _ in groups])
+    for first in range(len(problem.works)):
+        for last in range(first + 1, len(problem.works) + 1):
+            works, size_bytes = problem.works[first:last], entering_bytes(problem.works[first:last])
+            held = {count: held_bytes(works, count) for count in {count for _, count in groups}}
+            fits = np.array([held[count] for _, count in groups]) <= rooms
+            busy_s = np.where(fits, alone_s[first:last].sum(axis=0), np.inf)
+            tables.busy_s[first, last] = busy_s
+            tables.receive_s[first, last] = size_bytes * ways[:, :, 0] + ways[:, :, 1]
+            own_j = np.where(np.isfinite(busy_s), watts, 0.0) * np.where(np.isfinite(busy_s), busy_s, 0.0)
+            own_j += gathered_bytes(works, 2) * (counts - 1) * peer_j
+            tables.stage_j[first, last] = size_bytes * come_j + own_j
 
 
 def _levels(tables: _Tables) -> list[_Level]:
@@ -196,15 +194,21 @@ def _undominated_by_state(state: Int, goals: F64) -> Int:
     """Indices of the points that no other point of the same state beats."""
     order = np.lexsort((*goals.T[::-1], state))
     state, goals = state[order], goals[order]
-    starts = np.flatnonzero(np.concatenate([[True], state[1:] != state[:-1]])) if len(state) else np.array([0])
+    new = np.ones(len(state), bool)
+    new[1:] = state[1:] != state[:-1]
     if goals.shape[1] > 2:
-        ends = [*starts[1:], len(state)]
-        parts = [undominated(goals[start:end]) + start for start, end in zip(starts, ends, strict=True)]
-        return order[np.concatenate(parts)]
-    number = np.cumsum(np.isin(np.arange(len(state)), starts))
-    rank = np.unique(goals[:, 1], return_inverse=True)[1] - number * len(state)  # a later state is always lower
-    lowest = np.minimum.accumulate(rank)
-    return order[np.concatenate([np.ones(min(1, len(rank)), bool), rank[1:] < lowest[:-1]])]
+        parts = np.split(np.arange(len(state)), np.flatnonzero(new)[1:])
+        kept: Int = np.concatenate([part[undominated(goals[part])] for part in parts])
+    else:
+        rank = np.unique(goals[:, 1], return_inverse=True)[1] - np.cumsum(new) * len(
+            state
+        )  # later states are lower
+        lowest = np.minimum.accumulate(rank)
+        better = np.ones(len(state), bool)
+        better[1:] = rank[1:] < lowest[:-1]
+        kept = np.flatnonzero(better)
+    found: Int = order[kept]
+    return found
 
 
 def _schedule(tables: _Tables, levels: Sequence[_Level], point: int) -> PoolSchedule:

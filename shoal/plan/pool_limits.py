@@ -66,6 +66,9 @@ def tightest(problem: PoolProblem, solve: Solve) -> LimitError:
     First each limit on its own; if each could be kept alone, each beside all the others.
     """
     limits = problem.limits
+    if not len(solve(replace(problem, limits=Limits())).point):
+        return LimitError("a kernel fits into no device's memory", where=problem.chain.name,
+                          needed=f"{_least_bytes(problem):.0f} B")  # fmt: skip
     given = [name for name in NAMES if getattr(limits, name) is not None]
     wants = [_Want(name, getattr(limits, name), _least(problem, Limits(), name, solve)) for name in given]
     together = ""
@@ -76,9 +79,6 @@ def tightest(problem: PoolProblem, solve: Solve) -> LimitError:
         ]
         wants = [want for want in wants if want.least < inf] or wants
         together = " with the other limits"
-    if not wants:
-        return LimitError("a kernel fits into no device's memory", where=problem.chain.name,
-                          needed=f"{_least_bytes(problem):.0f} B")  # fmt: skip
     worst = max(wants, key=lambda want: want.ratio)
     return LimitError(
         f"no schedule keeps {worst.name}{together}", where=problem.chain.name,
@@ -103,7 +103,8 @@ def _least_of(problem: PoolProblem, others: Limits, name: str, steps: Sequence[f
     low, high = 0, len(steps)
     while low < high:
         middle = (low + high) // 2
-        limits = replace(others, **{name: int(steps[middle]) if name == "devices" else steps[middle]})
+        value = steps[middle]
+        limits = replace(others, devices=int(value)) if name == "devices" else replace(others, memory_bytes=value)
         low, high = (low, middle) if len(solve(replace(problem, limits=limits)).point) else (middle + 1, high)
     return steps[low] if low < len(steps) else inf
 

@@ -185,7 +185,9 @@ def _lower_stage(
         return
     if parts > 1:
         _bring(builder, held, sources, here[:1])
-        builder.run(here[0], engine, [KernelStep("concat", _names(held, parts), ANSWER)], ANSWER, _value(chain, held))
+        builder.run(
+            here[0], engine, [KernelStep("concat", _names(held, parts), ANSWER)], ANSWER, _value(chain, held)
+        )
     builder.carry([(ANSWER, here[0], CLIENT)], {ANSWER: _value(chain, held)})
 
 
@@ -306,7 +308,9 @@ def _fits(chain: Chain, schedule: PoolSchedule) -> None:
         raise PlanError("the stages do not cover the chain", where=chain.name, had=str(schedule))
 
 
-def _with_files(program: Program, steps: Mapping[str, Sequence[KernelStep]], weights: Weights) -> tuple[Program, Path]:
+def _with_files(
+    program: Program, steps: Mapping[str, Sequence[KernelStep]], weights: Weights
+) -> tuple[Program, Path]:
     """The program with its segments' files, which are written once for each content."""
     segments = tuple(_written(segment, steps[segment.name], weights) for segment in program.segments)
     return replace(program, segments=segments), cache.folder("written")

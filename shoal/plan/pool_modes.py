@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from shoal.errors import InputError, PlanError
 from shoal.plan.pool_costs import assess
 from shoal.plan.pool_dp import pool_front
 from shoal.plan.pools import PoolPoint, PoolProblem, PoolSchedule, Stage
 from shoal.record import KernelKind
+
+
+class Outcome(Protocol):
+    """What a schedule is predicted, or was judged, to do."""
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between items."""
+
+    @property
+    def energy_j(self) -> float:
+        """Joules an item."""
+
 
 Mode = Literal["performance", "energy", "balanced"]
 MODES: tuple[Mode, ...] = ("performance", "energy", "balanced")
@@ -46,7 +59,7 @@ def solve_pools(problem: PoolProblem, mode: Mode = "performance", rho: float = R
     return choose(pool_front(problem), mode, rho)
 
 
-def score(point: PoolPoint, mode: Mode, best_period_s: float, rho: float = RHO) -> float:
+def score(point: Outcome, mode: Mode, best_period_s: float, rho: float = RHO) -> float:
     """What `mode` wants least of: seconds, or joules; for balanced, joules times how far throughput falls short.
 
     The factor makes a schedule that misses the share of the best throughput comparable instead of worthless.

@@ -8,6 +8,7 @@ of it is static, and what the FPGA draws at work, are estimates: U280 designs of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from shoal.errors import InputError
@@ -55,7 +56,7 @@ def gcn_chain(widths: Sequence[int], nodes: int, nnz: int) -> Chain:
     An item binds `nodes` and `nnz` (A's non-zeros), up to the bounds given.
     """
     kernels: list[KernelSpec] = []
-    for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for layer, (before, after) in enumerate(pairwise(widths)):
         kernels.append(_gemm(f"weigh{layer}", "nodes", before, after))
         kernels.append(KernelSpec(f"gather{layer}", "spmm", "nodes", after, "nodes", "nnz"))
         kernels.append(KernelSpec(f"relu{layer}", "elementwise", "nodes", after))
@@ -65,7 +66,7 @@ def gcn_chain(widths: Sequence[int], nodes: int, nnz: int) -> Chain:
 def gin_chain(widths: Sequence[int], nodes: int, nnz: int) -> Chain:
     """Graph isomorphism layers X' = relu(relu(A·X·W1)·W2) (Xu et al. 2019); A holds the node itself, weighed."""
     kernels: list[KernelSpec] = []
-    for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for layer, (before, after) in enumerate(pairwise(widths)):
         kernels.append(KernelSpec(f"gather{layer}", "spmm", "nodes", before, "nodes", "nnz"))
         kernels.append(_gemm(f"first{layer}", "nodes", before, after))
         kernels.append(KernelSpec(f"relu{layer}a", "elementwise", "nodes", after))

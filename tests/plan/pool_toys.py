@@ -25,7 +25,9 @@ class Rates:
         return float("inf") if rate is None else work.flops / rate + self.start_s
 
 
-def random_problem(rng: np.random.Generator, most_kernels: int = 7, counts: tuple[int, ...] = (2, 3)) -> PoolProblem:
+def random_problem(
+    rng: np.random.Generator, most_kernels: int = 7, counts: tuple[int, ...] = (2, 3)
+) -> PoolProblem:
     """A chain of up to `most_kernels` over pools of at most `counts` devices; each type misses some kinds."""
     size, rows = int(rng.integers(1, most_kernels + 1)), int(rng.integers(50, 400))
     names = [f"t{index}" for index in range(len(counts))]
