@@ -4,6 +4,7 @@ from shoal.cost.account import About, Match, account, period_s
 from shoal.cost.conserve import elapsed_s
 from shoal.cost.contract import CostKey, CostModel, Costs
 from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
+from shoal.cost.features import Fit, Fits, Hints, KernelTimes, fit_kernels
 from shoal.cost.memory import (
     Footprint,
     buffers_bytes,
@@ -20,13 +21,18 @@ __all__ = [
     "CostKey",
     "CostModel",
     "Costs",
+    "Fit",
+    "Fits",
     "Footprint",
+    "Hints",
+    "KernelTimes",
     "Match",
     "account",
     "buffers_bytes",
     "busy_energy_j",
     "device_energy_j",
     "elapsed_s",
+    "fit_kernels",
     "footprint",
     "hops_between",
     "pace",

@@ -37,6 +37,7 @@ class Hints:
 
     tile: int = 1  # rows and columns of dense results are padded to multiples of it
     cache_bytes: int = 0  # gathers from operands beyond it are slower; 0: no such feature
+    lanes: int = 1  # columns that a vector instruction does at once; what is left over goes one by one
     parallel: int = 1  # tiles computed at once: the last round may be partly empty
 
 
@@ -81,18 +82,20 @@ class Fits:
 def features(work: KernelWork, hints: Hints) -> Mapping[str, float]:
     """What the time of `work` may be a sum of, by name; M rows, N columns, K inner, w keys seen, h heads."""
     m, n, k = float(work.rows), float(work.columns), float(work.inner)
-    rounds = _rounds(work, hints)
+    rounds, rest = _rounds(work, hints), float(work.columns % hints.lanes)
     match work.kind:
         case "spmm":
             product = work.nnz * n
             cold = _beyond(work.in_bytes, hints)
             return {
-                "nnz·N": product, "nnz·N cold": product * cold, "nnz": float(work.nnz), "M·N": m * n, "M": m,
+                "nnz·N": product, "nnz·N cold": product * cold, "nnz·rest": work.nnz * rest, "nnz": float(work.nnz),
+                "M·N": m * n, "M": m,
                 "M·K": m * k, "M·K·N": m * k * n, "K·N": k * n, "1": 1.0,
             }  # fmt: skip
         case "gemm":
             return {
-                "M·K·N": m * k * n, "M·K": m * k, "M·N": m * n, "K·N": k * n, "tiles·K": rounds * k,
+                "M·K·N": m * k * n, "M·K·rest": m * k * rest, "M·K": m * k, "M·N": m * n, "K·N": k * n,
+                "tiles·K": rounds * k,
                 "tiles": rounds, "1": 1.0,
             }  # fmt: skip
         case "attention":
@@ -107,7 +110,7 @@ def features(work: KernelWork, hints: Hints) -> Mapping[str, float]:
             return {"M·N": m * n, "M": m, "1": 1.0}
 
 
-def fit(
+def fit_kernels(
     samples: Sequence[KernelSample],
     hints: Mapping[str, Hints] | None = None,
     *,

@@ -19,7 +19,13 @@ class Spread:
     repeats: int
 
 
-def clocked(work: Callable[[], object], repeats: int, warm_up: int = 2, least_s: float = 0.0) -> Spread:
+def clocked(
+    work: Callable[[], object],
+    repeats: int,
+    warm_up: int = 2,
+    least_s: float = 0.0,
+    timer: Callable[[], float] = time.perf_counter,
+) -> Spread:
     """Run `work` `warm_up` times unwatched, then by the clock.
 
     Args:
@@ -27,15 +33,16 @@ def clocked(work: Callable[[], object], repeats: int, warm_up: int = 2, least_s:
         repeats: how often at least.
         warm_up: how often before.
         least_s: go on for so long, up to MOST_REPEATS: a few quick runs all fall into one disturbance.
+        timer: the clock, in seconds.
     """
     for _ in range(warm_up):
         work()
     times_s: list[float] = []
     total_s = 0.0
     while len(times_s) < repeats or (total_s < least_s and len(times_s) < MOST_REPEATS):
-        start_s = time.perf_counter()
+        start_s = timer()
         work()
-        times_s.append(time.perf_counter() - start_s)
+        times_s.append(timer() - start_s)
         total_s += times_s[-1]
     return spread(times_s)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,6 +86,7 @@ def sample_kernels(
     threads: int = 1,
     repeats: int = 5,
     seed: int = 0,
+    own_time: bool = False,
 ) -> tuple[KernelSample, ...]:
     """Measure each of `works` here, for a type of device.
 
@@ -97,21 +99,28 @@ def sample_kernels(
         threads: that matrix products may use.
         repeats: the median counts.
         seed: of the data.
+        own_time: count this thread's time on a core instead of the time that passes, which is the same on a
+            quiet machine and steadier on one that others use; only for one thread.
 
     Raises:
-        InputError: a speed that is not above zero.
+        InputError: own time of several threads, or a speed not above zero.
     """
     if not 0 < speed < math.inf:
         raise InputError("a speed must be above zero", where=device, had=str(speed))
+    if own_time and threads != 1:
+        raise InputError("own time counts one thread", where=device, had=str(threads))
     limit_threads(threads)
+    timer = time.thread_time if own_time else time.perf_counter
     return tuple(
-        KernelSample(work, device, _seconds(form, work, repeats, seed) / speed, "measured") for work in works
+        KernelSample(work, device, _seconds(form, work, repeats, seed, timer) / speed, "measured") for work in works
     )
 
 
-def _seconds(form: Literal["sparse", "dense"], work: KernelWork, repeats: int, seed: int) -> float:
+def _seconds(
+    form: Literal["sparse", "dense"], work: KernelWork, repeats: int, seed: int, timer: Callable[[], float]
+) -> float:
     session, inputs = _bench(form, work, seed)
-    return clocked(lambda: session.run(inputs, {}), repeats, warm_up=1).median_s
+    return clocked(lambda: session.run(inputs, {}), repeats, warm_up=1, timer=timer).median_s
 
 
 def _bench(form: Literal["sparse", "dense"], work: KernelWork, seed: int) -> tuple[KernelSession, dict[str, Array]]:

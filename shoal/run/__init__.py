@@ -2,6 +2,7 @@
 
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.execute import Result, Settings, execute
+from shoal.run.programs import running
 from shoal.run.samples import Samples, answered, compare, drawn, read
 from shoal.run.service import Service, opened
 
@@ -18,4 +19,5 @@ __all__ = [
     "execute",
     "opened",
     "read",
+    "running",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shoal import codec
-from shoal.cost.features import Fits, Hints, features, fit, mape
+from shoal.cost.features import Fits, Hints, features, fit_kernels, mape
 from shoal.errors import InputError, WorkError
 from shoal.measure import Sizes, drawn_works, sample_kernels
 from shoal.record import KINDS, KernelKind, KernelSample, KernelWork
@@ -30,7 +30,7 @@ def samples(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_finds_times_of_its_own_form(kind: KernelKind) -> None:
-    (made,) = fit(samples(kind)).fits
+    (made,) = fit_kernels(samples(kind)).fits
     assert made.mape < 1e-6
     assert (made.samples, made.held_out, made.provenance) == (45, 15, "simulated")
     assert all(coefficient >= 0 for coefficient in made.coefficients)
@@ -38,7 +38,7 @@ def test_finds_times_of_its_own_form(kind: KernelKind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_is_not_followed(kind: KernelKind) -> None:
-    fitted = fit(samples(kind, 200, noise=0.05))
+    fitted = fit_kernels(samples(kind, 200, noise=0.05))
     assert fitted.fits[0].mape < 0.08
     assert mape(fitted, samples(kind, 200)) < 0.04
 
@@ -52,12 +52,12 @@ def test_a_hint_makes_steps_visible() -> None:
         )
         for work in drawn_works("gemm", 100, Sizes(), 1)
     ]
-    assert fit(made, {"a": hints}).fits[0].mape < 0.02
-    assert fit(made, most_mape=9.0).fits[0].mape > 0.1
+    assert fit_kernels(made, {"a": hints}).fits[0].mape < 0.02
+    assert fit_kernels(made, most_mape=9.0).fits[0].mape > 0.1
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
-    fitted = fit(samples("spmm") + samples("gemm"), {"a": Hints(tile=4)})
+    fitted = fit_kernels(samples("spmm") + samples("gemm"), {"a": Hints(tile=4)})
     codec.save(fitted, tmp_path / "fits.json")
     again = codec.load(Fits, tmp_path / "fits.json")
     assert again == fitted
@@ -66,27 +66,27 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
 
 
 def test_what_was_not_fitted_cannot_run() -> None:
-    fitted = fit(samples("gemm"))
+    fitted = fit_kernels(samples("gemm"))
     assert fitted.seconds(KernelWork("spmm", 10, 10, 10, 10), "a") == math.inf
     assert fitted.seconds(KernelWork("gemm", 10, 10, 10), "b") == math.inf
 
 
 def test_too_few_samples() -> None:
     with pytest.raises(InputError, match=r"gemm on a: too few samples to fit .needed 30, had 29"):
-        fit(samples("gemm", 29))
+        fit_kernels(samples("gemm", 29))
 
 
 def test_times_that_are_no_times() -> None:
     bad = KernelSample(KernelWork("gemm", 1, 1, 1), "a", 0.0, "measured")
     with pytest.raises(InputError, match="gemm on a: a sample's time"):
-        fit([*samples("gemm"), bad])
+        fit_kernels([*samples("gemm"), bad])
 
 
 def test_a_bad_predictor_is_refused() -> None:
     rng = np.random.default_rng(1)
     wild = [KernelSample(each.work, "a", float(10 ** rng.uniform(-6, 0)), "measured") for each in samples("gemm")]
     with pytest.raises(WorkError, match=r"gemm on a: the fitted times miss what was held out .needed at most 25%"):
-        fit(wild)
+        fit_kernels(wild)
 
 
 def test_real_kernels_are_fitted() -> None:
@@ -97,7 +97,7 @@ def test_real_kernels_are_fitted() -> None:
         for kind in KINDS
         for sample in sample_kernels("sparse", drawn_works(kind, 30, sizes), "s", repeats=2, speed=0.5)
     ]
-    fitted = fit(found, most_mape=math.inf)
+    fitted = fit_kernels(found, most_mape=math.inf)
     assert {each.kind for each in fitted.fits} == set(KINDS)
     assert all(fitted.seconds(each.work, "s") > 0 for each in found)
 

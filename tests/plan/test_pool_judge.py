@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shoal.cost.features import Hints, fit
+from shoal.cost.features import Hints, fit_kernels
 from shoal.errors import InputError, PlanError
 from shoal.machines import Dataflow, Gpu, MachineTimes, machine_samples
 from shoal.measure import Sizes, drawn_works
@@ -97,7 +97,7 @@ def samples() -> list[KernelSample]:
 def test_planned_by_fits_judged_by_machines_it_is_close_to_the_best() -> None:
     """The predictor is not the judge: its times differ, and its schedules are still good."""
     hints = {GPU: Hints(tile=64, parallel=104, cache_bytes=8 << 20), FPGA: Hints(tile=32)}
-    fitted = fit(samples(), hints)
+    fitted = fit_kernels(samples(), hints)
     assert all(0.0 < each.mape < 0.25 for each in fitted.fits)
     for mode in MODES:
         for nodes, nnz in ((2000, 10_000), (20_000, 100_000), (80_000, 2_000_000)):
