@@ -47,17 +47,18 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
     problem = Problem(graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines)
     maker = _Maker(problem, model, workload, wishes)
     if wishes.strategy.partition(":")[0] == WHOLE_LAYERS:
-        plans, exact, notes = _placed(maker, wishes)
+        plans, found, exact = _placed(maker, wishes)
     else:
-        plans, exact, notes = by_strategy(problem, wishes, maker.plan), False, ()
+        plans = by_strategy(problem, wishes, maker.plan)
+        found, exact = len(plans), False
     kept = _undominated([plan for plan in plans if keeps(plan)], wishes.objective.goals[0])
     if not kept:
         raise nearest_plan(plans)
-    return Front(tuple(kept), choose(kept), exact, notes or _notes(len(plans), exact, len(kept)))
+    return Front(tuple(kept), choose(kept), exact, _notes(found, exact, len(kept)))
 
 
-def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], bool, tuple[str, ...]]:
-    """Plans that leave every op whole: what the planner finds, whether that is exact, and what to say of it."""
+def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], int, bool]:
+    """Plans that leave every op whole, out of how many that were found, and whether that front is exact."""
     candidates = _candidates(maker.problem, wishes)
     if not candidates.placements:
         raise no_division(maker.problem)
@@ -66,7 +67,7 @@ def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], bool, tuple[str,
     plans = [
         maker.plan(Division((Replica(tuple(groups)),)), explainer.reasons(groups)) for groups in shown.placements
     ]
-    return plans, candidates.exact, _notes(len(candidates.placements), candidates.exact, len(plans))
+    return plans, len(candidates.placements), candidates.exact
 
 
 def _candidates(problem: Problem, wishes: Wishes) -> Candidates:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shoal.graph.access import dims, name
 from shoal.graph.box import Box, Interval, full, hull
-from shoal.graph.portions import pointwise, products, shapes, windowed
+from shoal.graph.portions import _pointwise, _products, _shapes, _windowed
 from shoal.graph.portions.contract import Ints, Portion, Rule, Stack, Zero, refuse
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ _REDUCTIONS = (
     *("ReduceProd", "ReduceSum", "ReduceSumSquare"),
 )
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_POINTWISE, pointwise.pointwise),
-    **dict.fromkeys(_REDUCTIONS, shapes.reduce),
-    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), pointwise.softmax),
-    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), windowed.pool),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), windowed.global_pool),
-    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), shapes.reshape),
-    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), pointwise.layer_normalization),
-    "BatchNormalization": pointwise.batch_normalization,
-    "InstanceNormalization": pointwise.instance_normalization,
-    "GroupNormalization": pointwise.group_normalization,
-    "LRN": pointwise.local_response,
-    "Conv": windowed.conv,
-    "Gemm": products.gemm,
-    "MatMul": products.matmul,
-    "Concat": shapes.concat,
-    "Transpose": shapes.transpose,
+    **dict.fromkeys(_POINTWISE, _pointwise.pointwise),
+    **dict.fromkeys(_REDUCTIONS, _shapes.reduce),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _pointwise.softmax),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _windowed.pool),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _windowed.global_pool),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _shapes.reshape),
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _pointwise.layer_normalization),
+    "BatchNormalization": _pointwise.batch_normalization,
+    "InstanceNormalization": _pointwise.instance_normalization,
+    "GroupNormalization": _pointwise.group_normalization,
+    "LRN": _pointwise.local_response,
+    "Conv": _windowed.conv,
+    "Gemm": _products.gemm,
+    "MatMul": _products.matmul,
+    "Concat": _shapes.concat,
+    "Transpose": _shapes.transpose,
 }
 
 
@@ -48,7 +48,7 @@ def portions(node: ir.Node, box: Box, inner: Interval | None = None) -> Sequence
     """The nodes that make `box` of the first output of `node`, one behind the other along the channels.
 
     Args:
-        node: an op with static shapes.
+        node: an op with static _shapes.
         box: what to make.
         inner: only this interval of what is summed over (input channels; within each group, of a grouped
             convolution): the result is a partial sum.
@@ -87,4 +87,4 @@ def reads(node: ir.Node, box: Box, inner: Interval | None = None) -> dict[str, B
 
 def grain(node: ir.Node, axis: int) -> int:
     """The multiple that bounds on `axis` of the output must keep (1 for most ops)."""
-    return shapes.grain(node, axis) if RULES.get(node.op_type) is shapes.reshape else 1
+    return _shapes.grain(node, axis) if RULES.get(node.op_type) is _shapes.reshape else 1

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from shoal.graph.access import dims
 from shoal.graph.box import Box, Interval
+from shoal.graph.portions._pointwise import broadcast
 from shoal.graph.portions.contract import Portion, Read, Zero, opset, refuse, whole_on
-from shoal.graph.portions.pointwise import broadcast
 
 if TYPE_CHECKING:
     import onnx_ir as ir
