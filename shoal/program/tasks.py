@@ -161,6 +161,13 @@ class Processors:
         np.fill_diagonal(found, 0.0)
         return np.asarray(found, np.float64)
 
+    def between_s(self, dependency: Dependency, source: int, target: int) -> float:
+        """c(p, q) of `dependency` for one pair of processors."""
+        if source == target:
+            return 0.0
+        rate = self.bandwidth_bytes_per_s[source][target]
+        return self.latency_s[source][target] + dependency.bytes / rate + dependency.seconds
+
     def mean_cost_s(self, dependency: Dependency) -> float:
         """c̄: mean latency + bytes / mean bandwidth, over pairs of different processors; zero where there is one.
 
