@@ -49,11 +49,7 @@ def operator_tasks(problem: Problem, min_task_s: float = 0.0) -> OperatorTasks:
     seconds = np.stack([coarse.op_seconds(unit, engine) for unit, engine in engines.items()], axis=1)
     rows = _Fusion(coarse.graph, seconds).fused(min_task_s)
     names = [coarse.graph.ops[row[0]].name for row in rows]
-    position = problem.graph.position
-    members = [
-        tuple(sorted((op for block in row for op in blocks.members[coarse.graph.ops[block].name]), key=position.get))
-        for row in rows
-    ]  # fmt: skip
+    members = [_ops(problem.graph, blocks.members, [coarse.graph.ops[block].name for block in row]) for row in rows]
     tasks = TaskGraph(
         problem.graph.name,
         tuple(names),
@@ -61,6 +57,12 @@ def operator_tasks(problem: Problem, min_task_s: float = 0.0) -> OperatorTasks:
         _dependencies(coarse.graph, rows, names),
     )
     return OperatorTasks(tasks, _processors(problem), dict(zip(names, members, strict=True)), engines)
+
+
+def _ops(graph: Graph, members: Mapping[str, tuple[str, ...]], blocks: Iterable[str]) -> tuple[str, ...]:
+    """The ops of some blocks, in the graph's order."""
+    found = (op for block in blocks for op in members[block])
+    return tuple(sorted(found, key=lambda op: graph.position[op]))
 
 
 def _processors(problem: Problem) -> Processors:

@@ -79,7 +79,9 @@ class JobStream:
 
     def __post_init__(self) -> None:
         if len(self.jobs) != len(self.times_s):
-            raise PlanError("each job needs a time of arrival", needed=str(len(self.jobs)), had=str(len(self.times_s)))
+            raise PlanError(
+                "each job needs a time of arrival", needed=str(len(self.jobs)), had=str(len(self.times_s))
+            )
         for job, (before_s, time_s) in enumerate(pairwise((0.0, *self.times_s))):
             if not before_s <= time_s < inf:
                 raise PlanError("times of arrival begin at zero or later and never go back", where=f"job {job}",
@@ -100,7 +102,13 @@ class JobStream:
 
 
 def poisson_stream(
-    kinds: Sequence[TaskGraph], count: int, mean_gap_s: float, *, seed: int, sigma: float = 0.0, until_s: float = inf
+    kinds: Sequence[TaskGraph],
+    count: int,
+    mean_gap_s: float,
+    *,
+    seed: int,
+    sigma: float = 0.0,
+    until_s: float = inf,
 ) -> JobStream:
     """`count` jobs of kinds drawn at random, with exponential gaps between them, the first at zero.
 
@@ -210,8 +218,6 @@ class Floor:
         self._ended[job] = {}
         if id(tasks) not in self._costs:
             self._costs[id(tasks)] = [self._processors.cost_s(each).tolist() for each in tasks.dependencies]
-        if not tasks.tasks:
-            self._job_ended_s[job] = self._stream.times_s[job]
         return JobArrived(job, tasks)
 
     def assign(self, assign: Assign, time_s: float) -> float:

@@ -38,7 +38,7 @@ class TaskGraph:
     """Tasks, their seconds on each processor, and what waits for what.
 
     Raises:
-        PlanError: a name that stands twice or is unknown, a dependency that stands twice, a negative time or size,
+        PlanError: no task, a name that stands twice or is unknown, a dependency that stands twice, a negative time or size,
             a task that no processor can run, a cycle.
     """
 
@@ -48,6 +48,8 @@ class TaskGraph:
     dependencies: tuple[Dependency, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.tasks:
+            raise PlanError("a task graph needs at least one task", where=self.name or None)
         _refuse_repeats(self.name, "task", self.tasks)
         _check_seconds(self)
         _check_dependencies(self)
@@ -148,9 +150,7 @@ class Processors:
                                     needed="above 0 B/s", had=f"{rate} B/s")  # fmt: skip
 
     @classmethod
-    def alike(
-        cls, names: Sequence[str], latency_s: float = 0.0, bandwidth_bytes_per_s: float = inf
-    ) -> Processors:
+    def alike(cls, names: Sequence[str], latency_s: float = 0.0, bandwidth_bytes_per_s: float = inf) -> Processors:
         """Processors any two of which are joined by the same kind of link."""
         count = len(names)
         return cls(tuple(names), ((latency_s,) * count,) * count, ((bandwidth_bytes_per_s,) * count,) * count)
@@ -201,7 +201,7 @@ def check_fit(tasks: TaskGraph, processors: Processors) -> None:
     Raises:
         PlanError: there are more or fewer.
     """
-    had = len(tasks.seconds[0]) if tasks.seconds else len(processors.names)
+    had = len(tasks.seconds[0])
     if had != len(processors.names):
         raise PlanError("each task needs a time for every processor", where=tasks.name or None,
                         needed=f"{len(processors.names)}: {', '.join(processors.names)}", had=str(had))  # fmt: skip

@@ -125,7 +125,11 @@ class Board:
             left[event.job] = replace(live, missing=tuple(missing), ended=ended)
         queue = tuple(each for each in self.queues[p] if each[:2] != (event.job, event.task))
         return Board(
-            self.processors, left, (*self.ready, *fresh), _with(self.queues, p, queue), _with(self.since_s, p, time_s)
+            self.processors,
+            left,
+            (*self.ready, *fresh),
+            _with(self.queues, p, queue),
+            _with(self.since_s, p, time_s),
         )
 
 

@@ -32,7 +32,9 @@ class Heft:
         """See `Dispatcher.step`."""
         board = state.after(event, time_s, lambda tasks: upward(tasks, state.processors).tolist())
         order = sorted(board.ready, key=partial(self._rank, board))
-        return handed_out(board, order, lambda seen, job, task: seen.soonest(job, task, time_s), time_s, hold=self.hold)
+        return handed_out(
+            board, order, lambda seen, job, task: seen.soonest(job, task, time_s), time_s, hold=self.hold
+        )
 
     def _rank(self, board: Board, ready: Ready) -> tuple[float, ...]:
         live = board.live[ready.job]

@@ -27,7 +27,7 @@ class Listed:
     and the schedule is made anew.
     """
 
-    scheduler: str = "heft"  # a technique of plan/schedulers; its options are those it has by default
+    scheduler: str = "heft"  # a technique of plan/schedulers, with at most one option: peft:insertion=false
     min_task_s: float = 1e-4  # tasks shorter than this are fused with a neighbour where that is harmless
 
     def search(self, problem: Problem) -> Candidates:
@@ -62,7 +62,9 @@ def groups_of(problem: Problem, work: OperatorTasks, schedule: Schedule) -> tupl
             tuple(sorted((op for slot in part for op in work.members[slot.task]), key=place.__getitem__)),
             work.engines[part[0].processor],
         )
-        for part in sorted(found, key=lambda part: (part[0].start_s, work.tasks.rank[work.tasks.position[part[0].task]]))
+        for part in sorted(
+            found, key=lambda part: (part[0].start_s, work.tasks.rank[work.tasks.position[part[0].task]])
+        )
     )
 
 
@@ -76,9 +78,7 @@ def _parts(slots: Sequence[Slot], heard: set[str]) -> list[list[Slot]]:
     return [part for part in parts if part]
 
 
-def _relieved(
-    problem: Problem, work: OperatorTasks, tasks: TaskGraph, groups: Sequence[Group]
-) -> TaskGraph | None:
+def _relieved(problem: Problem, work: OperatorTasks, tasks: TaskGraph, groups: Sequence[Group]) -> TaskGraph | None:
     """`tasks`, some of which may no longer run on the device that is fullest; None if another could not take one."""
     used = {group.unit.partition("/")[0]: 0 for group in groups}
     for group in groups:

@@ -31,11 +31,13 @@ class Schedule:
     @property
     def makespan_s(self) -> float:
         """When the last task ends."""
-        return max((slot.end_s for slot in self.slots), default=0.0)
+        return max(slot.end_s for slot in self.slots)
 
     def on(self, processor: str) -> tuple[Slot, ...]:
         """The tasks of one processor by time."""
-        return tuple(sorted((s for s in self.slots if s.processor == processor), key=lambda s: (s.start_s, s.end_s)))
+        return tuple(
+            sorted((s for s in self.slots if s.processor == processor), key=lambda s: (s.start_s, s.end_s))
+        )
 
 
 class Scheduler(Protocol):

@@ -41,8 +41,6 @@ class Cpop:
 def critical_path(tasks: TaskGraph, priority: NDArray[np.float64]) -> list[int]:
     """One way from the entry of the largest priority along tasks of the same; of several the lowest index."""
     entries = [v for v in tasks.order if not tasks.parents[v]]
-    if not entries:
-        return []
     path = [max(entries, key=lambda v: (priority[v], -v))]
     while following := [s for s, _ in tasks.children[path[-1]] if priority[s] >= priority[path[0]] - ALIKE]:
         path.append(min(following))
@@ -54,4 +52,4 @@ def _fastest(tasks: TaskGraph, path: list[int]) -> int:
     rows = tasks.w[path]
     able = np.isfinite(rows)
     refused, seconds = (~able).sum(axis=0), np.where(able, rows, 0.0).sum(axis=0)
-    return min(range(tasks.w.shape[1] if path else 1), key=lambda p: (int(refused[p]), float(seconds[p])))
+    return min(range(tasks.w.shape[1]), key=lambda p: (int(refused[p]), float(seconds[p])))

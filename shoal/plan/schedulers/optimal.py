@@ -69,7 +69,7 @@ class _Search:
     def descend(self, last_s: float) -> None:
         """Book each task that is free to go, wherever it would start at `last_s` or later."""
         if len(self._path) == len(self._tasks.tasks):
-            makespan_s = max(self._end, default=0.0)
+            makespan_s = max(self._end)
             if makespan_s < self._bound_s * (1 - CLOSE):
                 self._bound_s, self.best = makespan_s, list(self._path)
             return
