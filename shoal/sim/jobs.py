@@ -50,7 +50,8 @@ class _Simulation:
         now_s = self._kernel.now_s
         self._state, assigned = self._dispatcher.step(self._state, event, now_s)
         for each in assigned:
-            start_s = max(self._free_s[each.processor], self._floor.assign(each, now_s))
+            there_s = self._floor.assign(each, now_s)
+            start_s = max(self._free_s[each.processor], there_s)
             end_s = start_s + self._stream.seconds(each.job, each.task, each.processor)
             self._free_s[each.processor] = end_s
             if end_s <= self._stream.until_s:

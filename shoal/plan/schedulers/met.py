@@ -19,6 +19,4 @@ class Met:
     def schedule(self, tasks: TaskGraph, processors: Processors) -> Schedule:
         """See `Scheduler.schedule`."""
         bookings = Bookings(tasks, processors, insertion=False)
-        return bookings.book_all(
-            by_priority(tasks, bookings.ready_s), lambda v: int(np.argmin(tasks.w[v])),
-        )  # fmt: skip
+        return bookings.book_all(by_priority(tasks, bookings.ready_s), lambda v: int(np.argmin(tasks.w[v])))
