@@ -1,4 +1,4 @@
-"""The order of pieces where a unit has several groups: that in which the plan lists the groups.
+"""Several groups on one unit: their order, and how they look together.
 
 A unit takes the first step it can, in the order of its steps, and steps follow the order of pieces. A scheduler says
 by the order of its groups what should go first; where each unit has but one group, nothing is to be said.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shoal.graph import Piece
 from shoal.plan.values import Group
@@ -35,3 +36,12 @@ def in_turn(found: Sequence[Piece], groups: Sequence[Group]) -> tuple[Piece, ...
             if not missing[reader]:
                 heapq.heappush(free, (int(found[reader].owner), reader))
     return tuple(order)
+
+
+def together(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """`groups`, those of one unit and engine as one: who runs what, without the order."""
+    found: dict[tuple[str, str], Group] = {}
+    for group in groups:
+        key = (group.unit, group.engine)
+        found[key] = replace(group, ops=(*found[key].ops, *group.ops)) if key in found else group
+    return tuple(found.values())

@@ -16,6 +16,7 @@ from shoal.plan.values import Group
 from shoal.program.tasks import TaskGraph
 
 TRIES = 64  # schedules made to find one that fits
+RELIEF = 0.1  # share of a full device's weights that is sent elsewhere before it is tried again
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,25 @@ def _parts(slots: Sequence[Slot], heard: set[str]) -> list[list[Slot]]:
 
 
 def _relieved(problem: Problem, work: OperatorTasks, tasks: TaskGraph, groups: Sequence[Group]) -> TaskGraph | None:
-    """`tasks`, some of which may no longer run on the device that is fullest; None if another could not take one."""
-    used = {group.unit.partition("/")[0]: 0 for group in groups}
+    """`tasks`, the heaviest of the fullest device no longer able to run there; None if no other could take one."""
+    used: dict[str, int] = {}
     for group in groups:
-        used[group.unit.partition("/")[0]] += _weights(problem, group.ops)
-    device = max(used, key=lambda name: used[name] / problem.limit_bytes(name))
-    columns = [index for index, unit in enumerate(problem.units) if unit.partition("/")[0] == device]
-    owned = {op for group in groups if group.unit.partition("/")[0] == device for op in group.ops}
-    inside = [task for task in tasks.tasks if work.members[task][0] in owned]
-    seconds = tasks.w.copy()
-    for task in sorted(inside, key=lambda task: -_weights(problem, work.members[task])):
+        used[_device(group.unit)] = used.get(_device(group.unit), 0) + _weights(problem, group.ops)
+    full = max(used, key=lambda name: used[name] / problem.limit_bytes(name))
+    columns = [index for index, unit in enumerate(problem.units) if _device(unit) == full]
+    owned = {op for group in groups if _device(group.unit) == full for op in group.ops}
+    weights = {task: _weights(problem, ops) for task, ops in work.members.items() if ops[0] in owned}
+    seconds, moved = tasks.w.copy(), -1
+    for task in sorted(weights, key=lambda task: -weights[task]):
         row = seconds[tasks.position[task]]
-        elsewhere = np.delete(row, columns)
-        if np.isfinite(elsewhere).any():
+        if moved < RELIEF * used[full] and np.isfinite(np.delete(row, columns)).any():
             row[columns] = np.inf
-            return replace(tasks, seconds=tuple(tuple(each) for each in seconds.tolist()))
-    return None
+            moved = max(moved, 0) + weights[task]
+    return None if moved < 0 else replace(tasks, seconds=tuple(tuple(row) for row in seconds.tolist()))
+
+
+def _device(unit: str) -> str:
+    return unit.partition("/")[0]
 
 
 def _weights(problem: Problem, ops: Sequence[str]) -> int:
