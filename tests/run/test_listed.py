@@ -35,7 +35,7 @@ def planned(path: Path, count: int, scheduler: str) -> Plan:
     [
         ("squeezenet", 2, "heft", "memory"),
         ("squeezenet", 3, "met", "shm"),
-        ("inception_v2", 3, "peft", "memory"),
+        pytest.param("inception_v2", 3, "peft", "memory", marks=pytest.mark.slow),
         pytest.param("inception_v2", 2, "cpop", "shm", marks=pytest.mark.slow),
         pytest.param("densenet121", 3, "heft", "memory", marks=pytest.mark.slow),
         pytest.param("densenet121", 2, "peft", "shm", marks=pytest.mark.slow),
