@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal.errors import WorkError
-from shoal.program.jobs import Assign, Dispatcher, Floor, JobEvent, JobsRun, JobStream, TaskSpan, refuse_waiting
+from shoal.program.floor import Floor, refuse_waiting
+from shoal.program.jobs import Assign, Dispatcher, JobEvent, JobsRun, JobStream, TaskSpan
 from shoal.program.tasks import Processors
 from shoal.worker import Clock
 

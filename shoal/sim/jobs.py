@@ -6,7 +6,8 @@ from functools import partial
 from math import inf
 
 from shoal.events import Kernel
-from shoal.program.jobs import Dispatcher, Floor, JobEvent, JobsRun, JobStream, TaskSpan, refuse_waiting
+from shoal.program.floor import Floor, refuse_waiting
+from shoal.program.jobs import Dispatcher, JobEvent, JobsRun, JobStream, TaskSpan
 from shoal.program.tasks import Processors
 
 # At one moment: what ended counts before what arrives.
