@@ -13,6 +13,7 @@ from shoal.plan.chain import Groups, Score, evaluate, feasible
 from shoal.plan.chains import Line
 from shoal.plan.placement import Assessor
 from shoal.plan.problem import Problem
+from shoal.plan.turns import together
 from shoal.plan.values import Group
 from shoal.units import format_bytes, format_seconds
 
@@ -39,7 +40,7 @@ class Explainer:
         return (*self._cuts(division), *self._alone(here))
 
     def _scattered(self, groups: Sequence[Group]) -> str:
-        text = ", ".join(f"{len(group.ops)} on {group.unit}" for group in groups)
+        text = ", ".join(f"{len(group.ops)} on {group.unit}" for group in together(groups))
         return f"ops are placed in groups that are not consecutive ({text}): no cut to compare with its neighbours"
 
     def _cuts(self, division: Groups) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shoal.errors import PlanError
 from shoal.graph import Graph, Piece, peak_live_bytes, pieces
+from shoal.plan.turns import in_turn
 from shoal.plan.values import Group, Plan, Replica
 from shoal.program import CLIENT, Edge, Program, Route, Segment, Step, Task, TensorSpec, check
 
@@ -52,7 +53,7 @@ def _spec(graph: Graph, tensor: str) -> TensorSpec:
 def _segments(graph: Graph, replica: Replica, prefix: str) -> list[Segment]:
     """The replica's segments, in an order in which they can run."""
     owners = _owners(graph, replica)
-    found = pieces(graph, {op: str(index) for op, index in owners.items()})
+    found = in_turn(pieces(graph, {op: str(index) for op, index in owners.items()}), replica.groups)
     return [
         _segment(graph, replica.groups[int(piece.owner)], piece, f"{prefix}s{number}")
         for number, piece in enumerate(found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.graph import Graph, Op, divide
+from shoal.plan.turns import together
 from shoal.plan.values import Front, Plan
 from shoal.units import format_bytes, format_joules, format_seconds
 
@@ -83,7 +84,7 @@ def _units_table(graph: Graph, plan: Plan) -> Padding:
     """Who runs what."""
     table = _table("Who runs what", ("unit", "engine", "first … last op"), ("ops", "work", "busy", "load"))
     divided = divide(graph, plan.splits).graph
-    for share, group in ((replica.share, group) for replica in plan.replicas for group in replica.groups):
+    for share, group in ((replica.share, group) for replica in plan.replicas for group in together(replica.groups)):
         ops = [divided.ops[divided.position[name]] for name in group.ops]
         macs = sum(op.macs for op in ops) * share
         busy = sum(plan.estimates[name].seconds for name, unit in plan.segment_units.items() if unit == group.unit)

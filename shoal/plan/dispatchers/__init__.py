@@ -1,0 +1,1 @@
+"""Ways to hand out the tasks of arriving jobs, one file each."""

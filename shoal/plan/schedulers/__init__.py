@@ -1,0 +1,1 @@
+"""Ways to schedule a task graph on unlike processors, one file each."""
