@@ -95,7 +95,7 @@ def _units_table(graph: Graph, plan: Plan) -> Padding:
             str(len(group.ops)),
             f"{macs / max(1, graph.macs):.0%}",
             format_seconds(busy),
-            f"{busy / plan.prediction.period_s:.0%}",
+            f"{busy * share / plan.prediction.period_s:.0%}",
         )
     return _spaced(table)
 
