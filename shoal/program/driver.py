@@ -34,13 +34,31 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A unit is gone, and so are the values it held."""
+    """A unit is gone, and so are the values it held. Nothing more can be started in its epoch."""
 
     unit: str
     why: str
+    epoch: int = 0
 
 
-Event = Begun | Finished | Woke | Lost
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The workers of an epoch that was to be prepared are there; `took_s` is how long that took beside the work."""
+
+    epoch: int
+    program: Program
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """An epoch cannot be switched to: its workers did not start, or one was lost while nothing ran there."""
+
+    epoch: int
+    why: str
+
+
+Event = Begun | Finished | Woke | Lost | Ready | Unready
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +89,27 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Start the workers of this epoch beside those that serve; a Ready or an Unready follows."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchEpoch:
-    """From now on start items in the program of this epoch."""
+    """From now on start items in the program of this epoch, which must be ready.
+
+    Items in flight end in the epoch they began in. Their answers go out before those of items started later, so
+    no answer overtakes a switch, whether the driver waited until nothing was in flight or not.
+    """
+
+    epoch: int
+    decided_s: float | None = None  # since when items wait for it; None: they did not
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Let the workers of this epoch go as soon as nothing is in flight there."""
 
     epoch: int
 
@@ -91,7 +128,7 @@ class Stop:
     failure: str = ""
 
 
-Command = Start | Cancel | Move | SwitchEpoch | WakeAt | Stop
+Command = Start | Cancel | Move | Prepare | SwitchEpoch | Retire | WakeAt | Stop
 
 
 class Driver(Protocol):

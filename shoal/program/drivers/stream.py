@@ -20,6 +20,20 @@ class StreamState:
     next_item: int = 0
     in_flight: frozenset[int] = frozenset()
     stopped: bool = False
+    until: int | None = None  # start no item from this one on, for now; none: all of them
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next item may begin as soon as it is there."""
+        workload = self.workload
+        limit = workload.items if self.until is None else self.until
+        if self.next_item >= limit or len(self.in_flight) >= workload.window:
+            return False
+        coming = workload.item(self.next_item)
+        return not any(
+            workload.item(number).session == coming.session >= 0 and workload.item(number).entry != coming.entry
+            for number in self.in_flight
+        )
 
 
 @dataclass(frozen=True)
@@ -34,13 +48,7 @@ class Stream:
         Raises:
             InputError: the program has no such entry.
         """
-        for item in workload.pattern:
-            if item.entry not in program.entries:
-                raise InputError(
-                    f"the program has no entry '{item.entry}'", hint=f"known: {', '.join(program.entries)}"
-                )
-        window = min(self.window or workload.window, program.window)
-        routes = {entry: program.route_of(entry) for entry in program.entries}
+        window, routes = fitted(program, workload, self.window)
         return StreamState(routes, replace(workload, window=window), workload.arrivals_s())
 
     def step(self, state: StreamState, event: Event, time_s: float) -> tuple[StreamState, tuple[Command, ...]]:
@@ -51,14 +59,30 @@ class Stream:
             case Lost(unit=unit, why=why):
                 return replace(state, stopped=True), (Stop(f"{unit} is gone ({why})"),)
             case Finished(item=item):
-                return _fill(replace(state, in_flight=state.in_flight - {item}), time_s)
+                return fill(replace(state, in_flight=state.in_flight - {item}), time_s)
             case _:
-                return _fill(state, time_s)
+                return fill(state, time_s)
 
 
-def _fill(state: StreamState, time_s: float) -> tuple[StreamState, tuple[Command, ...]]:
+def fitted(program: Program, workload: Workload, window: int) -> tuple[int, dict[str, int]]:
+    """How many items may be in flight (`window`; 0: the workload's, at most the program's), and each entry's route.
+
+    Raises:
+        InputError: the program has no entry that the workload asks for.
+    """
+    for item in workload.pattern:
+        if item.entry not in program.entries:
+            raise InputError(
+                f"the program has no entry '{item.entry}'", hint=f"known: {', '.join(program.entries)}"
+            )
+    routes = {entry: program.route_of(entry) for entry in program.entries}
+    return min(window or workload.window, program.window), routes
+
+
+def fill(state: StreamState, time_s: float) -> tuple[StreamState, tuple[Command, ...]]:
+    """Start what is there and has room; stop when the last item is done."""
     commands: list[Command] = []
-    while _has_room(state) and state.arrivals_s[state.next_item] <= time_s:
+    while state.has_room and state.arrivals_s[state.next_item] <= time_s:
         number = state.next_item
         item = state.workload.item(number)
         came = state.arrivals_s[number] if state.workload.arrival != "closed" else time_s
@@ -66,17 +90,6 @@ def _fill(state: StreamState, time_s: float) -> tuple[StreamState, tuple[Command
         state = replace(state, next_item=number + 1, in_flight=state.in_flight | {number})
     if state.next_item == state.workload.items and not state.in_flight:
         return replace(state, stopped=True), (*commands, Stop())
-    if _has_room(state):
+    if state.has_room:
         commands.append(WakeAt(state.arrivals_s[state.next_item]))
     return state, tuple(commands)
-
-
-def _has_room(state: StreamState) -> bool:
-    workload = state.workload
-    if state.next_item >= workload.items or len(state.in_flight) >= workload.window:
-        return False
-    coming = workload.item(state.next_item)
-    return not any(
-        workload.item(number).session == coming.session >= 0 and workload.item(number).entry != coming.entry
-        for number in state.in_flight
-    )

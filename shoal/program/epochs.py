@@ -1,0 +1,303 @@
+"""Several Programs in one run, an *epoch* each: which one items start in, and in what order their answers go out.
+
+The items between one switch and the next are a *turn*. A turn ends in the epoch it began in, and its answers go out
+before those of any later turn, so that no answer overtakes a switch. The coordinator and the simulator both keep
+their turns here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from shoal.errors import InputError, PlanError, WorkError
+from shoal.program.driver import Retire, SwitchEpoch
+from shoal.program.pace import Pace
+from shoal.program.values import Program, Segment, TensorSpec
+from shoal.record import Fact
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A program that items may be switched to, on the machines its pace describes.
+
+    `prepare_s`: how long its workers take to be there once they are asked for, while others go on serving. It is
+    stated, not found by simulating: loading weights and warming engines depend on more than the program.
+    """
+
+    program: Program
+    pace: Pace
+    prepare_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Items from `item` on began in `epoch`; items waited `drain_s` for it."""
+
+    item: int
+    epoch: int
+    drain_s: float
+
+
+@dataclass(eq=False)
+class Turn(Generic[Thing]):
+    """The items between two switches."""
+
+    epoch: int
+    in_flight: int = 0
+    held: list[Thing] = field(default_factory=list)  # done, while an earlier turn is not
+
+
+class Turns(Generic[Thing]):
+    """The turns of one run, and what is remembered of them."""
+
+    def __init__(self, known: Collection[int], first: int) -> None:
+        """Items start in the epoch `first`; any of the `known` ones can be prepared."""
+        self._known, self._ready = frozenset(known), {first}
+        self._used, self._awaited = {first: None}, set[int]()
+        self._turns = deque([Turn[Thing](first)])
+        self._waited_s: float | None = None  # for a switch after which nothing has started yet
+        self._last_item = -1
+        self.facts: list[Fact] = []
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which items start now."""
+        return self._turns[-1].epoch
+
+    @property
+    def open_epochs(self) -> tuple[int, ...]:
+        """The epochs that have items in flight, or in which they start; the oldest turn's first."""
+        return tuple(dict.fromkeys(turn.epoch for turn in self._turns))
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """The first epoch and those that were prepared."""
+        return tuple(self._used)
+
+    def check(self, epoch: int) -> None:
+        """Refuse an epoch that does not exist.
+
+        Raises:
+            InputError: naming those that do.
+        """
+        if epoch not in self._known:
+            known = ", ".join(map(str, sorted(self._known)))
+            raise InputError(f"the driver asks for epoch {epoch}, and there is none", needed=f"one of {known}")
+
+    def is_ready(self, epoch: int) -> bool:
+        """Whether items may be switched to `epoch`."""
+        return epoch in self._ready
+
+    def ask(self, epoch: int) -> bool:
+        """Whether `epoch`, which the driver asks for, is to be prepared now: not if it is ready or soon will be.
+
+        Raises:
+            InputError: there is no such epoch.
+        """
+        self.check(epoch)
+        if epoch in self._ready | self._awaited:
+            return False
+        self._awaited.add(epoch)
+        return True
+
+    def idle(self, epoch: int) -> bool:
+        """Whether `epoch` has nothing in flight."""
+        return not any(turn.in_flight for turn in self._turns if turn.epoch == epoch)
+
+    def prepared(self, epoch: int, took_s: float) -> None:
+        """`epoch` can be switched to from now on."""
+        self._awaited.discard(epoch)
+        self._ready.add(epoch)
+        self._used[epoch] = None
+        self.facts.append(Fact(self._last_item, f"epoch {epoch}", "prepare_s", took_s))
+
+    def lost(self, epoch: int) -> None:
+        """`epoch` cannot be switched to, or not any more."""
+        self._awaited.discard(epoch)
+        self._ready.discard(epoch)
+
+    def switch(self, command: SwitchEpoch, now_s: float) -> None:
+        """Begin a turn in another epoch.
+
+        Raises:
+            InputError: there is no such epoch.
+            WorkError: it is not ready.
+        """
+        self.check(command.epoch)
+        if command.epoch not in self._ready:
+            raise WorkError(
+                f"the driver switches to epoch {command.epoch}, which is not ready", hint="Prepare it, await Ready"
+            )
+        if command.epoch != self.epoch:
+            self._turns.append(Turn(command.epoch))
+            self._waited_s = 0.0 if command.decided_s is None else now_s - command.decided_s
+            self._shed()
+
+    def retire(self, command: Retire) -> None:
+        """`epoch` must be prepared again before it is switched to.
+
+        Raises:
+            InputError: there is no such epoch.
+            WorkError: items start in it.
+        """
+        self.check(command.epoch)
+        if command.epoch == self.epoch:
+            raise WorkError(f"the driver retires epoch {command.epoch}, in which items start")
+        self._ready.discard(command.epoch)
+
+    def start(self, item: int) -> Turn[Thing]:
+        """An item begins, in the turn that is returned."""
+        turn = self._turns[-1]
+        turn.in_flight += 1
+        self._last_item = item
+        if self._waited_s is not None:
+            subject = f"epoch {turn.epoch}"
+            self.facts += [
+                Fact(item, subject, "switch", turn.epoch),
+                Fact(item, subject, "drain_s", self._waited_s),
+            ]
+            self._waited_s = None
+        return turn
+
+    def finish(self, turn: Turn[Thing], thing: Thing) -> list[Thing]:
+        """An item of `turn` is done; returns the things that may go out now, in their order."""
+        turn.in_flight -= 1
+        if turn is not self._turns[0]:
+            turn.held.append(thing)
+            return []
+        return [thing, *self._shed()]
+
+    def _shed(self) -> list[Thing]:
+        """Forget finished turns; what the next ones held."""
+        free: list[Thing] = []
+        while len(self._turns) > 1 and not self._turns[0].in_flight:
+            self._turns.popleft()
+            free += self._turns[0].held
+            self._turns[0].held = []
+        return free
+
+
+def switches(facts: Iterable[Fact]) -> tuple[Switch, ...]:
+    """The switches that a run's facts tell of, in the order of their items."""
+    told = list(facts)
+    drains = {(fact.item, fact.subject): fact.value for fact in told if fact.kind == "drain_s"}
+    found = [
+        Switch(fact.item, int(fact.value), drains.get((fact.item, fact.subject), 0.0))
+        for fact in told
+        if fact.kind == "switch"
+    ]
+    return tuple(sorted(found, key=lambda switch: switch.item))
+
+
+def used_epochs(facts: Iterable[Fact], first: int = 0) -> tuple[int, ...]:
+    """The epoch that a run began in, and those that it prepared."""
+    subjects = [fact.subject for fact in facts if fact.kind == "prepare_s"]
+    return tuple(dict.fromkeys((first, *(int(subject.removeprefix("epoch ")) for subject in subjects))))
+
+
+def epoch_name(epoch: int, name: str) -> str:
+    """How a segment or edge of `epoch` is called where several epochs are told of together."""
+    return f"e{epoch}.{name}" if epoch else name
+
+
+def joined(programs: Mapping[int, Program]) -> Program:
+    """One Program with the segments, edges and routes of all, by the names that spans of several epochs bear.
+
+    It is for accounts of what was run, not to be run: a unit stands once and holds what it held in every epoch.
+    """
+    if len(programs) == 1:
+        return next(iter(programs.values()))
+    named = [_named(epoch, programs[epoch]) for epoch in sorted(programs)]
+    return replace(
+        named[0],
+        units=tuple(dict.fromkeys(unit for each in named for unit in each.units)),
+        edges=tuple(edge for each in named for edge in each.edges),
+        segments=tuple(segment for each in named for segment in each.segments),
+        routes=tuple(route for each in named for route in each.routes),
+        window=max(each.window for each in named),
+        tensors={name: spec for each in named for name, spec in each.tensors.items()},
+        sizes={name: size for each in named for name, size in each.sizes.items()},
+    )
+
+
+def _named(epoch: int, program: Program) -> Program:
+    def name(old: str) -> str:
+        return epoch_name(epoch, old)
+
+    def segment(old: Segment) -> Segment:
+        return replace(old, name=name(old.name))
+
+    return replace(
+        program,
+        edges=tuple(replace(edge, name=name(edge.name)) for edge in program.edges),
+        segments=tuple(segment(each) for each in program.segments),
+        routes=tuple(
+            replace(
+                route,
+                inputs=tuple(map(name, route.inputs)),
+                outputs=tuple(map(name, route.outputs)),
+                tasks=tuple(
+                    replace(task, steps=tuple(replace(step, name=name(step.name)) for step in task.steps))
+                    for task in route.tasks
+                ),
+            )
+            for route in program.routes
+        ),
+    )
+
+
+def checked(programs: Mapping[int, Program]) -> None:
+    """Refuse programs between which items cannot be switched.
+
+    Raises:
+        PlanError: they do not take and give the same, or one of them carries something from item to item, which a
+            switch would lose.
+    """
+    first = programs[min(programs)]
+    for epoch, program in programs.items():
+        if program.epoch != epoch:
+            raise PlanError(f"the program of epoch {epoch} says that it is epoch {program.epoch}")
+        if len(programs) > 1:
+            _carries_nothing(program)
+        if _faces(program) != _faces(first):
+            raise PlanError(
+                "programs of one run must take and give the same",
+                where=f"epoch {epoch}", needed=_shown(first), had=_shown(program),
+            )  # fmt: skip
+
+
+def _carries_nothing(program: Program) -> None:
+    kept = [f"state '{state.name}'" for state in program.states if state.scope != "item"]
+    kept += [f"edge '{edge.name}'" for edge in program.edges if edge.takes != "every"]
+    if kept:
+        raise PlanError(
+            f"a switch would lose what {kept[0]} carries from one item to the next",
+            where=f"epoch {program.epoch}", hint="keep to one plan",
+        )  # fmt: skip
+
+
+Face = tuple[dict[str, TensorSpec], dict[str, TensorSpec]]
+
+
+def _faces(program: Program) -> dict[str, Face]:
+    """By entry: the values that it takes from the client, and those that it gives."""
+    found: dict[str, Face] = {}
+    for route in program.routes:
+        takes = {program.edge[name].tensor: program.edge[name].spec for name in route.inputs}
+        gives = {program.edge[name].delivers: program.edge[name].spec for name in route.outputs}
+        found.setdefault(route.entry, (takes, gives))
+    return found
+
+
+def _shown(program: Program) -> str:
+    def names(specs: Mapping[str, TensorSpec]) -> str:
+        return ", ".join(f"{name} {spec.dtype}{list(spec.shape)}" for name, spec in specs.items())
+
+    return "; ".join(
+        f"{entry}: {names(takes)} → {names(gives)}" for entry, (takes, gives) in _faces(program).items()
+    )
