@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from shoal.errors import WorkerDied, WorkError
+from shoal.errors import WorkError
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.record import Observed
-from shoal.run.flights import Flights, Inputs, Sink, Watch
-from shoal.wire import Delivery, Endpoint, Left
-from shoal.worker import Clock, heard, say
-
-LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
-SETTLE_S = 0.002  # between two questions whether all is done
-REAP_S = 0.3  # how long a worker whose connection ended may take to leave its last words
-
-Reports = Mapping[str, Mapping[str, Any]]  # by unit
+from shoal.run.crew import Crew, Reports, Watch
+from shoal.run.flights import Flights, Sink
+from shoal.run.gather import gathered
+from shoal.run.inputs import Inputs
+from shoal.run.roster import Roster, Standby
+from shoal.wire import Endpoint
+from shoal.worker import Clock
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,9 @@ class Outcome:
 
     observed: Observed
     failure: str = ""
+    notes: tuple[str, ...] = ()  # what went wrong without ending the run
+    programs: Mapping[int, Program] = field(default_factory=dict)  # of the epochs that were there, as they ran
+    parts: Mapping[int, Observed] = field(default_factory=dict)  # what happened in each of them
 
 
 class Coordinator:
@@ -39,10 +39,16 @@ class Coordinator:
         pace: Pace | None = None,
         patience_s: float = 60.0,
         watch: Watch = lambda: None,
+        others: Mapping[int, Standby] | None = None,
     ) -> None:
-        """`patience_s`: how long nothing may happen; `watch` tells of a worker that ended (unit, why)."""
-        self._program, self._endpoint, self._pace = program, endpoint, pace
-        self._patience_s, self._watch = patience_s, watch
+        """`patience_s`: how long nothing may happen; `watch` tells of a worker that ended (unit, why).
+
+        `others`: the epochs that a driver may prepare and switch to; `program`'s own may be among them, to be had
+        again after it was retired.
+        """
+        self._crew = Crew(program, endpoint, pace, patience_s, watch)
+        self._roster = Roster(self._crew, others or {})
+        self._first, self._patience_s = program.epoch, patience_s
 
     def wait_ready(self) -> dict[str, Mapping[str, Any]]:
         """Wait until every worker has its segments loaded; what each said of itself, by unit.
@@ -50,87 +56,65 @@ class Coordinator:
         Raises:
             WorkError: a worker failed while loading, or left.
         """
-        return self._gather("ready")
+        return self._crew.wait_ready()
 
-    def run(self, driver: Driver, workload: Workload, inputs: Inputs, sink: Sink, stretch: float = 1.0) -> Outcome:
+    def run(
+        self,
+        driver: Driver,
+        workload: Workload,
+        inputs: Inputs,
+        sink: Sink,
+        stretch: float = 1.0,
+        first: int | None = None,
+    ) -> Outcome:
         """Run `workload`; answers go to `sink` as they come.
 
         `stretch`: emulate everything so many times slower, and divide the times by it afterwards. It lets this
-        machine keep up with boards that together are faster than it.
+        machine keep up with boards that together are faster than it. The driver is told the boards' time.
+
+        `first`: the epoch to begin in; none: that of the program the coordinator was made with.
 
         When a unit is lost the answers so far are kept, and the outcome says which unit and which items.
 
         Raises:
-            InputError: an input is missing, or has the wrong type or shape.
+            InputError: an input is missing, or has the wrong type or shape, or the driver asks for an epoch that
+                is not there.
             WorkError: a worker does not begin.
         """
-        clock, carried = Clock(), self._carried()
-        self._ask({"do": "start", "origin": clock.origin, "stretch": stretch}, "started")
-        pace = self._pace.stretched(stretch) if self._pace else None
-        flights = Flights(self._program, self._endpoint, pace, clock, inputs, sink)
-        failure = flights.drive(driver, workload, self._patience_s, self._why)
+        clock, roster = Clock(), self._roster
+        begins = self._first if first is None else first
+        roster.begin(begins, clock.origin, stretch)
+        flights = Flights(roster, begins, clock, stretch, inputs, sink)
+        failure = flights.drive(driver, workload, self._patience_s)
         if failure:
-            return Outcome(flights.observed({}).scaled(1 / stretch), failure)
+            return self._outcome(flights, [], failure, stretch)
         try:
-            self._settle(carried)
-            reports = self._ask({"do": "report"}, "report")
+            reports = [*roster.left(), *self._reports(flights.epochs)]
         except WorkError as fault:  # all answers are there: they are kept
-            return Outcome(flights.observed({}).scaled(1 / stretch), fault.message)
-        return Outcome(flights.observed(reports).scaled(1 / stretch))
+            return self._outcome(flights, [], fault.message, stretch)
+        return self._outcome(flights, reports, "", stretch)
 
     def stop(self) -> None:
         """Let the workers go."""
-        for unit in self._program.units:
-            say(self._endpoint, {"do": "stop"}, unit)
+        self._crew.stop()
+        self.close()
 
-    def _carried(self) -> int:
-        """Bytes sent by the client that nobody received, less those it received."""
-        return self._endpoint.sent_bytes - self._endpoint.received_bytes
+    def close(self) -> None:
+        """Let the workers of other epochs go; those that the coordinator was made with are their maker's."""
+        self._roster.close()
 
-    def _settle(self, carried: int) -> None:
-        """Wait for what no answer depends on: messages of newest and previous edges that nobody reads any more."""
-        deadline_s = time.monotonic() + self._patience_s
-        while time.monotonic() < deadline_s:
-            units = self._ask({"do": "settle"}, "settled").values()
-            under_way = sum(unit["sent_bytes"] - unit["received_bytes"] for unit in units)
-            if not any(unit["pending"] for unit in units) and under_way + self._carried() == carried:
-                return
-            time.sleep(SETTLE_S)
-        raise WorkError(f"all answers are there, but units are still at work after {self._patience_s:g} s")
+    def _reports(self, epochs: tuple[int, ...]) -> list[tuple[Crew, Reports]]:
+        there = self._roster.crews
+        return [(there[epoch], there[epoch].reports()) for epoch in epochs if epoch in there]
 
-    def _ask(self, message: Mapping[str, Any], word: str) -> dict[str, Mapping[str, Any]]:
-        for unit in self._program.units:
-            say(self._endpoint, message, unit)
-        return self._gather(word)
-
-    def _gather(self, word: str) -> dict[str, Mapping[str, Any]]:
-        """One message {"is": word} from every unit, in the program's order."""
-        found: dict[str, Mapping[str, Any]] = {}
-        deadline_s = time.monotonic() + self._patience_s
-        while len(found) < len(self._program.units):
-            came = self._endpoint.receive(LOOK_S)
-            lost = self._why(came)
-            if lost is not None:
-                raise WorkerDied(f"{lost[0]} is gone ({lost[1]})")
-            if isinstance(came, Delivery) and came.header.control:
-                message = heard(self._endpoint, came)
-                if message.get("is") == "error":
-                    raise WorkError(str(message["message"]), where=came.peer, hint=message.get("hint"))
-                if message.get("is") == word:
-                    found[came.peer] = message
-            if time.monotonic() > deadline_s:
-                missing = ", ".join(sorted(set(self._program.units) - set(found)))
-                raise WorkError(f"no '{word}' from {missing} within {self._patience_s:g} s")
-        return {unit: found[unit] for unit in self._program.units}
-
-    def _why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
-        """Which worker is gone, and why; its own last words rather than that its connection ended."""
-        if not isinstance(came, Left):
-            return self._watch() if came is None else None
-        deadline_s = time.monotonic() + REAP_S
-        while time.monotonic() < deadline_s:
-            known = self._watch()
-            if known is not None and known[0] == came.peer:
-                return known
-            time.sleep(REAP_S / 30)
-        return came.peer, came.why
+    def _outcome(
+        self, flights: Flights, reports: list[tuple[Crew, Reports]], failure: str, stretch: float
+    ) -> Outcome:
+        whole, parts = gathered(flights.seen, [(crew.program.epoch, found) for crew, found in reports])
+        return Outcome(
+            whole.scaled(1 / stretch),
+            failure,
+            tuple(self._roster.notes),
+            {crew.program.epoch: crew.program for crew, _ in reports},
+            {epoch: part.scaled(1 / stretch) for epoch, part in parts.items()},
+        )

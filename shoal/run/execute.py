@@ -25,7 +25,7 @@ from shoal.program.bundle import Bundle, Manifest
 from shoal.record import Observed, Outline, Run
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.deploy import lay_out, manifest_of
-from shoal.run.flights import check_inputs
+from shoal.run.inputs import check_inputs
 from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.wire import Endpoint, Transport

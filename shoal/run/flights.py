@@ -1,231 +1,317 @@
-"""The items of one run: sent into the Program when the driver says so, gathered when they come out."""
+"""The items of one run: sent into a Program when the driver says so, gathered when they come out."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from shoal.errors import InputError, WorkError
+from shoal.errors import WorkError
 from shoal.program import (
-    CLIENT,
     Begun,
     Driver,
-    Edge,
     Event,
     Finished,
     Header,
+    Hop,
     Lost,
     Media,
-    Pace,
-    Program,
+    Prepare,
+    Ready,
+    Retire,
     Start,
     Stop,
+    SwitchEpoch,
+    Turn,
+    Turns,
     WakeAt,
     Woke,
     Workload,
 )
-from shoal.record import Answer, Observed, UnitReport
-from shoal.wire import Delivery, Endpoint, Left
-from shoal.worker import Clock, facts_of, heard, spans_of
+from shoal.record import Answer, Fact
+from shoal.run.crew import Crew
+from shoal.run.inputs import Inputs, fitting
+from shoal.run.roster import Roster
+from shoal.wire import Delivery, Left
+from shoal.worker import Clock, heard
 from shoal.worker.inbox import Inbox
 
-Array = NDArray[Any]
-Inputs = Callable[[int], Mapping[str, Array]]  # item → arrays by the name of the graph's input
-Sink = Callable[[int, Mapping[str, Array]], None]  # item, its outputs; none if a gate stopped it
-Watch = Callable[[], tuple[str, str] | None]  # a worker that ended, and why
-Why = Callable[[Delivery | Left | None], tuple[str, str] | None]  # the same, given what came last
+Sink = Callable[[int, Mapping[str, NDArray[Any]]], None]  # item, its outputs; none if a gate stopped it
 
 LOOK_S = 0.5  # how often dead workers are looked for
+SOON_S = 0.02  # the same while workers are being prepared: how late the driver may hear that they are ready
+SLICE_S = 0.001  # how long one crew is listened to while another has items in flight too
+WAKE = -1  # stands for no epoch
 LATE_S, LATE_SHARE_OF_LATENCY = 0.002, 0.02  # an emulated answer this much after its due time is late
 
 
-@dataclass
+@dataclass(eq=False)
 class _Flight:
     start: Start
+    crew: Crew
+    turn: Turn[_Flight]
     awaited: set[str]
     empty: bool = False
-    outputs: dict[str, Array] = field(default_factory=dict)
+    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     due_s: float = 0.0
+
+
+@dataclass
+class Seen:
+    """What the coordinator saw itself."""
+
+    paced: bool
+    facts: list[Fact]  # about epochs
+    answers: list[Answer] = field(default_factory=list)  # in the order they went out
+    late: set[int] = field(default_factory=set)
+    missed: set[int] = field(default_factory=set)  # answered before a moment at which the driver decided without
 
 
 class Flights:
     """The items of one run, from the driver's first word to its last.
 
     When boards are emulated, the run's time is the due time of what is being handled, and it begins at zero:
-    the times that the driver sees, and that its items start at, are then free of this machine's delays.
+    the times that the driver sees, and that its items start at, are then free of this machine's delays. The driver
+    is told that time divided by `stretch`, so that it decides as if the boards went at their own speed.
     """
 
     def __init__(
-        self, program: Program, endpoint: Endpoint, pace: Pace | None, clock: Clock, inputs: Inputs, sink: Sink
+        self, roster: Roster, first: int, clock: Clock, stretch: float, inputs: Inputs, sink: Sink
     ) -> None:
-        self._program, self._endpoint, self._pace, self._clock = program, endpoint, pace, clock
+        self._roster, self._clock, self._stretch = roster, clock, stretch
         self._inputs, self._sink = inputs, sink
+        self._turns = Turns[_Flight](roster.known, first)
+        self._first = roster.crews[first]
+        self._paced = self._first.pace is not None
         self._inbox, self._media = Inbox(), Media()
+        self._hops: dict[Crew, Mapping[str, tuple[Hop, ...]]] = {}
         self._flights: dict[int, _Flight] = {}
-        self._answers: list[Answer] = []
-        self._late: set[int] = set()
-        self._missed: set[int] = set()  # answered before a moment at which the driver had decided without them
-        self._wakes: set[float] = set()
-        self._now_s = 0.0 if pace else clock.now_s()
+        self._retiring: set[int] = set()
+        self._gone: set[tuple[int, str]] = set()  # epoch and unit, of the losses that the driver knows of
+        self._alarms: set[tuple[float, int]] = set()  # as the driver counts: time, and epoch that is ready then
+        self._now_s = 0.0 if self._paced else clock.now_s()
+        self._looked_s = clock.now_s()  # when crews with nothing to do were looked at
         self._decided_s = -math.inf  # when the driver was asked last
         self._stop: Stop | None = None
+        self.seen = Seen(self._paced, self._turns.facts)
 
-    def drive(self, driver: Driver, workload: Workload, patience_s: float, why: Why) -> str:
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs that took part; the one in which items start now is the last."""
+        return (*(epoch for epoch in self._turns.used if epoch != self._turns.epoch), self._turns.epoch)
+
+    def drive(self, driver: Driver, workload: Workload, patience_s: float) -> str:
         """Run to the driver's Stop; returns why it ended early, or ""."""
-        self._driver, self._state = driver, driver.begin(self._program, workload)
-        self._decide(Begun())
+        self._driver, self._state = driver, driver.begin(self._first.program, workload)
+        self._decide(Begun(), self._now_s / self._stretch)
         quiet_since_s = self._clock.now_s()
         while self._stop is None:
-            came = self._endpoint.receive(self._until_next_s())
+            crew, came = self._receive()
             if came is not None:
                 quiet_since_s = self._clock.now_s()
-            lost = why(came) or self._put(came)
+            lost = crew.why(came) or self._put(crew, came)
             self._take_due()
             if lost is not None:
-                self._decide(Lost(*lost))
+                self._lose(crew, *lost)
+            self._look()
             waiting = self._flights and self._inbox.next_due_s is None
             if waiting and self._clock.now_s() - quiet_since_s > patience_s:
                 return f"nothing was heard for {patience_s:g} s{self._in_flight()}"
         return self._stop.failure + self._in_flight() if self._stop.failure else ""
 
-    def observed(self, reports: Mapping[str, Mapping[str, Any]]) -> Observed:
-        """What is known so far, with the units' reports if they came."""
-        spans = (span for report in reports.values() for span in spans_of(report))
-        facts = (fact for report in reports.values() for fact in facts_of(report))
-        missed = self._missed.union(*(report["missed"] for report in reports.values()))
-        fields = ("busy_s", "sent_bytes", "received_bytes", "cpu_s", "resident_bytes", "peak_bytes")
-        return Observed(
-            answers=tuple(self._answers),
-            units={unit: UnitReport(**{key: report[key] for key in fields}) for unit, report in reports.items()},
-            spans=tuple(sorted(spans, key=lambda span: (span.start_s, span.unit))),
-            spans_dropped=sum(report["spans_dropped"] for report in reports.values()),
-            facts=tuple(sorted(facts, key=lambda fact: (fact.item, fact.subject, fact.kind))),
-            late_share=len(self._late | missed) / max(1, len(self._answers)) if self._pace else None,
-            missed=tuple(sorted(missed)),
-        )
-
     def _in_flight(self) -> str:
         return f"; items in flight: {', '.join(map(str, sorted(self._flights)))}" if self._flights else ""
 
     def _next_s(self) -> tuple[float, float]:
-        """When the next message is due, and when the driver wants to be woken."""
+        """When the next message is due, and when the driver is to be told something."""
         due_s = self._inbox.next_due_s
-        return math.inf if due_s is None else due_s, min(self._wakes, default=math.inf)
+        told_s = min(self._alarms)[0] * self._stretch if self._alarms else math.inf
+        return math.inf if due_s is None else due_s, told_s
 
-    def _until_next_s(self) -> float:
-        return max(0.0, min(min(self._next_s()) - self._clock.now_s(), LOOK_S))
+    def _receive(self) -> tuple[Crew, Delivery | Left | None]:
+        """What comes next, and from which crew; waits until something is to be done, or looked at."""
+        look_s = SOON_S if self._roster.busy else LOOK_S
+        wait_s = max(0.0, min(min(self._next_s()) - self._clock.now_s(), look_s))
+        crews = [self._roster.crew(epoch) for epoch in self._turns.open_epochs]
+        if len(crews) > 1:
+            wait_s = min(wait_s, SLICE_S)
+            for crew in crews:
+                if (came := crew.endpoint.receive(0.0)) is not None:
+                    return crew, came
+        return crews[0], crews[0].endpoint.receive(wait_s)
 
-    def _put(self, came: Delivery | Left | None) -> tuple[str, str] | None:
+    def _put(self, crew: Crew, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Keep an answer until it is due; returns the worker that says it failed, and why."""
         if isinstance(came, Delivery) and came.header.control:
-            message = heard(self._endpoint, came)
+            message = heard(crew.endpoint, came)
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None
         if isinstance(came, Delivery):
-            if self._pace and came.header.time_s < self._decided_s:
-                self._missed.add(came.header.item)
-            self._inbox.put(came, came.header.time_s if self._pace else 0.0)
+            if self._paced and came.header.time_s < self._decided_s:
+                self.seen.missed.add(came.header.item)
+            self._inbox.put(came, came.header.time_s if self._paced else 0.0)
         return None
 
     def _take_due(self) -> None:
-        """Handle what is due by now in the order of its time; at one moment answers go before wakes."""
+        """Handle what is due by now in the order of its time; at one moment answers go before alarms."""
         now_s = self._clock.now_s()
         while self._stop is None and min(self._next_s()) <= now_s:
-            due_s, wake_s = self._next_s()
-            if due_s <= wake_s and (delivery := self._inbox.take(due_s)) is not None:
-                self._now_s = due_s if self._pace else now_s
+            due_s, told_s = self._next_s()
+            self._now_s = min(due_s, told_s) if self._paced else now_s
+            if due_s <= told_s and (delivery := self._inbox.take(due_s)) is not None:
                 self._answer(delivery)
             else:
-                self._wakes.remove(wake_s)
-                self._now_s = wake_s if self._pace else now_s
-                self._decide(Woke())
+                self._ring()
 
-    def _decide(self, event: Event) -> None:
-        if self._stop is not None:
-            return
-        self._decided_s = self._now_s
-        self._state, commands = self._driver.step(self._state, event, self._now_s)
-        for command in commands:
-            match command:
-                case Start():
-                    self._start(command)
-                case WakeAt(time_s=time_s):
-                    self._wakes.add(time_s)
-                case Stop():
-                    self._stop = command
-                case other:
-                    raise WorkError(f"this coordinator cannot {type(other).__name__} yet")
+    def _ring(self) -> None:
+        """Tell the driver what it is time for; wakes go before epochs that are ready."""
+        alarm = min(self._alarms)
+        self._alarms.remove(alarm)
+        time_s, epoch = alarm
+        if epoch == WAKE:
+            self._decide(Woke(), time_s if self._paced else self._now_s)
+        else:
+            took_s = self._roster.stated_s(epoch) or 0.0
+            self._turns.prepared(epoch, took_s)
+            self._decide(Ready(epoch, self._roster.crew(epoch).program, took_s), time_s)
+
+    def _look(self) -> None:
+        """Tell the driver what became of epochs it cannot see."""
+        for event in self._roster.arrived():
+            self._now_s = self._clock.now_s()
+            if isinstance(event, Ready):
+                self._turns.prepared(event.epoch, event.took_s)
+            else:
+                self._turns.lost(event.epoch)
+            self._decide(event, self._now_s / self._stretch)
+        if self._clock.now_s() - self._looked_s > LOOK_S:
+            self._looked_s = self._clock.now_s()
+            for epoch in set(self._roster.crews) - set(self._turns.open_epochs):
+                crew = self._roster.crew(epoch)
+                came = crew.endpoint.receive(0.0)
+                lost = crew.why(came) or self._put(crew, came)
+                if lost is not None:
+                    self._turns.lost(epoch)
+                    self._decide(self._roster.drop(epoch, f"{lost[0]} is gone ({lost[1]})"), self._told_s)
+
+    def _lose(self, crew: Crew, unit: str, why: str) -> None:
+        epoch = crew.program.epoch
+        if (epoch, unit) not in self._gone:
+            self._gone.add((epoch, unit))
+            self._turns.lost(epoch)
+            self._decide(Lost(unit, why, epoch), self._told_s)
+
+    @property
+    def _told_s(self) -> float:
+        """The time now, as the driver counts."""
+        return self._now_s / self._stretch
+
+    def _decide(self, event: Event, told_s: float) -> None:
+        events = deque([event])
+        while events and self._stop is None:
+            self._decided_s = self._now_s
+            self._state, commands = self._driver.step(self._state, events.popleft(), told_s)
+            for command in commands:
+                match command:
+                    case Start():
+                        self._start(command)
+                    case WakeAt(time_s=time_s):
+                        self._alarms.add((time_s, WAKE))
+                    case Stop():
+                        self._stop = command
+                    case Prepare(epoch=epoch):
+                        events.extend(self._prepare(epoch, told_s))
+                    case SwitchEpoch():
+                        self._switch(command, told_s)
+                    case Retire(epoch=epoch):
+                        self._turns.retire(command)
+                        self._retiring.add(epoch)
+                        self._retire_idle(epoch)
+                    case other:
+                        raise WorkError(f"this coordinator cannot {type(other).__name__} yet")
+
+    def _prepare(self, epoch: int, told_s: float) -> tuple[Ready, ...]:
+        """What the driver is told at once: that the epoch is ready, unless that takes time."""
+        if self._turns.ask(epoch):
+            stated_s = self._roster.stated_s(epoch)
+            if epoch in self._retiring or stated_s == 0:
+                self._retiring.discard(epoch)
+                self._turns.prepared(epoch, 0.0)
+            elif stated_s is None:
+                self._roster.prepare(epoch)
+            else:
+                self._alarms.add((told_s + stated_s, epoch))
+        if not self._turns.is_ready(epoch):
+            return ()
+        return (Ready(epoch, self._roster.crew(epoch).program, 0.0),)
+
+    def _switch(self, command: SwitchEpoch, told_s: float) -> None:
+        if self._paced and self._flights:
+            raise WorkError(
+                "boards are emulated, so an epoch can begin only when nothing is in flight",
+                hint="two workers of one board would each go at its full speed; let the driver drain",
+            )
+        self._turns.switch(command, told_s)
+
+    def _retire_idle(self, epoch: int) -> None:
+        if epoch in self._retiring and self._turns.idle(epoch):
+            self._retiring.discard(epoch)
+            self._roster.retire(epoch)
 
     def _start(self, start: Start) -> None:
-        route = self._program.routes[start.route]
-        self._flights[start.item] = _Flight(start, set(route.outputs))
+        crew = self._roster.crew(self._turns.epoch)
+        program = crew.program
+        route = program.routes[start.route]
+        turn = self._turns.start(start.item)
+        self._flights[start.item] = _Flight(start, crew, turn, set(route.outputs))
         arrays = self._inputs(start.item)
+        hops = self._hops_of(crew)
         for name in route.inputs:
-            edge = self._program.edge[name]
-            array = _fitting(arrays, edge, {**self._program.sizes, **start.bindings})
-            hops = self._pace.hops.get(name, ()) if self._pace else ()
-            due_s = self._media.carry(hops, array.nbytes, self._now_s)
+            edge = program.edge[name]
+            array = fitting(arrays, edge, {**program.sizes, **start.bindings})
+            due_s = self._media.carry(hops.get(name, ()), array.nbytes, self._now_s)
             header = Header(
-                edge=self._program.edge_index[name], item=start.item, route=start.route, session=start.session,
-                epoch=self._program.epoch, dtype=edge.spec.dtype, shape=array.shape, payload_bytes=array.nbytes,
+                edge=program.edge_index[name], item=start.item, route=start.route, session=start.session,
+                epoch=program.epoch, dtype=edge.spec.dtype, shape=array.shape, payload_bytes=array.nbytes,
                 time_s=due_s,
             )  # fmt: skip
-            self._endpoint.send(header, array)
+            crew.endpoint.send(header, array)
+
+    def _hops_of(self, crew: Crew) -> Mapping[str, tuple[Hop, ...]]:
+        if crew not in self._hops:
+            self._hops[crew] = crew.pace.stretched(self._stretch).hops if crew.pace else {}
+        return self._hops[crew]
 
     def _answer(self, delivery: Delivery) -> None:
-        edge = self._program.edges[delivery.header.edge]
-        flight = self._flights.get(delivery.header.item)
-        if flight is None or edge.name not in flight.awaited:
-            raise WorkError(f"an answer nobody waits for: item {delivery.header.item} on '{edge.name}'")
-        flight.awaited.discard(edge.name)
+        header = delivery.header
+        flight = self._flights.get(header.item)
+        if flight is None or flight.turn.epoch != header.epoch:
+            raise WorkError(f"an answer nobody waits for: item {header.item} of epoch {header.epoch}")
+        edge = flight.crew.program.edges[header.edge]
+        if edge.name not in flight.awaited:
+            raise WorkError(f"an answer nobody waits for: item {header.item} on '{edge.name}'")
+        flight.awaited.remove(edge.name)
         flight.due_s = max(flight.due_s, self._now_s)
         if delivery.array is None:
             flight.empty = True
         else:
             flight.outputs[edge.delivers] = delivery.array.copy()
-            self._endpoint.release(delivery)
+            flight.crew.endpoint.release(delivery)
         if not flight.awaited:
-            self._finish(delivery.header.item, flight)
+            for each in self._turns.finish(flight.turn, flight):
+                self._finish(each)
+            self._retire_idle(flight.turn.epoch)
 
-    def _finish(self, item: int, flight: _Flight) -> None:
+    def _finish(self, flight: _Flight) -> None:
+        item = flight.start.item
         del self._flights[item]
-        answer = Answer(item, flight.start.arrived_s, flight.due_s, flight.empty)
-        tolerance_s = LATE_S + LATE_SHARE_OF_LATENCY * (answer.answered_s - answer.arrived_s)
-        if self._clock.now_s() > answer.answered_s + tolerance_s:
-            self._late.add(item)
-        self._answers.append(answer)
+        answered_s = max(flight.due_s, self._now_s)  # later than due if it waited for an earlier turn
+        arrived_s = flight.start.arrived_s * self._stretch
+        if self._clock.now_s() > answered_s + LATE_S + LATE_SHARE_OF_LATENCY * (answered_s - arrived_s):
+            self.seen.late.add(item)
+        self.seen.answers.append(Answer(item, arrived_s, answered_s, flight.empty, flight.turn.epoch))
         self._sink(item, flight.outputs)
-        self._decide(Finished(item, flight.empty))
-
-
-def check_inputs(program: Program, arrays: Mapping[str, Array]) -> None:
-    """Refuse inputs that `program` cannot start an item with, before anything is sent.
-
-    Raises:
-        InputError: an array is missing, or has the wrong type or shape.
-    """
-    for edge in program.edges:
-        if edge.source == CLIENT:
-            _fitting(arrays, edge, program.sizes)
-
-
-def _fitting(arrays: Mapping[str, Array], edge: Edge, sizes: Mapping[str, int]) -> Array:
-    """The array for `edge`, whose shape must be the edge's at `sizes`; a size that has a name may be smaller."""
-    if edge.tensor not in arrays:
-        raise InputError(f"no input '{edge.tensor}' was given", had=", ".join(arrays) or "none")
-    array, bound = arrays[edge.tensor], edge.spec.bound(sizes)
-    if str(array.dtype) != edge.spec.dtype:
-        raise InputError(f"input '{edge.tensor}' has the wrong type", needed=edge.spec.dtype, had=str(array.dtype))
-    fits = len(array.shape) == len(bound) and all(
-        actual == size if isinstance(size, int) else actual <= limit
-        for actual, size, limit in zip(array.shape, edge.spec.shape, bound, strict=True)
-    )
-    if not fits:
-        raise InputError(
-            f"input '{edge.tensor}' has the wrong shape", needed=str(list(bound)), had=str(list(array.shape))
-        )
-    return np.asarray(array, order="C")  # unlike ascontiguousarray it leaves a scalar a scalar
+        self._decide(Finished(item, flight.empty), self._told_s)

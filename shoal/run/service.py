@@ -13,7 +13,7 @@ from shoal.plan.written import with_files
 from shoal.program import Program, Workload
 from shoal.run.coordinator import Coordinator
 from shoal.run.execute import Settings, connected, model_of, pace_of
-from shoal.run.flights import check_inputs
+from shoal.run.inputs import check_inputs
 from shoal.run.samples import Arrays
 
 

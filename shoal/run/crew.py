@@ -1,0 +1,116 @@
+"""The connected workers of one Program, and what they are asked between and around runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shoal.errors import WorkerDied, WorkError
+from shoal.program import Pace, Program
+from shoal.wire import Delivery, Endpoint, Left
+from shoal.worker import heard, say
+
+LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
+SETTLE_S = 0.002  # between two questions whether all is done
+REAP_S = 0.3  # how long a worker whose connection ended may take to leave its last words
+
+Watch = Callable[[], tuple[str, str] | None]  # a worker that ended, and why
+Reports = Mapping[str, Mapping[str, Any]]  # by unit
+
+
+class Crew:
+    """The workers of one Program. Used from one thread at a time."""
+
+    def __init__(
+        self,
+        program: Program,
+        endpoint: Endpoint,
+        pace: Pace | None = None,
+        patience_s: float = 60.0,
+        watch: Watch = lambda: None,
+    ) -> None:
+        """`patience_s`: how long an answer may take; `watch` tells of a worker that ended (unit, why)."""
+        self.program, self.endpoint, self.pace = program, endpoint, pace
+        self._patience_s, self._watch = patience_s, watch
+        self._carried = 0
+
+    def wait_ready(self) -> dict[str, Mapping[str, Any]]:
+        """Wait until every worker has its segments loaded; what each said of itself, by unit.
+
+        Raises:
+            WorkError: a worker failed while loading, or left.
+        """
+        return self._gather("ready")
+
+    def begin(self, origin: Mapping[str, float | str], stretch: float) -> None:
+        """Let every worker count from here, on the clock of `origin`.
+
+        Raises:
+            WorkError: a worker does not begin.
+        """
+        self._carried = self._under_way()
+        self._ask({"do": "start", "origin": origin, "stretch": stretch}, "started")
+
+    def reports(self) -> Reports:
+        """What each worker did since it began, once everything that was sent has been received and done.
+
+        That is also what no answer depends on: messages of newest and previous edges that nobody reads any more.
+
+        Raises:
+            WorkError: a worker is lost, or still at work.
+        """
+        deadline_s = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline_s:
+            units = self._ask({"do": "settle"}, "settled").values()
+            between = sum(unit["sent_bytes"] - unit["received_bytes"] for unit in units)
+            if not any(unit["pending"] for unit in units) and between + self._under_way() == self._carried:
+                return self._ask({"do": "report"}, "report")
+            time.sleep(SETTLE_S)
+        raise WorkError(f"all answers are there, but units are still at work after {self._patience_s:g} s")
+
+    def stop(self) -> None:
+        """Let the workers go."""
+        for unit in self.program.units:
+            say(self.endpoint, {"do": "stop"}, unit)
+
+    def why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
+        """Which worker is gone, given what came last, and why; rather its last words than that its line is dead."""
+        if not isinstance(came, Left):
+            return self._watch() if came is None else None
+        deadline_s = time.monotonic() + REAP_S
+        while time.monotonic() < deadline_s:
+            known = self._watch()
+            if known is not None and known[0] == came.peer:
+                return known
+            time.sleep(REAP_S / 30)
+        return came.peer, came.why
+
+    def _under_way(self) -> int:
+        """Bytes sent by the client that nobody received, less those it received."""
+        return self.endpoint.sent_bytes - self.endpoint.received_bytes
+
+    def _ask(self, message: Mapping[str, Any], word: str) -> dict[str, Mapping[str, Any]]:
+        for unit in self.program.units:
+            say(self.endpoint, message, unit)
+        return self._gather(word)
+
+    def _gather(self, word: str) -> dict[str, Mapping[str, Any]]:
+        """One message {"is": word} from every unit, in the program's order."""
+        found: dict[str, Mapping[str, Any]] = {}
+        deadline_s = time.monotonic() + self._patience_s
+        while len(found) < len(self.program.units):
+            came = self.endpoint.receive(LOOK_S)
+            lost = self.why(came)
+            if lost is not None:
+                raise WorkerDied(f"{lost[0]} is gone ({lost[1]})")
+            if isinstance(came, Delivery) and came.header.control:
+                message = heard(self.endpoint, came)
+                if message.get("is") == "error":
+                    raise WorkError(str(message["message"]), where=came.peer, hint=message.get("hint"))
+                if message.get("is") == word:
+                    found[came.peer] = message
+            if time.monotonic() > deadline_s:
+                missing = ", ".join(sorted(set(self.program.units) - set(found)))
+                raise WorkError(f"no '{word}' from {missing} within {self._patience_s:g} s")
+        return {unit: found[unit] for unit in self.program.units}

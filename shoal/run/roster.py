@@ -1,0 +1,163 @@
+"""The crews of a coordinator's epochs: those that are there, that are coming, and that are leaving.
+
+A crew is prepared, and let go, on a thread of its own, so that the one that serves goes on meanwhile; it is handed
+over whole, and never used by two threads at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+from shoal.errors import ShoalError
+from shoal.program import Ready, Unready
+from shoal.run.crew import Crew, Reports
+
+Origin = Mapping[str, float | str]
+
+
+@dataclass(frozen=True)
+class Standby:
+    """How the workers of an epoch are had.
+
+    `prepare_s`: a stated time instead of the real one. The workers are then started before the run, and the driver
+    is told that they are ready so many seconds of the run's time after it asked.
+    """
+
+    open: Callable[[], AbstractContextManager[Crew]]
+    prepare_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _Member:
+    crew: Crew
+    resources: ExitStack
+    took_s: float = 0.0
+    called: bool = True  # by the roster
+
+
+class Roster:
+    """Which epochs have workers."""
+
+    def __init__(self, crew: Crew, standbys: Mapping[int, Standby]) -> None:
+        """`crew` is there already, and whoever made it closes it; `standbys` can be had, its own epoch too."""
+        self.known = tuple(sorted({crew.program.epoch, *standbys}))
+        self.notes: list[str] = []  # what went wrong without ending the run
+        self._standbys = standbys
+        self._members = {crew.program.epoch: _Member(crew, ExitStack(), called=False)}
+        self._pool = ThreadPoolExecutor(thread_name_prefix="shoal-epoch")
+        self._coming: dict[int, Future[_Member]] = {}
+        self._leaving: list[tuple[Crew, Future[Reports]]] = []
+        self._begun: tuple[Origin, float] | None = None
+
+    @property
+    def crews(self) -> Mapping[int, Crew]:
+        """The crews that are there, by epoch."""
+        return {epoch: member.crew for epoch, member in self._members.items()}
+
+    def crew(self, epoch: int) -> Crew:
+        """The crew of `epoch`, which is there."""
+        return self._members[epoch].crew
+
+    @property
+    def busy(self) -> bool:
+        """Whether a crew is coming."""
+        return bool(self._coming)
+
+    def stated_s(self, epoch: int) -> float | None:
+        """The stated time that preparing `epoch` takes; None: as long as it really takes."""
+        standby = self._standbys.get(epoch)
+        return standby.prepare_s if standby else 0.0
+
+    def begin(self, first: int, origin: Origin, stretch: float) -> None:
+        """Begin a run: the crew of `first` and those with stated times are there, and all count from here.
+
+        Raises:
+            WorkError: a worker of one of those does not start or begin.
+        """
+        self.left()
+        for epoch in list(self._coming):
+            self._arrive(epoch)
+        self.notes, self._begun = [], None
+        stated = {epoch for epoch, standby in self._standbys.items() if standby.prepare_s is not None}
+        for epoch in sorted({first, *stated} - set(self._members)):
+            self._members[epoch] = self._open(epoch)
+        self._begun = origin, stretch
+        for member in self._members.values():
+            member.crew.begin(origin, stretch)
+
+    def prepare(self, epoch: int) -> None:
+        """Have the crew of `epoch` come."""
+        self._coming[epoch] = self._pool.submit(self._open, epoch)
+
+    def arrived(self) -> list[Ready | Unready]:
+        """What became of the crews that were to come, of those whose preparation has ended since."""
+        return [self._arrive(epoch) for epoch, future in list(self._coming.items()) if future.done()]
+
+    def retire(self, epoch: int) -> None:
+        """Let a crew go that has nothing left to do; its reports are kept for `left`."""
+        member = self._members[epoch]
+        if self.stated_s(epoch) is None:
+            del self._members[epoch]
+            self._leaving.append((member.crew, self._pool.submit(_leave, member)))
+
+    def drop(self, epoch: int, why: str) -> Unready:
+        """Let a crew go of which a worker is gone."""
+        member = self._members.pop(epoch)
+        self._pool.submit(member.resources.close)
+        return self._unready(epoch, why)
+
+    def left(self) -> list[tuple[Crew, Reports]]:
+        """The crews that were retired since the last call, with what they reported."""
+        found = []
+        for crew, future in self._leaving:
+            try:
+                found.append((crew, future.result()))
+            except ShoalError as fault:
+                self.notes.append(f"the workers of epoch {crew.program.epoch} left no report: {fault.message}")
+        self._leaving.clear()
+        return found
+
+    def close(self) -> None:
+        """Let everyone go whom the roster called; waits for those who are just coming."""
+        for epoch in list(self._coming):
+            self._arrive(epoch)
+        self.left()
+        for member in self._members.values():
+            if member.called:
+                member.crew.stop()
+            member.resources.close()
+        self._members.clear()
+        self._pool.shutdown()
+
+    def _open(self, epoch: int) -> _Member:
+        begun_s = time.monotonic()
+        with ExitStack() as stack:
+            crew = stack.enter_context(self._standbys[epoch].open())
+            if self._begun is not None:
+                crew.begin(*self._begun)
+            return _Member(crew, stack.pop_all(), time.monotonic() - begun_s)
+
+    def _arrive(self, epoch: int) -> Ready | Unready:
+        try:
+            member = self._coming.pop(epoch).result()
+        except ShoalError as fault:
+            return self._unready(epoch, fault.message)
+        self._members[epoch] = member
+        return Ready(epoch, member.crew.program, member.took_s)
+
+    def _unready(self, epoch: int, why: str) -> Unready:
+        self.notes.append(f"epoch {epoch} was not to be had: {why}")
+        return Unready(epoch, why)
+
+
+def _leave(member: _Member) -> Reports:
+    try:
+        reports = member.crew.reports()
+        member.crew.stop()
+        return reports
+    finally:
+        member.resources.close()
