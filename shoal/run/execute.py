@@ -20,13 +20,15 @@ from shoal.graph import Graph, divide, load
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
 from shoal.plan.written import with_files
-from shoal.program import Pace, Program, Workload
+from shoal.program import Driver, Pace, Program, Workload
 from shoal.program.bundle import Bundle, Manifest
 from shoal.record import Observed, Outline, Run
 from shoal.run.coordinator import Coordinator, Outcome
+from shoal.run.crew import Crew, Watch
 from shoal.run.deploy import lay_out, manifest_of
 from shoal.run.inputs import check_inputs
 from shoal.run.local import Elsewhere, Processes, Threads, Workers
+from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.wire import Endpoint, Transport
 
@@ -114,7 +116,9 @@ def drive(plan: Plan, program: Program, endpoint: Endpoint, settings: Settings, 
 
 
 @dataclass(frozen=True)
-class _Driven:
+class Driven:
+    """The last attempt at a run; the pace it went at; and how long one item took in an empty pipe."""
+
     outcome: Outcome
     workload: Workload
     answers: Mapping[int, Arrays]
@@ -124,16 +128,27 @@ class _Driven:
 
 def _drive(
     coordinator: Coordinator, plan: Plan, settings: Settings, samples: Samples, progress: Callable[[int], None]
-) -> _Driven:
-    """Warm up, then the items asked for; an emulation that comes late is repeated more slowly, a few times."""
+) -> Driven:
+    """Warm up, then the items asked for."""
     workload = replace(plan.workload, items=settings.items)
-    driver = catalog.make("program/drivers", "stream")
-    stretch = _stretch(plan, _warm(coordinator, samples)) if settings.emulate else 1.0
+    stretch = stretch_of(plan, warm(coordinator, samples)) if settings.emulate else 1.0
+    return attempt(coordinator, catalog.make("program/drivers", "stream"), workload, samples, stretch, progress)
+
+
+def attempt(
+    coordinator: Coordinator,
+    driver: Driver,
+    workload: Workload,
+    samples: Samples,
+    stretch: float,
+    progress: Callable[[int], None],
+) -> Driven:
+    """Run `workload`; an emulation that comes late is repeated more slowly, a few times."""
     for _ in range(ATTEMPTS):
         answers: dict[int, Arrays] = {}
-        alone = _warm(coordinator, samples, stretch).observed
+        alone = warm(coordinator, samples, stretch).observed
         outcome = coordinator.run(driver, workload, samples.of, _collect(answers, progress), stretch)
-        driven = _Driven(outcome, workload, answers, _median_latency(alone), stretch)
+        driven = Driven(outcome, workload, answers, _median_latency(alone), stretch)
         if outcome.failure or (outcome.observed.late_share or 0.0) <= MOST_LATE:
             break
         stretch *= 2
@@ -142,7 +157,7 @@ def _drive(
     return driven
 
 
-def _stretch(plan: Plan, warm: Outcome) -> float:
+def stretch_of(plan: Plan, warm: Outcome) -> float:
     """How many times slower than the boards this machine must go to keep up with all of them.
 
     Their own computing may take at most LOAD of the cores, and no unit may compute longer than its board would.
@@ -162,14 +177,43 @@ def pace_of(plan: Plan, program: Program) -> Pace:
 
 @contextmanager
 def connected(
-    plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None
+    plan: Plan,
+    program: Program,
+    folder: Path,
+    settings: Settings,
+    tempo: Pace | None,
+    others: Mapping[int, Standby] | None = None,
 ) -> Iterator[Coordinator]:
     """Workers for every unit, loaded and ready; they are gone afterwards, whatever happened.
+
+    `others`: the epochs that a driver may switch to.
 
     Raises:
         InputError: they would not be ours to start.
         WorkError: a worker could not start.
     """
+    with _started(plan, program, folder, settings, tempo) as (endpoint, watch):
+        coordinator = Coordinator(program, endpoint, tempo, settings.patience_s, watch, others)
+        try:
+            coordinator.wait_ready()
+            yield coordinator
+        finally:
+            coordinator.close()
+
+
+@contextmanager
+def crewed(plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None) -> Iterator[Crew]:
+    """The same workers without a coordinator, for one that has others already."""
+    with _started(plan, program, folder, settings, tempo) as (endpoint, watch):
+        crew = Crew(program, endpoint, tempo, settings.patience_s, watch)
+        crew.wait_ready()
+        yield crew
+
+
+@contextmanager
+def _started(
+    plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None
+) -> Iterator[tuple[Endpoint, Watch]]:
     if settings.over.partition(":")[0] == "mpi":
         raise InputError("MPI starts its processes itself", hint="shoal pack, then the folder's mpirun.sh")
     manifests = {
@@ -183,9 +227,7 @@ def connected(
         try:
             endpoint = transport.client(program, workers.addresses())
             try:
-                coordinator = Coordinator(program, endpoint, tempo, settings.patience_s, workers.watch)
-                coordinator.wait_ready()
-                yield coordinator
+                yield endpoint, workers.watch
             finally:
                 endpoint.close()
         finally:
@@ -232,14 +274,14 @@ def _share(plan: Plan, unit: str, settings: Settings) -> tuple[int, tuple[int, .
     return max(1, min(plan.fleet.unit(unit).cores, here)), ()
 
 
-def _warm(coordinator: Coordinator, samples: Samples, stretch: float = 1.0) -> Outcome:
-    """A few items one at a time.
+def warm(coordinator: Coordinator, samples: Samples, stretch: float = 1.0, first: int | None = None) -> Outcome:
+    """A few items one at a time, in the epoch `first`.
 
     Raises:
         WorkerDied: a worker did not survive them.
     """
     driver = catalog.make("program/drivers", "stream")
-    outcome = coordinator.run(driver, Workload(WARM_ITEMS, window=1), samples.of, lambda *_: None, stretch)
+    outcome = coordinator.run(driver, Workload(WARM_ITEMS, window=1), samples.of, lambda *_: None, stretch, first)
     if outcome.failure:
         raise WorkerDied(outcome.failure)
     return outcome
@@ -259,10 +301,10 @@ def _collect(answers: dict[int, Arrays], progress: Callable[[int], None]) -> Cal
 
 
 def _result(
-    plan: Plan, program: Program, settings: Settings, samples: Samples, driven: _Driven, outline: Outline
+    plan: Plan, program: Program, settings: Settings, samples: Samples, driven: Driven, outline: Outline
 ) -> Result:
     outcome, answers = driven.outcome, driven.answers
-    _refuse_late(outcome.observed.late_share)
+    refuse_late(outcome.observed.late_share)
     compared = compare(samples, answers) if samples.expected and answers else None
     run = account(
         outcome.observed,
@@ -270,7 +312,7 @@ def _result(
         plan.fleet,
         workload=driven.workload,
         provenance="emulated" if settings.emulate else "measured",
-        about=about(plan, settings, _remarks(plan, settings, driven)),
+        about=about(plan, settings, remarks(plan, settings, driven)),
         outline=outline,
         prediction=plan.prediction,
         match=Match(
@@ -283,7 +325,12 @@ def _result(
     return Result(replace(run, alone_latency_s=driven.alone_s, front=plan.front), outcome.failure, answers)
 
 
-def _refuse_late(late: float | None) -> None:
+def refuse_late(late: float | None) -> None:
+    """Refuse a run that is not an emulation, because too much of it came late.
+
+    Raises:
+        PaceError: saying how much.
+    """
     if late is not None and late > MOST_LATE:
         raise PaceError(
             "this machine cannot keep up with the boards it emulates",
@@ -323,11 +370,13 @@ def outline_of(graph: Graph, plan: Plan) -> Outline:
     )
 
 
-def _remarks(plan: Plan, settings: Settings, driven: _Driven) -> tuple[str, ...]:
-    remarks = [f"the run ended early: {driven.outcome.failure}"] * bool(driven.outcome.failure)
+def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
+    """What a reader of the Run must know of how it was made."""
+    found = [f"the run ended early: {driven.outcome.failure}"] * bool(driven.outcome.failure)
+    found += driven.outcome.notes
     if driven.stretch > 1:
-        remarks.append(f"emulated {driven.stretch:g} times slower than the boards, times divided by as much")
+        found.append(f"emulated {driven.stretch:g} times slower than the boards, times divided by as much")
     boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
     if boards and not settings.emulate:
-        remarks.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
-    return tuple(remarks)
+        found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
+    return tuple(found)
