@@ -15,8 +15,10 @@ from shoal import catalog
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.program.bundle import Bundle, Manifest, mark
 from shoal.run.coordinator import Coordinator, Outcome
+from shoal.run.crew import Crew
 from shoal.run.deploy import lay_out
 from shoal.run.local import Processes, Threads
+from shoal.run.roster import Standby
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -62,19 +64,44 @@ def workers(program: Program, source: Path, over: str, pace: Pace | None = None)
 
 @contextmanager
 def coordinating(
-    program: Program, source: Path, over: str, pace: Pace | None = None, patience_s: float = 20.0
+    program: Program,
+    source: Path,
+    over: str,
+    pace: Pace | None = None,
+    patience_s: float = 20.0,
+    others: Mapping[int, Standby] | None = None,
 ) -> Iterator[tuple[Coordinator, Processes | Threads]]:
     """A coordinator whose workers are ready."""
     with workers(program, source, over, pace) as made:
         transport = getattr(made, "transport", None) or catalog.make("wire/transports", over)
         endpoint = transport.client(program, made.addresses())
         try:
-            coordinator = Coordinator(program, endpoint, pace, patience_s, made.watch)
+            coordinator = Coordinator(program, endpoint, pace, patience_s, made.watch, others)
             coordinator.wait_ready()
             yield coordinator, made
             coordinator.stop()
         finally:
             endpoint.close()
+
+
+def standby(
+    program: Program, source: Path, over: str, pace: Pace | None = None, prepare_s: float | None = None
+) -> Standby:
+    """Workers that a driver may prepare."""
+
+    @contextmanager
+    def opened() -> Iterator[Crew]:
+        with workers(program, source, over, pace) as made:
+            transport = getattr(made, "transport", None) or catalog.make("wire/transports", over)
+            endpoint = transport.client(program, made.addresses())
+            try:
+                crew = Crew(program, endpoint, pace, watch=made.watch)
+                crew.wait_ready()
+                yield crew
+            finally:
+                endpoint.close()
+
+    return Standby(opened, prepare_s)
 
 
 def answered(coordinator: Coordinator, workload: Workload, inputs: Any) -> Answered:

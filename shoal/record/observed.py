@@ -44,10 +44,7 @@ class Observed:
     missed: tuple[int, ...] = ()  # emulation: items of which a message came too late to be chosen in its turn
 
     def scaled(self, factor: float) -> Observed:
-        """The same events with every time of the run multiplied by `factor`; CPU time stays what it was.
-
-        The value of a fact is a time if the name of its kind ends in `_s`.
-        """
+        """The same events with every time of the run multiplied by `factor`; CPU time and facts stay as they are."""
         return replace(
             self,
             answers=tuple(
@@ -57,9 +54,5 @@ class Observed:
             units={name: replace(unit, busy_s=unit.busy_s * factor) for name, unit in self.units.items()},
             spans=tuple(
                 replace(span, start_s=span.start_s * factor, end_s=span.end_s * factor) for span in self.spans
-            ),
-            facts=tuple(
-                replace(fact, value=fact.value * factor) if fact.kind.endswith("_s") else fact
-                for fact in self.facts
             ),
         )

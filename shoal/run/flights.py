@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from shoal.program import (
     SwitchEpoch,
     Turn,
     Turns,
+    Unready,
     WakeAt,
     Woke,
     Workload,
@@ -182,11 +183,13 @@ class Flights:
         """Tell the driver what became of epochs it cannot see."""
         for event in self._roster.arrived():
             self._now_s = self._clock.now_s()
-            if isinstance(event, Ready):
-                self._turns.prepared(event.epoch, event.took_s)
-            else:
+            if isinstance(event, Unready):
                 self._turns.lost(event.epoch)
-            self._decide(event, self._now_s / self._stretch)
+                self._decide(event, self._told_s)
+            else:
+                took_s = event.took_s / self._stretch
+                self._turns.prepared(event.epoch, took_s)
+                self._decide(replace(event, took_s=took_s), self._told_s)
         if self._clock.now_s() - self._looked_s > LOOK_S:
             self._looked_s = self._clock.now_s()
             for epoch in set(self._roster.crews) - set(self._turns.open_epochs):
