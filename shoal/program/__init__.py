@@ -20,7 +20,8 @@ from shoal.program.driver import (
     WakeAt,
     Woke,
 )
-from shoal.program.epochs import Epoch, Switch, Turn, Turns, checked, epoch_name, joined, switches, used_epochs
+from shoal.program.epochs import Epoch, Switch, Turn, Turns, switches, used_epochs
+from shoal.program.joined import checked, epoch_name, joined
 from shoal.program.message import HEADER_BYTES, Flag, Header
 from shoal.program.pace import Hop, Media, Pace
 from shoal.program.ready import Job, ReadySet, ValueKey, inputs_of, outputs_of

@@ -104,8 +104,18 @@ class Coordinator:
         self._roster.close()
 
     def _reports(self, epochs: tuple[int, ...]) -> list[tuple[Crew, Reports]]:
-        there = self._roster.crews
-        return [(there[epoch], there[epoch].reports()) for epoch in epochs if epoch in there]
+        """What those crews report that are still there; one of an earlier epoch may be gone by now, not the last."""
+        there, found = self._roster.crews, []
+        for epoch in epochs:
+            if epoch not in there:
+                continue
+            try:
+                found.append((there[epoch], there[epoch].reports()))
+            except WorkError as fault:
+                if epoch == epochs[-1]:
+                    raise
+                self._roster.notes.append(f"the workers of epoch {epoch} left no report: {fault.message}")
+        return found
 
     def _outcome(
         self, flights: Flights, reports: list[tuple[Crew, Reports]], failure: str, stretch: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -26,15 +26,15 @@ from shoal.program import (
     Start,
     Stop,
     SwitchEpoch,
-    Turn,
     Turns,
     Unready,
     WakeAt,
     Woke,
     Workload,
 )
-from shoal.record import Answer, Fact
+from shoal.record import Answer
 from shoal.run.crew import Crew
+from shoal.run.flight import Flight, Seen
 from shoal.run.inputs import Inputs, fitting
 from shoal.run.roster import Roster
 from shoal.wire import Delivery, Left
@@ -50,28 +50,6 @@ WAKE = -1  # stands for no epoch
 LATE_S, LATE_SHARE_OF_LATENCY = 0.002, 0.02  # an emulated answer this much after its due time is late
 
 
-@dataclass(eq=False)
-class _Flight:
-    start: Start
-    crew: Crew
-    turn: Turn[_Flight]
-    awaited: set[str]
-    empty: bool = False
-    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
-    due_s: float = 0.0
-
-
-@dataclass
-class Seen:
-    """What the coordinator saw itself."""
-
-    paced: bool
-    facts: list[Fact]  # about epochs
-    answers: list[Answer] = field(default_factory=list)  # in the order they went out
-    late: set[int] = field(default_factory=set)
-    missed: set[int] = field(default_factory=set)  # answered before a moment at which the driver decided without
-
-
 class Flights:
     """The items of one run, from the driver's first word to its last.
 
@@ -85,12 +63,12 @@ class Flights:
     ) -> None:
         self._roster, self._clock, self._stretch = roster, clock, stretch
         self._inputs, self._sink = inputs, sink
-        self._turns = Turns[_Flight](roster.known, first)
+        self._turns = Turns[Flight](roster.known, first)
         self._first = roster.crews[first]
         self._paced = self._first.pace is not None
         self._inbox, self._media = Inbox(), Media()
         self._hops: dict[Crew, Mapping[str, tuple[Hop, ...]]] = {}
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[int, Flight] = {}
         self._retiring: set[int] = set()
         self._gone: set[tuple[int, str]] = set()  # epoch and unit, of the losses that the driver knows of
         self._alarms: set[tuple[float, int]] = set()  # as the driver counts: time, and epoch that is ready then
@@ -269,7 +247,7 @@ class Flights:
         program = crew.program
         route = program.routes[start.route]
         turn = self._turns.start(start.item)
-        self._flights[start.item] = _Flight(start, crew, turn, set(route.outputs))
+        self._flights[start.item] = Flight(start, crew, turn, set(route.outputs))
         arrays = self._inputs(start.item)
         hops = self._hops_of(crew)
         for name in route.inputs:
@@ -308,7 +286,7 @@ class Flights:
                 self._finish(each)
             self._retire_idle(flight.turn.epoch)
 
-    def _finish(self, flight: _Flight) -> None:
+    def _finish(self, flight: Flight) -> None:
         item = flight.start.item
         del self._flights[item]
         answered_s = max(flight.due_s, self._now_s)  # later than due if it waited for an earlier turn

@@ -10,7 +10,7 @@ from operator import add
 from shoal.program import epoch_name
 from shoal.record import Fact, Observed, Span, UnitReport
 from shoal.run.crew import Reports
-from shoal.run.flights import Seen
+from shoal.run.flight import Seen
 from shoal.worker import facts_of, spans_of
 
 FIGURES = ("busy_s", "sent_bytes", "received_bytes", "cpu_s", "resident_bytes", "peak_bytes")
