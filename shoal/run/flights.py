@@ -115,13 +115,15 @@ class Flights:
         """What comes next, and from which crew; waits until something is to be done, or looked at."""
         look_s = SOON_S if self._roster.busy else LOOK_S
         wait_s = max(0.0, min(min(self._next_s()) - self._clock.now_s(), look_s))
-        crews = [self._roster.crew(epoch) for epoch in self._turns.open_epochs]
-        if len(crews) > 1:
+        epochs = self._turns.open_epochs
+        if len(epochs) > 1:
             wait_s = min(wait_s, SLICE_S)
-            for crew in crews:
+            for epoch in epochs:
+                crew = self._roster.crew(epoch)
                 if (came := crew.endpoint.receive(0.0)) is not None:
                     return crew, came
-        return crews[0], crews[0].endpoint.receive(wait_s)
+        crew = self._roster.crew(epochs[0])
+        return crew, crew.endpoint.receive(wait_s)
 
     def _put(self, crew: Crew, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Keep an answer until it is due; returns the worker that says it failed, and why."""
@@ -159,7 +161,7 @@ class Flights:
 
     def _look(self) -> None:
         """Tell the driver what became of epochs it cannot see."""
-        for event in self._roster.arrived():
+        for event in self._roster.arrived() if self._roster.busy else ():
             self._now_s = self._clock.now_s()
             if isinstance(event, Unready):
                 self._turns.lost(event.epoch)
