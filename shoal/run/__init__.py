@@ -3,7 +3,7 @@
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.epochs import EpochsResult, execute_epochs, opened_epochs, simulated_epochs
 from shoal.run.execute import Result, Settings, execute
-from shoal.run.programs import running
+from shoal.run.programs import running, standby
 from shoal.run.roster import Standby
 from shoal.run.samples import Samples, answered, compare, drawn, read
 from shoal.run.service import Service, opened
@@ -27,4 +27,5 @@ __all__ = [
     "read",
     "running",
     "simulated_epochs",
+    "standby",
 ]

@@ -23,9 +23,12 @@ from shoal.run import (
     Settings,
     execute_epochs,
     opened_epochs,
+    running,
     simulated_epochs,
+    standby,
 )
-from tests.harness import stream
+from tests.harness import stream, zeros
+from tests.programs import Piece, chain, program
 from tests.run import plans
 from tests.run.test_opsets import inputs, model
 from tests.turnover import OnceReady, Turnover
@@ -275,3 +278,18 @@ def test_an_emulated_board_cannot_serve_two_epochs_at_once(given: Given) -> None
         execute_epochs(
             pair, Turnover({5: 1}, drain=False), Workload(10), Settings(over="memory", emulate=True), given.samples
         )
+
+
+@pytest.mark.parametrize("over", ["memory", "shm"])
+def test_programs_without_plans(over: str, tmp_path: Path) -> None:
+    """A chain over two units, and the same segments on one of them."""
+    first = chain("a/cpu", "b/cpu")
+    second = replace(program([Piece("s0", "a/cpu"), Piece("s1", "a/cpu", ("s0",))]), epoch=1)
+    order: list[int] = []
+    others = {1: standby(second, tmp_path, over)}
+    with running(first, tmp_path, over, others=others) as (coordinator, _):
+        outcome = coordinator.run(Turnover({20: 1}), Workload(40), zeros(first), lambda item, _: order.append(item))
+    assert outcome.failure == ""
+    assert order == list(range(40))
+    assert [answer.epoch for answer in outcome.observed.answers] == [0] * 20 + [1] * 20
+    assert {span.unit for span in outcome.parts[1].spans} == {"a/cpu"}
