@@ -66,7 +66,7 @@ def model_of(plan: Plan) -> Graph:
     Raises:
         PlanError: the file is not the one that was planned for.
     """
-    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes)
+    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes, plan.model.carried)
     if graph.sha256 != plan.model.sha256:
         raise PlanError(
             "the model's file changed since it was planned",
@@ -100,7 +100,7 @@ def execute(
     with connected(plan, program, folder, settings, tempo) as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)
     if settings.compare and not samples.expected and not driven.outcome.failure:  # a loss is to be told at once
-        samples = answered(graph, samples)
+        samples = answered(graph, samples, driven.workload)
     return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
 
 
