@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shoal.errors import WorkerDied, WorkError
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.record import Observed
 from shoal.run.flights import Flights, Inputs, Sink, Watch
-from shoal.wire import Delivery, Endpoint, Left
-from shoal.worker import Clock, heard, say
+from shoal.wire import Delivery, Endpoint, Left, boot_id
+from shoal.worker import Clock, Offset, heard, offset, say
 
 LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
 SETTLE_S = 0.002  # between two questions whether all is done
@@ -43,6 +44,8 @@ class Coordinator:
         """`patience_s`: how long nothing may happen; `watch` tells of a worker that ended (unit, why)."""
         self._program, self._endpoint, self._pace = program, endpoint, pace
         self._patience_s, self._watch = patience_s, watch
+        self._boots: dict[str, str] = {}  # by unit: what tells its machine's clock from another's
+        self.offsets: Mapping[str, Offset] = {}  # of units on other machines, at the start of the latest run
 
     def wait_ready(self) -> dict[str, Mapping[str, Any]]:
         """Wait until every worker has its segments loaded; what each said of itself, by unit.
@@ -50,7 +53,9 @@ class Coordinator:
         Raises:
             WorkError: a worker failed while loading, or left.
         """
-        return self._gather("ready")
+        found = self._gather("ready")
+        self._boots = {unit: str(own["boot"]) for unit, own in found.items()}
+        return found
 
     def run(self, driver: Driver, workload: Workload, inputs: Inputs, sink: Sink, stretch: float = 1.0) -> Outcome:
         """Run `workload`; answers go to `sink` as they come.
@@ -64,8 +69,12 @@ class Coordinator:
             InputError: an input is missing, or has the wrong type or shape.
             WorkError: a worker does not begin.
         """
+        self.offsets = self._offsets()
         clock, carried = Clock(), self._carried()
-        self._ask({"do": "start", "origin": clock.origin, "stretch": stretch}, "started")
+        for unit in self._program.units:
+            origin = self.offsets[unit].there(clock.origin) if unit in self.offsets else clock.origin
+            say(self._endpoint, {"do": "start", "origin": origin, "stretch": stretch}, unit)
+        self._gather("started")
         pace = self._pace.stretched(stretch) if self._pace else None
         flights = Flights(self._program, self._endpoint, pace, clock, inputs, sink)
         failure = flights.drive(driver, workload, self._patience_s, self._why)
@@ -82,6 +91,15 @@ class Coordinator:
         """Let the workers go."""
         for unit in self._program.units:
             say(self._endpoint, {"do": "stop"}, unit)
+
+    def _offsets(self) -> dict[str, Offset]:
+        """How far the clocks of units on other machines are ahead of ours."""
+        elsewhere = {unit: boot for unit, boot in self._boots.items() if boot != boot_id()}
+        return {unit: offset(partial(self._clock_s, unit), boot) for unit, boot in elsewhere.items()}
+
+    def _clock_s(self, unit: str) -> float:
+        say(self._endpoint, {"do": "clock"}, unit)
+        return float(self._gather("clock", (unit,))[unit]["now_s"])
 
     def _carried(self) -> int:
         """Bytes sent by the client that nobody received, less those it received."""
@@ -103,11 +121,12 @@ class Coordinator:
             say(self._endpoint, message, unit)
         return self._gather(word)
 
-    def _gather(self, word: str) -> dict[str, Mapping[str, Any]]:
-        """One message {"is": word} from every unit, in the program's order."""
+    def _gather(self, word: str, units: tuple[str, ...] = ()) -> dict[str, Mapping[str, Any]]:
+        """One message {"is": word} from each of `units` (none: all), in their order."""
+        units = units or self._program.units
         found: dict[str, Mapping[str, Any]] = {}
         deadline_s = time.monotonic() + self._patience_s
-        while len(found) < len(self._program.units):
+        while len(found) < len(units):
             came = self._endpoint.receive(LOOK_S)
             lost = self._why(came)
             if lost is not None:
@@ -119,9 +138,9 @@ class Coordinator:
                 if message.get("is") == word:
                     found[came.peer] = message
             if time.monotonic() > deadline_s:
-                missing = ", ".join(sorted(set(self._program.units) - set(found)))
+                missing = ", ".join(sorted(set(units) - set(found)))
                 raise WorkError(f"no '{word}' from {missing} within {self._patience_s:g} s")
-        return {unit: found[unit] for unit in self._program.units}
+        return {unit: found[unit] for unit in units}
 
     def _why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Which worker is gone, and why; its own last words rather than that its connection ended."""
