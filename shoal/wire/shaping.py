@@ -14,7 +14,6 @@ as it does in TCP. Tensors always arrive. The draws depend on seed, edge and ite
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import heapq
 import mmap
@@ -32,11 +31,9 @@ from shoal import codec
 from shoal.errors import InputError, WireError
 from shoal.program import Header, Hop, Program
 from shoal.wire.contract import Delivery, Endpoint, Left
+from shoal.wire.waking import Lead
 
 LINKS_FILE, BOARD_FILE = "links.json", "links.board"
-MOST_LEAD_S = 150e-6  # a thread may ask to be woken so much before a message is due
-LEARN = 0.1  # share of the latest lateness in the lead
-_SET_TIMER_SLACK = 29  # of prctl
 
 
 @dataclass(frozen=True)
@@ -181,8 +178,7 @@ class ShapedEndpoint:
         self._count = 0
         self._last_s: dict[str, float] = {}  # by peer: when its latest message is due
         self._received_bytes = 0
-        self._lead_s = 0.0
-        _wake_precisely()
+        self._lead = Lead()
 
     @property
     def sent_bytes(self) -> int:
@@ -212,7 +208,7 @@ class ShapedEndpoint:
             self._keep(came)
         while True:
             now_s = time.monotonic()
-            if self._kept and self._kept[0][0] - self._lead_s <= now_s:
+            if self._kept and self._kept[0][0] - self._lead.seconds <= now_s:
                 return self._take()
             if until_s is not None and now_s >= until_s:
                 return None
@@ -230,14 +226,13 @@ class ShapedEndpoint:
 
     def _wait(self, now_s: float, until_s: float | None) -> None:
         """Wait for the next message of the inner transport, or until one that is kept is due or time is up."""
-        ends = [self._kept[0][0] - self._lead_s] if self._kept else []
+        ends = [self._kept[0][0] - self._lead.seconds] if self._kept else []
         ends += [until_s] if until_s is not None else []
         came = self._inner.receive(min(ends) - now_s if ends else None)
         if came is not None:
             self._keep(came)
-        elif self._kept and (late_s := time.monotonic() - self._kept[0][0]) > -MOST_LEAD_S:
-            # Threads wake a little late, and always about as much: ask for the moment so much before.
-            self._lead_s = min(MOST_LEAD_S, max(0.0, self._lead_s + LEARN * late_s))
+        elif self._kept and (late_s := time.monotonic() - self._kept[0][0]) > -self._lead.seconds:
+            self._lead.woke(late_s)
 
     def _keep(self, came: Delivery | Left) -> None:
         at_s = self._last_s.get(came.peer, 0.0)
@@ -266,10 +261,3 @@ def carrier(program: Program, path: Path, losses: Losses) -> Carrier:
     except OSError as fault:
         raise WireError(f"cannot share the state of the links: {fault.strerror}", where=str(path)) from fault
     return Carrier(program, links, board, losses)
-
-
-def _wake_precisely() -> None:
-    """Ask the kernel to wake this thread on time; as it is, it may add 50 µs to every sleep."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_SET_TIMER_SLACK, 1, 0, 0, 0)
