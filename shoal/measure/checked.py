@@ -19,11 +19,10 @@ import numpy as np
 
 from shoal import catalog
 from shoal.errors import WireError, WorkError
-from shoal.measure.echo import UNIT, echo_program
 from shoal.measure.link import HEAD, MARK, TIMEOUT_S, LinkFigures
+from shoal.measure.messages import UNIT, echo_program
 from shoal.program import Header, Hop
-from shoal.wire import Delivery, Endpoint, write_links
-from shoal.wire.hosts import Network, hosts
+from shoal.wire import Delivery, Endpoint, Network, hosts, write_links
 
 TOLERANCE = 0.05  # relative error of latency and of bandwidth
 BURST = 6  # messages of which the first five set the pace of a bandwidth
@@ -80,7 +79,7 @@ def measured(way: Way, wanted: LinkFigures) -> LinkFigures:
     return LinkFigures((trips_s[echoes // 4] - way.own_s) / 2, size * (BURST - 1) / (last_s - first_s))
 
 
-def checked(name: str, way: Way, wanted: LinkFigures, tolerance: float = TOLERANCE, tries: int = 3) -> LinkReport:
+def checked(name: str, way: Way, wanted: LinkFigures, tolerance: float = TOLERANCE, tries: int = 5) -> LinkReport:
     """The report of a link that keeps what it should within `tolerance`; a busy machine gets `tries`.
 
     Raises:

@@ -11,15 +11,12 @@ import socket
 import sys
 import threading
 
-import numpy as np
-
 from shoal import catalog
 from shoal.errors import ShoalError, WireError
 from shoal.measure.link import HEAD, MARK, MOST_BYTES, TIMEOUT_S, split_address
-from shoal.program import CLIENT, Edge, Header, Program, Route, TensorSpec
-from shoal.wire import Delivery, Endpoint, Transport
+from shoal.measure.messages import UNIT, answer_messages, echo_program
+from shoal.wire import Transport
 
-UNIT = "echo/cpu"
 DEFAULT = "0.0.0.0:7707"
 CHUNK_BYTES = 1 << 20
 
@@ -79,24 +76,6 @@ def _swallow(link: socket.socket, size: int, room: bytearray) -> bool:
             return False
         size -= count
     return True
-
-
-def echo_program(most_bytes: int, burst: int) -> Program:
-    """The client and one unit that answers each message of at most `most_bytes` with one byte."""
-    there = Edge("there", CLIENT, UNIT, "x", "x", TensorSpec("uint8", ("n",)), burst)
-    back = Edge("back", UNIT, CLIENT, "y", "y", TensorSpec("uint8", (1,)), burst)
-    return Program(
-        "echo", (UNIT,), (there, back), (), (Route("main", (), (), ()),), burst, {}, sizes={"n": most_bytes}
-    )
-
-
-def answer_messages(end: Endpoint) -> None:
-    """Answer each message until whoever asks has gone."""
-    answer = np.ones(1, np.uint8)
-    while isinstance(found := end.receive(None), Delivery):
-        end.release(found)
-        end.send(Header(1, found.header.item, shape=(1,), payload_bytes=1), answer)
-    end.close()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`python -m shoal.wire.relay`: the wires between the hosts of `wire.hosts`.
+"""`python -m shoal.wire.relay`: the wires between the hosts of `wire.network`.
 
 Each host has one TUN device whose other end is here. A packet that comes out of one is due at another when its
 hops let it through: each holds it back to the medium's rate, then adds the latency, which limits nothing. Some
@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from shoal import codec
 from shoal.program import Hop
-from shoal.wire.hosts import TUN, Wiring, address_of, unshare
+from shoal.wire.network import TUN, Wiring, address_of, unshare
 from shoal.wire.waking import Lead
 
 DEVICE = "wire"
@@ -41,7 +41,8 @@ class Relay:
 
     def __init__(self, wiring: Wiring, devices: list[int]) -> None:
         numbers = {name: number for number, name in enumerate(wiring.hosts)}
-        self._devices, self._loss = devices, wiring.loss
+        self._devices = devices
+        self._loss = 0.0  # until told
         self._hops: dict[tuple[int, int], tuple[Hop, ...]] = {}
         for way, hops in wiring.ways.items():
             source, _, target = way.partition(">")
@@ -56,18 +57,19 @@ class Relay:
         self._own_s = 0.0  # what the ways through kernel and select take, on top of every latency
 
     def run(self, tie: BinaryIO) -> None:
-        """Relay until `tie` ends; a line on it says how many seconds relaying itself takes."""
+        """Relay until `tie` ends; a line on it says what gets lost, or how many seconds relaying itself takes."""
         while True:
             open_ones = [device for number, device in enumerate(self._devices) if self._kept[number] < MOST_KEPT]
             timeout_s = None
             if self._under_way:
                 timeout_s = max(0.0, self._under_way[0][0] - self._lead.seconds - time.monotonic())
-            readable, _, _ = select.select([tie, *open_ones], [], [], timeout_s)
-            if tie in readable:
+            readable, _, _ = select.select([tie.fileno(), *open_ones], [], [], timeout_s)
+            if tie.fileno() in readable:
                 line = tie.readline()
                 if not line:
                     return
-                self._own_s = float(line)
+                told = json.loads(line)
+                self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
                 continue
             if timeout_s and not readable:
                 self._lead.woke(time.monotonic() - self._under_way[0][0])

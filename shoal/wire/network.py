@@ -48,8 +48,7 @@ class Wiring:
 
     hosts: tuple[str, ...]
     ways: Mapping[str, tuple[Hop, ...]]
-    loss: float = 0.0  # probability that a packet gets lost on a hop; TCP sends it again
-    seed: int = 0
+    seed: int = 0  # of the losses
     by_kernel: bool = False  # tc tbf holds the rates
 
 
@@ -101,7 +100,7 @@ def hosts(
 ) -> Iterator[Network]:
     """Hosts called `names`, joined by `ways`: the hops from one host to another, each direction for itself.
 
-    Rates are those of payload. `by_kernel`: `tc tbf` holds the rates in place of the relay; each host then needs
+    Rates are those of payload. `loss` is the probability that a packet gets lost on a hop. `by_kernel`: `tc tbf` holds the rates in place of the relay; each host then needs
     one rate to all others, and no medium may be shared.
 
     Raises:
@@ -114,12 +113,13 @@ def hosts(
             "this process cannot make hosts", had=why, hint="run as root, or shape links: --over shaped"
         )
     _check(names, ways, loss, by_kernel)
-    wiring = Wiring(tuple(names), {">".join(way): hops for way, hops in ways.items()}, loss, seed, by_kernel)
+    wiring = Wiring(tuple(names), {">".join(way): hops for way, hops in ways.items()}, seed, by_kernel)
     command = [sys.executable, "-m", "shoal.wire.relay"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as relay:
         try:
             network = Network(names, relay.pid, _started(relay, wiring))
             _calibrate(network, ways, relay)
+            _tell(relay, codec.encode({"loss": loss}))
             yield network
         finally:
             _end(relay)
@@ -205,7 +205,8 @@ def _started(relay: subprocess.Popen[bytes], wiring: Wiring) -> dict[str, int]:
     said: dict[str, Any] = json.loads(line)
     if "error" in said:
         raise WorkError(f"the hosts could not be made: {said['error']}")
-    return said["handles"]
+    handles: dict[str, int] = said["handles"]
+    return handles
 
 
 def _tell(relay: subprocess.Popen[bytes], line: bytes) -> None:
@@ -227,7 +228,7 @@ def _calibrate(network: Network, ways: Ways, relay: subprocess.Popen[bytes]) -> 
     own_s = 0.0
     for _ in range(ROUNDS):
         own_s = min(MOST_OWN_S, max(0.0, own_s + network.trip_s(*way, trials) / 2 - trips[way]))
-        _tell(relay, str(own_s).encode())
+        _tell(relay, codec.encode({"own_s": own_s}))
 
 
 def _latency_s(hops: Sequence[Hop]) -> float:
