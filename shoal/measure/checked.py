@@ -67,8 +67,8 @@ def measured(way: Way, wanted: LinkFigures) -> LinkFigures:
     """Latency and bandwidth of `way`; `wanted` says how many messages of which size make sense.
 
     Latency is half the round trip of one byte, its lower quartile, because other work on this machine only ever
-    adds to it; bandwidth that of a burst, from the first message's end to
-    the last one's, after such bursts have opened TCP's window.
+    adds to it; bandwidth that of a burst, from the first message's end to the last one's, after such bursts have
+    opened TCP's window.
     """
     size = max(1, round(wanted.bandwidth_bytes_per_s * BURST_S))
     way.ask([size] * BURST)
@@ -112,9 +112,8 @@ def check_hosts(wanted: LinkFigures, by_kernel: bool = False, tolerance: float =
         InputError: this process may not make namespaces.
         WorkError: they do not keep the figures within `tolerance`.
     """
-    ways = {way: (_hop(":".join(way), wanted),) for way in (("one", "two"), ("two", "one"))}
-    with hosts(("one", "two"), ways, by_kernel=by_kernel) as network, socket_way(network, "one", "two") as way:
-        return checked(f"namespaces, rate by {'tbf' if by_kernel else 'relay'}", way, wanted, tolerance)
+    with hosts_way(wanted, by_kernel) as way:
+        return checked(f"hosts, rate by {'tbf' if by_kernel else 'relay'}", way, wanted, tolerance)
 
 
 @contextmanager
@@ -132,6 +131,14 @@ def shaped_way(wanted: LinkFigures, inner: str = "shm") -> Iterator[Way]:
                 yield _Messages(end)
             finally:
                 end.close()
+
+
+@contextmanager
+def hosts_way(wanted: LinkFigures, by_kernel: bool = False) -> Iterator[Way]:
+    """TCP to an echo on another host, over a link of the `wanted` figures each way."""
+    ways = {way: (_hop(":".join(way), wanted),) for way in (("one", "two"), ("two", "one"))}
+    with hosts(("one", "two"), ways, by_kernel=by_kernel) as network, socket_way(network, "one", "two") as way:
+        yield way
 
 
 @contextmanager

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 from shoal import codec
 from shoal.program import Hop
@@ -53,29 +52,35 @@ class Relay:
         self._under_way: list[tuple[float, int, int, int, bytes]] = []  # due, order, source, target, packet
         self._kept = [0] * len(devices)
         self._count = 0
+        self._words = b""
         self._lead = Lead()
         self._own_s = 0.0  # what the ways through kernel and select take, on top of every latency
 
-    def run(self, tie: BinaryIO) -> None:
+    def run(self, tie: int) -> None:
         """Relay until `tie` ends; a line on it says what gets lost, or how many seconds relaying itself takes."""
         while True:
             open_ones = [device for number, device in enumerate(self._devices) if self._kept[number] < MOST_KEPT]
             timeout_s = None
             if self._under_way:
                 timeout_s = max(0.0, self._under_way[0][0] - self._lead.seconds - time.monotonic())
-            readable, _, _ = select.select([tie.fileno(), *open_ones], [], [], timeout_s)
-            if tie.fileno() in readable:
-                line = tie.readline()
-                if not line:
+            readable, _, _ = select.select([tie, *open_ones], [], [], timeout_s)
+            if tie in readable:
+                if not self._heard(os.read(tie, 4096)):
                     return
-                told = json.loads(line)
-                self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
                 continue
             if timeout_s and not readable:
                 self._lead.woke(time.monotonic() - self._under_way[0][0])
             for device in readable:
                 self._take_in(self._devices.index(device))
             self._pass_on()
+
+    def _heard(self, data: bytes) -> bool:
+        """Obey the lines that have come; False at the end."""
+        *lines, self._words = (self._words + data).split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
+        return bool(data)
 
     def _take_in(self, source: int) -> None:
         now_s = time.monotonic()
@@ -192,7 +197,7 @@ def main() -> int:
     sys.stdout.write(json.dumps({"handles": handles}) + "\n")
     sys.stdout.flush()
     try:
-        Relay(wiring, [device for _, device in made]).run(sys.stdin.buffer)
+        Relay(wiring, [device for _, device in made]).run(sys.stdin.fileno())
     except KeyboardInterrupt:
         return 130
     return 0
