@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,7 @@ BURST = 6  # messages of which the first five set the pace of a bandwidth
 BURST_S = 0.06  # what one of them takes on the link
 ECHOES_S = 0.5  # how long single bytes go to and fro
 OWN_ECHOES = 100
+NETWORKS = 3
 LISTENS = "7707"
 ATOMIC_BYTES = 4096  # a socket takes so much without a stop
 
@@ -112,8 +113,14 @@ def check_hosts(wanted: LinkFigures, by_kernel: bool = False, tolerance: float =
         InputError: this process may not make namespaces.
         WorkError: they do not keep the figures within `tolerance`.
     """
+    name = f"hosts, rate by {'tbf' if by_kernel else 'relay'}"
+    for _ in range(
+        NETWORKS - 1
+    ):  # a relay is set by what it took at its start, when the machine may have been busy
+        with hosts_way(wanted, by_kernel) as way, suppress(WorkError):
+            return checked(name, way, wanted, tolerance, tries=2)
     with hosts_way(wanted, by_kernel) as way:
-        return checked(f"hosts, rate by {'tbf' if by_kernel else 'relay'}", way, wanted, tolerance)
+        return checked(name, way, wanted, tolerance, tries=2)
 
 
 @contextmanager
