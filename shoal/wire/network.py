@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from typing import Any
 from shoal import codec
 from shoal.errors import InputError, WorkError
 from shoal.program import Hop
+from shoal.wire.shaping import check_hops
 
 CLONE_NEWNET = 0x40000000
 TUN = "/dev/net/tun"
@@ -100,8 +102,9 @@ def hosts(
 ) -> Iterator[Network]:
     """Hosts called `names`, joined by `ways`: the hops from one host to another, each direction for itself.
 
-    Rates are those of payload. `loss` is the probability that a packet gets lost on a hop. `by_kernel`: `tc tbf` holds the rates in place of the relay; each host then needs
-    one rate to all others, and no medium may be shared.
+    Rates are those of payload; `loss` is the probability that a packet gets lost on a hop, drawn by `seed`.
+    `by_kernel`: `tc tbf` holds the rates in place of the relay. Each host then needs one rate to all others, and
+    no medium may be shared.
 
     Raises:
         InputError: this process may not make namespaces, or the ways make no sense.
@@ -117,10 +120,7 @@ def hosts(
     command = [sys.executable, "-m", "shoal.wire.relay"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as relay:
         try:
-            network = Network(names, relay.pid, _started(relay, wiring))
-            _calibrate(network, ways, relay)
-            _tell(relay, codec.encode({"loss": loss}))
-            yield network
+            yield _ready(relay, wiring, ways, loss)
         finally:
             _end(relay)
 
@@ -137,6 +137,9 @@ def unavailable() -> str:
         return "no Linux"
     if not Path(TUN).exists():
         return f"no {TUN}"
+    missing = [tool for tool in ("ip", "nsenter") if shutil.which(tool) is None]
+    if missing:
+        return f"no {missing[0]}"
     code = (
         f"import ctypes, os, sys; os.open('{TUN}', os.O_RDWR); sys.exit(ctypes.CDLL(None).unshare({CLONE_NEWNET}))"
     )
@@ -176,10 +179,7 @@ def _check(names: Sequence[str], ways: Ways, loss: float, by_kernel: bool) -> No
     for (source, target), hops in ways.items():
         if source == target or not {source, target} <= set(names):
             raise InputError(f"no way leads from '{source}' to '{target}'", had=", ".join(names))
-        for hop in hops:
-            if not (hop.bytes_per_s > 0 and hop.latency_s >= 0):
-                had = f"{hop.bytes_per_s:g} B/s, {hop.latency_s:g} s"
-                raise InputError(f"'{hop.medium}' is no link", needed="> 0 B/s, >= 0 s", had=had)
+        check_hops(f"{source}>{target}", hops)
     if by_kernel:
         _check_kernel(ways)
 
@@ -193,6 +193,17 @@ def _check_kernel(ways: Ways) -> None:
             raise InputError("tbf holds one rate a host", where=source, hint="let the relay hold the rates")
     if len(set(media)) != len(media):
         raise InputError("tbf cannot share a medium between hosts", hint="let the relay hold the rates")
+
+
+def _ready(relay: subprocess.Popen[bytes], wiring: Wiring, ways: Ways, loss: float) -> Network:
+    """The hosts once they are joined."""
+    try:
+        network = Network(wiring.hosts, relay.pid, _started(relay, wiring))
+        _calibrate(network, ways, relay)
+        _tell(relay, codec.encode({"loss": loss}))  # only now: what gets lost would spoil the calibration
+    except OSError as fault:
+        raise WorkError(f"the hosts do not reach each other: {fault}") from fault
+    return network
 
 
 def _started(relay: subprocess.Popen[bytes], wiring: Wiring) -> dict[str, int]:

@@ -196,12 +196,12 @@ def main() -> int:
     handles = {name: namespace for name, (namespace, _) in zip(wiring.hosts, made, strict=True)}
     sys.stdout.write(json.dumps({"handles": handles}) + "\n")
     sys.stdout.flush()
-    try:
-        Relay(wiring, [device for _, device in made]).run(sys.stdin.fileno())
-    except KeyboardInterrupt:
-        return 130
+    Relay(wiring, [device for _, device in made]).run(sys.stdin.fileno())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import heapq
+import math
 import mmap
 import time
 from collections.abc import Iterator, Mapping
@@ -71,14 +72,23 @@ def write_links(hops: Mapping[str, tuple[Hop, ...]], folder: Path) -> Path:
         InputError: a rate of zero or below, or a negative latency.
     """
     for edge, crossed in hops.items():
-        for hop in crossed:
-            if not (hop.bytes_per_s > 0 and hop.latency_s >= 0):
-                had = f"{hop.bytes_per_s:g} B/s, {hop.latency_s:g} s"
-                raise InputError(f"'{hop.medium}' is no link", where=edge, needed="> 0 B/s, >= 0 s", had=had)
+        check_hops(edge, crossed)
     links = Links(hops, boot_id())
     codec.save(links, folder / LINKS_FILE)
     (folder / BOARD_FILE).write_bytes(bytes(8 * max(1, len(links.media))))
     return folder / LINKS_FILE
+
+
+def check_hops(where: str, hops: tuple[Hop, ...]) -> None:
+    """Refuse hops that nothing could cross.
+
+    Raises:
+        InputError: a rate of zero or below, or a negative latency.
+    """
+    for hop in hops:
+        if not (0 < hop.bytes_per_s < math.inf and 0 <= hop.latency_s < math.inf):
+            had = f"{hop.bytes_per_s:g} B/s, {hop.latency_s:g} s"
+            raise InputError(f"'{hop.medium}' is no link", where=where, needed="> 0 B/s, >= 0 s", had=had)
 
 
 def read_links(path: Path) -> Links:
