@@ -14,7 +14,7 @@ from shoal.cost.memory import (
     unit_bytes,
     weights_factor,
 )
-from shoal.cost.pace import hops_between, pace
+from shoal.cost.pace import hops, hops_between, pace
 
 __all__ = [
     "About",
@@ -35,6 +35,7 @@ __all__ = [
     "faults",
     "fit_kernels",
     "footprint",
+    "hops",
     "hops_between",
     "pace",
     "period_s",
