@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from shoal.cost.conserve import crossed_bytes, elapsed_s, faults
+from shoal.cost.conserve import crossed_bytes, elapsed_s, energy_faults, faults, refuse
 from shoal.cost.energy import busy_energy_j, device_energy_j, device_of, devices_of, transfer_energy_j
 from shoal.fleet import Fleet
 from shoal.program import Program, Workload
@@ -76,8 +76,15 @@ def account(
         prediction: the plan's own.
         match: how the outputs compare; None: not compared.
         client: the device the client sits on, as it was given to `pace`.
+
+    Raises:
+        ProgramError: a simulated run does not add up, which is a defect.
     """
     about, match = about or About(program.name, program.name), match or Match()
+    devices, differs = _devices(observed, program, fleet, client), faults(observed, program)
+    if provenance == "simulated":
+        energy_j = {name: figures.energy_j for name, figures in devices.items()}
+        refuse(differs + energy_faults(energy_j, observed, program, fleet, client), program)
     answers = sorted(observed.answers, key=lambda answer: answer.item)
     return Run(
         name=about.name,
@@ -86,7 +93,7 @@ def account(
         window=workload.window,
         period_s=period_s(observed.answers, workload.window),
         latencies_s=tuple(answer.answered_s - answer.arrived_s for answer in answers),
-        devices=_devices(observed, program, fleet, client),
+        devices=devices,
         provenance=_provenance(provenance),
         spans=observed.spans,
         spans_dropped=observed.spans_dropped,
@@ -101,7 +108,7 @@ def account(
         seed=about.seed,
         versions=about.versions,
         started_at=about.started_at,
-        notes=about.notes + faults(observed, program),
+        notes=about.notes + differs,
     )
 
 
@@ -160,7 +167,9 @@ def _sum(figures: Sequence[Figure | None]) -> Figure | None:
 
 
 def _segment_seconds(observed: Observed, program: Program) -> dict[str, float]:
-    """Each unit's busy seconds, shared among its segments as its kept spans are."""
+    """Each segment's seconds; where they are not known, its unit's busy seconds shared as its kept spans are."""
+    if observed.totals:
+        return dict(observed.totals.segment_s)
     seconds = {segment.name: 0.0 for segment in program.segments}
     for span in observed.spans:
         if span.kind == "run":

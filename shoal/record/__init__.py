@@ -1,7 +1,7 @@
 """What happened, what was expected, and how each figure was got."""
 
 from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, KernelWork
-from shoal.record.observed import Answer, Observed, UnitReport
+from shoal.record.observed import Answer, Observed, Totals, UnitReport
 from shoal.record.values import (
     DeviceFigures,
     Estimate,
@@ -34,6 +34,7 @@ __all__ = [
     "Run",
     "Sample",
     "Span",
+    "Totals",
     "Trace",
     "UnitReport",
 ]
