@@ -58,7 +58,9 @@ def channels_of(
         PlanError: a layer with fewer channels than shares.
     """
     found: dict[str, Split] = dict(before or {})
-    opened = dict.fromkeys(found, opened_before)  # tensor → made by output channels, nothing but channel-wise ops since
+    opened = dict.fromkeys(
+        found, opened_before
+    )  # tensor → made by output channels, nothing but channel-wise ops since
     for op in ops:
         node, shape = nodes[op.name], graph.tensors[op.name].shape
         upstream = bool(op.inputs) and all(opened.get(name, False) for name in op.inputs)

@@ -10,7 +10,7 @@ another by M₂ ⊗ M₁. Only messages of the same op queue for a medium here; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -53,6 +53,7 @@ class LayoutCost:
     exchange_s: float  # of every message, on top of its link's latency
     boundary_s: float  # that a message keeps either end busy
     media: tuple[str, ...] = field(init=False)
+    factors: tuple[float, ...] = field(init=False)  # weights as each unit's engine keeps them, over those stored
     prices: Prices = field(init=False)
     _ways: dict[tuple[int, int], tuple[Hop, ...]] = field(default_factory=dict, init=False)
     _effects: dict[tuple[int, Layout, tuple[Split, ...]], Effect] = field(default_factory=dict, init=False)
@@ -63,7 +64,9 @@ class LayoutCost:
             for b, target in enumerate(devices):
                 self._ways[a, b] = hops_between(self.problem.fleet, source, target) if a != b else ()
         found = dict.fromkeys(hop.medium for hops in self._ways.values() for hop in hops)
+        engines = [self.problem.engines_of(unit)[0] for unit in self.units]
         object.__setattr__(self, "media", tuple(found))
+        object.__setattr__(self, "factors", tuple(weights_factor(engine) for engine in engines))
         object.__setattr__(self, "prices", Prices(self.problem, self.units, self.row.nodes))
 
     def effect(self, index: int, entry: Layout, splits: tuple[Split, ...]) -> Effect:
@@ -82,6 +85,19 @@ class LayoutCost:
             found.append(self.effect(index, entry, tuple(by_op[op.name] for op in block.ops)))
         return found
 
+    def rest_s(self) -> F64:
+        """Seconds of block i and all after it, whole on each part; shape (blocks + 1, parts)."""
+        whole = [
+            [
+                self.prices.work(op.name, Part(0, full(self.row.graph.tensors[op.name].shape))).seconds
+                for op in block.ops
+            ]
+            for block in self.row.blocks
+        ]
+        seconds = np.array([np.sum(each, axis=0) for each in whole])
+        after: F64 = np.concatenate([np.cumsum(seconds[::-1], axis=0)[::-1], np.zeros((1, len(self.units)))])
+        return after
+
     def way(self, source: int, target: int) -> tuple[Hop, ...]:
         """The hops from one part to another; none within a device."""
         return self._ways[source, target]
@@ -96,7 +112,6 @@ class _Run:
         parts = len(cost.units)
         self._clock = np.where(np.eye(parts, dtype=bool), 0.0, -np.inf)  # row i: when part i is free
         self._busy, self._live, self._held, self._joules = (np.zeros(parts) for _ in range(4))
-        self._factors = [weights_factor(cost.problem.engines_of(unit)[0]) for unit in cost.units]
         self._medium = dict.fromkeys(cost.media, 0.0)
         self._sent = 0
         self._layouts: dict[str, Layout] = {}
@@ -133,7 +148,7 @@ class _Run:
                 self._fetch(name, box, part.owner, queue)
         for part, work in zip(split.parts, works, strict=True):
             self._spend(part.owner, work.seconds[part.owner])
-            self._held[part.owner] += self._factors[part.owner] * work.weights_bytes
+            self._held[part.owner] += self._cost.factors[part.owner] * work.weights_bytes
             self._live[part.owner] = max(self._live[part.owner], work.live_bytes)
         if split.sums:
             self._sum(split)
@@ -203,8 +218,9 @@ class _Run:
             self._held[end] += self._cost.problem.window * size
 
     def _spend(self, part: int, seconds: float) -> None:
-        self._clock[part] += seconds
         self._busy[part] += seconds
+        if seconds < np.inf:  # what cannot run there is told by the busy time
+            self._clock[part] += seconds
 
 
 @lru_cache(maxsize=1 << 16)

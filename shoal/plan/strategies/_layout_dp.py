@@ -26,6 +26,7 @@ from shoal.plan.values import GOALS
 
 F64 = NDArray[np.float64]
 START: Layout = ()
+TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,7 @@ class Labels:
         """The same costs once the block is done that way."""
         done_s = (self.done_s[:, None, :] + effect.done_s[None, :, :]).max(axis=2)
         live_bytes = np.maximum(self.live_bytes, effect.live_bytes)
-        return Labels(
-            done_s, self.spent + _sums(effect), live_bytes, tuple(Path(path, way) for path in self.paths)
-        )
+        return Labels(done_s, self.spent + _sums(effect), live_bytes, tuple(Path(path, way) for path in self.paths))
 
     def only(self, indices: Sequence[int]) -> Labels:
         """The labels at `indices`."""
@@ -90,6 +89,7 @@ class Scale:
     units: tuple[str, ...]
     goals: tuple[str, ...]  # the first counts, others decide between equals
     tight: bool  # whether memory limits can matter
+    slack: float = 0.0  # share of the first goal that is given up for a shorter latency
 
     @property
     def _parts(self) -> int:
@@ -107,35 +107,65 @@ class Scale:
         found = {
             "latency": labels.done_s.max(axis=1),
             "throughput": self._period_s(labels),
-            "energy": self._device_joules(labels).max(axis=1),
+            "energy": self._device_joules(labels, self._period_s(labels)).max(axis=1),
             "memory": self._device_bytes(labels).max(axis=1),
         }
         return np.stack([found[goal] for goal in GOALS], axis=1)
 
     def ranked(self, labels: Labels) -> list[int]:
-        """Indices from best to worst."""
+        """Indices from best to worst, by the goals in their order."""
         values = self.objectives(labels)
         order = [GOALS.index(goal) for goal in (*self.goals, *GOALS)]
         return [int(index) for index in np.lexsort([values[:, column] for column in reversed(order)])]
 
-    def fitting(self, labels: Labels) -> list[int]:
-        """Indices of the labels within the memory of all devices."""
-        if not self.tight:
-            return list(range(len(labels)))
-        limits = [self.problem.limit_bytes(device) for device in self._devices()]
-        return [int(index) for index in np.flatnonzero((self._device_bytes(labels) <= limits).all(axis=1))]
+    def chosen(self, labels: Labels, at_most: float = np.inf) -> int:
+        """The best; of those as good in the first goal but for `slack`, and not above `at_most`, the quickest."""
+        first, order = self.first(labels), self.ranked(labels)
+        enough = min(float(first.min()) * (1 + self.slack), max(at_most, float(first.min())))
+        latency_s = labels.done_s.max(axis=1)
+        return min((index for index in order if first[index] <= enough), key=lambda index: latency_s[index])
 
-    def kept(self, labels: Labels, most: int | None) -> Labels:
-        """Those that no other is as good as in everything the objective depends on, the best `most`."""
-        ranked = labels.only(self.ranked(labels))
+    def first(self, labels: Labels) -> F64:
+        """The goal that counts, shape (labels,)."""
+        values: F64 = self.objectives(labels)[:, GOALS.index(self.goals[0])]
+        return values
+
+    def possible(self, labels: Labels) -> Labels:
+        """The labels that every unit can run, within the memory of all devices."""
+        able = np.isfinite(labels.spent).all(axis=1)
+        if self.tight:
+            limits = [self.problem.limit_bytes(device) for device in self._devices()]
+            able &= (self._device_bytes(labels) <= limits).all(axis=1)
+        return labels.only(np.flatnonzero(able).tolist())
+
+    def kept(self, labels: Labels, most: int, rest_s: F64) -> Labels:
+        """Those that no other is as good as in everything that counts; of more than `most`, the most promising."""
+        ranked = labels.only(self._promising(labels, rest_s))
         vectors = self._vectors(ranked)
         kept: list[int] = []
         for index, vector in enumerate(vectors):
             if not kept or not (vectors[kept] <= vector).all(axis=1).any():
                 kept.append(index)
-            if most is not None and len(kept) == most:
+            if len(kept) == most:
                 break
         return ranked.only(kept)
+
+    def _promising(self, labels: Labels, rest_s: F64) -> list[int]:
+        """Indices by the first goal if the rest could be shared without loss, then by latency.
+
+        Of labels equal in what follows the first comes first, so it stays.
+        """
+        busy, rates = labels.spent[:, : self._parts], 1.0 / np.maximum(rest_s, TINY)
+        even_s = np.maximum((1.0 + busy @ rates) / max(float(rates.sum()), TINY), self._period_s(labels))
+        latency_s = labels.done_s.max(axis=1)
+        first = {
+            "latency": latency_s,
+            "throughput": even_s,
+            "energy": self._device_joules(labels, even_s).max(axis=1),
+            "memory": self._device_bytes(labels).max(axis=1),
+        }[self.goals[0]]
+        steps = np.floor(np.log(np.maximum(first, TINY)) / np.log1p(self.slack)) if self.slack else first
+        return [int(index) for index in np.lexsort([first, latency_s, steps])]
 
     def _vectors(self, labels: Labels) -> F64:
         """What the goal, and the limits, depend on."""
@@ -148,18 +178,20 @@ class Scale:
             "energy": [busy, joules],
             "memory": memory,
         }[self.goals[0]]
+        if self.slack and self.goals[0] != "latency":
+            columns = [*columns, labels.done_s]
         return np.concatenate([*columns, *(memory if self.tight and self.goals[0] != "memory" else [])], axis=1)
 
     def _period_s(self, labels: Labels) -> F64:
         period_s: F64 = labels.spent[:, : -2 * self._parts].max(axis=1)
         return period_s
 
-    def _device_joules(self, labels: Labels) -> F64:
+    def _device_joules(self, labels: Labels, period_s: F64) -> F64:
         fleet, parts = self.problem.fleet, self._parts
         busy_w = np.array([fleet.unit(unit).busy_w for unit in self.units])
         own = labels.spent[:, :parts] * busy_w + labels.spent[:, -2 * parts : -parts]
         idle_w = np.array([fleet.device(device).idle_w for device in self._devices()])
-        joules: F64 = own @ self._belongs() + self._period_s(labels)[:, None] * idle_w
+        joules: F64 = own @ self._belongs() + period_s[:, None] * idle_w
         return joules
 
     def _device_bytes(self, labels: Labels) -> F64:
@@ -175,30 +207,31 @@ class Scale:
         return np.array([[float(owner == device) for device in self._devices()] for owner in owners])
 
 
-def best(cost: LayoutCost, ways: Sequence[Sequence[Way]], scale: Scale, most: int | None) -> Labels:
-    """The costs worth keeping after the last block, from best to worst; none if no way keeps the memory limits.
+def best(cost: LayoutCost, ways: Sequence[Sequence[Way]], scale: Scale, most: int) -> Labels:
+    """The costs worth keeping after the last block; none if no way keeps the memory limits.
+
+    Exact as long as nowhere more than `most` cost vectors are worth keeping.
 
     Args:
         cost: prices blocks.
         ways: of each block.
         scale: what counts.
-        most: cost vectors kept for each layout; None: all that no other is as good as, which makes it exact.
+        most: cost vectors kept for each layout.
     """
+    rest_s = cost.rest_s()
     found: dict[Layout, Labels] = {START: scale.zero(len(cost.media))}
     for index, choices in enumerate(ways):
         reached: dict[Layout, list[Labels]] = {}
         for entry, labels in found.items():
             for way in choices:
                 effect = cost.effect(index, entry, way.splits)
-                if np.isfinite(effect.busy_s).all():
-                    reached.setdefault(effect.exit, []).append(labels.after(way, effect))
+                reached.setdefault(effect.exit, []).append(labels.after(way, effect))
         found = {}
         for layout, several in reached.items():
-            together = Labels.joined(several)
-            fitting = together.only(scale.fitting(together))
-            if len(fitting):
-                found[layout] = scale.kept(fitting, most)
-    return found.get((), scale.zero(len(cost.media)).only([]))
+            possible = scale.possible(Labels.joined(several))
+            if len(possible):
+                found[layout] = scale.kept(possible, most, rest_s[index + 1])
+    return found.get(START, scale.zero(len(cost.media)).only([]))
 
 
 def total(cost: LayoutCost, effects: Sequence[Effect], way: Way, scale: Scale) -> Labels:

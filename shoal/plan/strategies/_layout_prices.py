@@ -96,7 +96,9 @@ class Prices:
             name=f"{name}@{len(self._known)}",
             macs=round(whole.macs * share),
             weights_bytes=sum(size * _itemsize(graph.weights[each].dtype) for each, size in kept.items()),
-            read_bytes=sum(volume(held) * self.itemsize(each) for each, held in need.items() if each in graph.tensors),
+            read_bytes=sum(
+                volume(held) * self.itemsize(each) for each, held in need.items() if each in graph.tensors
+            ),
             written_bytes=volume(box) * self.itemsize(name),
             origin=name,
         )
@@ -118,9 +120,7 @@ class Prices:
     def _seconds(self, ops: Sequence[Op]) -> list[np.ndarray]:
         """Seconds of each op on each unit, as if they were the ops of a divided form of the graph."""
         base = self.problem.graph
-        graph = Graph(
-            base.name, base.source, f"{base.sha256}/parts", tuple(ops), {}, {}, (), (), base.model, base
-        )
+        graph = Graph(base.name, base.source, f"{base.sha256}/parts", tuple(ops), {}, {}, (), (), base.model, base)
         costs = self.problem.costs.of(graph)
         return [costs.op_seconds(unit, self.problem.engines_of(unit)[0]) for unit in self.units]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING
 from shoal.errors import PlanError
 from shoal.graph import Graph, Op, Part, Split, cuts
 from shoal.graph.box import Box, along, full, hull
-from shoal.graph.portions import reads
+from shoal.graph.portions import portions, reads
 from shoal.graph.tidy import label
 from shoal.plan.strategies._channels import channels_of
 from shoal.plan.strategies._parts import checked_bounds, copied, whole
-from shoal.plan.strategies.tile import tiled
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 ROWS = 2  # the axis of pictures that tiles cut
+MOST_OVERLAP = 1.5  # rows computed over rows there are, beyond which blocks are not tiled at once
 
 Layout = tuple[tuple[int, Box], ...]  # who has which box of a tensor, by part
 Boxes = tuple[Box | None, ...]  # of one tensor: what each part makes or needs of it
@@ -113,29 +114,39 @@ class Row:
         return found
 
     def _tiles(self, shares: Sequence[float], fusion: int) -> list[list[Way]]:
-        """For each block, rows for itself, and rows as up to `fusion - 1` later blocks need them."""
+        """For each block, rows of its own, and rows as up to `fusion - 1` later blocks need them."""
         found: list[list[Way]] = [[] for _ in self.blocks]
-        if len(shares) < 2:
-            return found
-        for last, block in enumerate(self.blocks):
-            try:
-                inside = {op.name: self.nodes[op.name] for op in block.ops}
-                found[last].append(Way("rows, edges exchanged", tiled(self.graph, inside, ROWS, shares, 1)))
-                wanted: Boxes = self._own(block, shares)
+        for last, block in enumerate(self.blocks if len(shares) > 1 else ()):
+            with suppress(PlanError):  # an op that cannot be cut along rows
+                wanted = self._own(block.exit or block.ops[-1].name, shares)
                 for index in range(last, max(-1, last - fusion), -1):
+                    if self._overlap(wanted) > MOST_OVERLAP:
+                        break
                     splits, wanted = self._tile(self.blocks[index], wanted)
                     found[index].append(Way(f"rows, {last - index + 1} blocks at once", splits))
-            except PlanError:
-                continue  # an op of the block cannot be cut along rows
+                own = ((op.name, self._own(op.name, shares)) for op in block.ops)
+                each = tuple(Split(name, tuple(Part(*part) for part in enumerate(boxes))) for name, boxes in own)
+                self._check(each)
+                found[last].append(Way("rows, edges exchanged", each))
         return found
 
-    def _own(self, block: Block, shares: Sequence[float]) -> Boxes:
-        """Each part's rows of what the block makes."""
-        op = self.graph.ops[self.graph.producer[block.exit]] if block.exit else block.ops[-1]
-        shape = self.graph.tensors[op.name].shape
+    def _check(self, splits: Sequence[Split]) -> None:
+        for split in splits:
+            for part in split.parts:
+                portions(self.nodes[split.op], part.box)
+
+    @staticmethod
+    def _overlap(boxes: Boxes) -> float:
+        """Rows made, over rows there are."""
+        held = [box[ROWS] for box in boxes if box is not None]
+        return sum(end - first for first, end in held) / max(end for _, end in held)
+
+    def _own(self, op: str, shares: Sequence[float]) -> tuple[Box, ...]:
+        """Each part's rows of what an op makes."""
+        shape, kind = self.graph.tensors[op].shape, self.nodes[op].op_type
         if len(shape) != 4:
-            raise PlanError(f"op '{op.name}' ({op.kind}) makes no picture", had=f"shape {list(shape)}")
-        return tuple(along(shape, ROWS, each) for each in checked_bounds(op.name, op.kind, shape, ROWS, shares))
+            raise PlanError(f"op '{op}' ({kind}) makes no picture", had=f"shape {list(shape)}")
+        return tuple(along(shape, ROWS, each) for each in checked_bounds(op, kind, shape, ROWS, shares))
 
     def _tile(self, block: Block, wanted: Boxes) -> tuple[tuple[Split, ...], Boxes]:
         """Splits of a block that makes the boxes `wanted`, nothing exchanged inside; and what they need of its entry.

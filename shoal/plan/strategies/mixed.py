@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
+
+from shoal.cost import runtime_bytes, weights_factor
 from shoal.errors import PlanError
-from shoal.graph import Split
+from shoal.graph import Graph, Split
+from shoal.graph.divide import HOME
 from shoal.graph.flow import transfer_bytes
 from shoal.plan.problem import Problem
 from shoal.plan.shares import users_of
+from shoal.plan.strategies._channels import by_channels
 from shoal.plan.strategies._layout_cost import LayoutCost
 from shoal.plan.strategies._layout_dp import Labels, Scale, best, total
 from shoal.plan.strategies._layouts import Row, Way, row_of
 from shoal.plan.strategies._parts import division_of, whole
-from shoal.plan.strategies.channel_in import ChannelIn
-from shoal.plan.strategies.channel_out import ChannelOut
-from shoal.plan.strategies.channel_pair import ChannelPair
 from shoal.plan.strategies.stage import Stage
-from shoal.plan.strategies.tile import Tile
-from shoal.plan.values import Division
+from shoal.plan.strategies.tile import AXES, stack_of, tiled
+from shoal.plan.values import Division, Group
 
 EXACT_BLOCKS = 8  # up to so many blocks nothing is left out of the search
-PURE = (  # what else is weighed, so that a mixture is never worse than the best of them
-    Stage(), Tile(), Tile(depth=1), Tile("columns"), Tile("columns", 1), ChannelOut(), ChannelIn(), ChannelPair(),
-)  # fmt: skip
+MANY = 5000  # cost vectors of one layout: more than so few blocks have between two or three units
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Mixed:
     exchange_s: float = 2e-4  # of every message besides its link's latency: a hop between two processes, measured
     boundary_s: float = 5e-5  # that a message keeps either end busy: a session more to call, measured
     fusion: int = 8  # blocks at most that are tiled at once, their edges computed twice
-    kept: int = 32  # cost vectors for each layout; all of them on nets of up to eight blocks
+    kept: int = 32  # cost vectors for each layout; all that may matter on nets of up to eight blocks
+    slack: float = 0.01  # of throughput, energy or memory, given up for a shorter latency
 
     def divide(self, problem: Problem, shares: Sequence[float]) -> Division:
         """See `Strategy.divide`. Shares are those of the layers that are divided; others are whole where they suit.
@@ -64,68 +67,91 @@ class Mixed:
         row = row_of(problem.graph)
         cost = LayoutCost(problem, units, row, self.exchange_s, self.boundary_s)
         ways = row.ways(parts, self.fusion)
-        pure = list(_pure(problem, shares)) if len(parts) > 1 else []
+        pure = pure_ways(problem, shares) if len(parts) > 1 else []
         every = [way for choices in ways for way in choices] + pure
         cost.prices.learn(split for way in every for split in way.splits)
-        scale = scale_of(problem, units, problem.objective.goals)
-        most = None if len(row.blocks) <= EXACT_BLOCKS else self.kept
+        most = MANY if len(row.blocks) <= EXACT_BLOCKS else self.kept
+        scale = scale_of(problem, units, problem.objective.goals, self.slack)
         found = _best(cost, ways, pure, scale, most)
-        if not len(found):  # nothing fits: what comes nearest tells the user what is lacking
-            found = _best(cost, ways, pure, scale_of(problem, units, ("memory",), limited=False), most)
-        if not len(found):
-            raise _cannot_run(row, ways, cost)
-        path = found.paths[0]
-        assert path is not None
-        return path.ways()
+        if found is None:  # nothing fits: what comes nearest tells the user what is lacking
+            found = _best(cost, ways, pure, replace(scale, goals=("memory",), tight=False), most)
+        if found is None:
+            raise _cannot_run(row, cost)
+        return found
 
     def _splits(self, problem: Problem, shares: Sequence[float]) -> tuple[Split, ...]:
         return tuple(split for way in self.search(problem, shares) for split in way.splits)
 
 
-def scale_of(problem: Problem, units: tuple[str, ...], goals: tuple[str, ...], limited: bool = True) -> Scale:
-    """What counts; memory limits only where a whole copy and all tensors might not fit."""
+def scale_of(problem: Problem, units: tuple[str, ...], goals: tuple[str, ...], slack: float) -> Scale:
+    """What counts; memory limits only where copies of everything might not fit."""
     graph = problem.graph
-    buffers = (problem.window + 1) * sum(tensor.bytes for tensor in graph.tensors.values())
-    most = len(units) * (2 * graph.weights_bytes + buffers)
-    tight = limited and any(problem.limit_bytes(unit) < most for unit in units)
-    return Scale(problem, units, goals, tight)
+    engines = [problem.engines_of(unit)[0] for unit in units]
+    copies = sum(runtime_bytes(engine) + weights_factor(engine) * graph.weights_bytes for engine in engines)
+    tensors = (problem.window + 1) * len(units) ** 2 * sum(tensor.bytes for tensor in graph.tensors.values())
+    tight = any(problem.limit_bytes(unit) < copies + tensors for unit in units)
+    return Scale(problem, units, goals, tight, slack)
 
 
 def _best(
-    cost: LayoutCost, ways: Sequence[Sequence[Way]], pure: Sequence[Way], scale: Scale, most: int | None
-) -> Labels:
-    """What the DP finds and what the pure strategies cost, from best to worst, within the limits."""
-    several = [best(cost, ways, scale, most)]
-    several += [total(cost, cost.effects(way.splits), way, scale) for way in pure]
-    together = Labels.joined(several)
-    fitting = together.only(scale.fitting(together))
-    return fitting.only(scale.ranked(fitting))
+    cost: LayoutCost, ways: Sequence[Sequence[Way]], pure: Sequence[Way], scale: Scale, most: int
+) -> tuple[Way, ...] | None:
+    """The best that the DP finds, or a pure strategy if that is better; None if nothing keeps the limits."""
+    none = scale.zero(len(cost.media)).only([])
+    single = [total(cost, cost.effects(way.splits), way, scale) for way in pure]
+    alone = scale.possible(Labels.joined([none, *single]))
+    found = Labels.joined([scale.possible(best(cost, ways, scale, most)), alone])
+    if not len(found):
+        return None
+    path = found.paths[scale.chosen(found, at_most=float(scale.first(alone).min(initial=np.inf)))]
+    assert path is not None
+    return path.ways()
 
 
-def _pure(problem: Problem, shares: Sequence[float]) -> Iterator[Way]:
-    """The pure strategies that can divide the graph with these shares."""
-    for strategy in PURE:
-        try:
-            division = strategy.divide(problem, shares)
-        except PlanError:
-            continue
-        yield Way(type(strategy).__name__, splits_of(problem, division))
+def pure_ways(problem: Problem, shares: Sequence[float]) -> list[Way]:
+    """The pure strategies that can divide the graph with these shares, each as one way for all of it."""
+    graph = problem.graph
+    parts = [share for _, share in users_of(problem, shares)]
+    tiles = {
+        f"tile:axis={name},depth={depth}": partial(_tiled, graph, axis, parts, depth)
+        for name, axis in AXES.items()
+        for depth in (0, 1)
+    }
+    makers: dict[str, Callable[[], Sequence[Split]]] = {
+        "stage": lambda: _staged(graph, Stage().divide(problem, shares).replicas[0].groups),
+        **tiles,
+        "channel_out": lambda: by_channels(graph, parts, lambda opened: False),
+        "channel_in": lambda: by_channels(graph, parts, lambda opened: True),
+        "channel_pair": lambda: by_channels(graph, parts, lambda opened: opened),
+    }
+    found = []
+    for name, splits in makers.items():
+        with suppress(PlanError):
+            found.append(Way(name, all_of(graph, splits())))
+    return found
 
 
-def splits_of(problem: Problem, division: Division) -> tuple[Split, ...]:
-    """Splits of every op of the graph, those that stay whole included."""
-    by_op = {split.op: split for split in division.splits}
-    owner = {}
-    if not division.splits:
-        owner = {op: part for part, group in enumerate(division.replicas[0].groups) for op in group.ops}
-    shapes = ((op.name, problem.graph.tensors[op.name].shape) for op in problem.graph.ops)
-    return tuple(by_op.get(name) or whole(name, shape, owner.get(name, 0)) for name, shape in shapes)
+def all_of(graph: Graph, splits: Sequence[Split]) -> tuple[Split, ...]:
+    """Splits of every op of the graph: those given, and others whole at home."""
+    by_op = {split.op: split for split in splits}
+    return tuple(by_op.get(op.name) or whole(op.name, graph.tensors[op.name].shape, HOME) for op in graph.ops)
 
 
-def _cannot_run(row: Row, ways: Sequence[Sequence[Way]], cost: LayoutCost) -> PlanError:
+def _tiled(graph: Graph, axis: int, parts: Sequence[float], depth: int) -> tuple[Split, ...]:
+    stack, _ = stack_of(graph, axis, parts)
+    return tiled(graph, stack, axis, parts, depth)
+
+
+def _staged(graph: Graph, groups: Sequence[Group]) -> list[Split]:
+    return [whole(op, graph.tensors[op].shape, part) for part, group in enumerate(groups) for op in group.ops]
+
+
+def _cannot_run(row: Row, cost: LayoutCost) -> PlanError:
     for block in row.blocks:
         for op in block.ops:
             part = whole(op.name, row.graph.tensors[op.name].shape, 0).parts[0]
             if not any(seconds < float("inf") for seconds in cost.prices.work(op.name, part).seconds):
-                return PlanError(f"op '{op.name}' ({op.kind}) can run on none of the units", had=", ".join(cost.units))
+                return PlanError(
+                    f"op '{op.name}' ({op.kind}) can run on none of the units", had=", ".join(cost.units)
+                )
     return PlanError("no unit can run a whole block of layers", where=row.graph.name)
