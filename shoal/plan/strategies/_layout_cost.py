@@ -179,7 +179,11 @@ class _Run:
     def _fetch(self, tensor: str, box: Box, owner: int, queue: dict[str, float]) -> None:
         """Messages by which `owner` comes by `box`, and the copies it makes."""
         got = self._got.get((tensor, owner), ())
-        cuts, copied = _taken(box, self._layouts[tensor] + got, owner)
+        taken = _taken(box, self._layouts[tensor] + got, owner)
+        if taken is None:  # tiles made for a window that skips the last rows: nothing but that window can follow
+            self._busy[owner] = np.inf
+            return
+        cuts, copied = taken
         itemsize = self._prices.itemsize(tensor)
         for source, elements, whole in cuts:
             size = elements * itemsize
@@ -201,7 +205,8 @@ class _Run:
             took_s += hop.latency_s + queue[hop.medium] + carry_s
             queue[hop.medium] += carry_s
             self._medium[hop.medium] += carry_s
-        self._clock[target] = np.maximum(self._clock[target], ready + took_s)
+        if took_s < np.inf:
+            self._clock[target] = np.maximum(self._clock[target], ready + took_s)
         self._spend(target, cost.boundary_s)
         self._sent += size
         self._charge(source, target, size)
@@ -224,10 +229,14 @@ class _Run:
 
 
 @lru_cache(maxsize=1 << 16)
-def _taken(box: Box, layout: Layout, owner: int) -> tuple[tuple[tuple[int, int, bool], ...], bool]:
-    """What `owner` is sent to have `box`: from whom, elements, whether a whole piece; and whether it copies itself."""
+def _taken(box: Box, layout: Layout, owner: int) -> tuple[tuple[tuple[int, int, bool], ...], bool] | None:
+    """What `owner` is sent to have `box`: from whom, elements, whether a whole piece; and whether it copies itself.
+
+    None if nobody has some of it.
+    """
     plan = cover(box, [Piece(each, held, "") for each, held in layout], owner)
-    assert plan is not None  # layouts cover their tensors
+    if plan is None:
+        return None
     leaves = list(_leaves(plan))
     sent = tuple(
         (leaf.piece.owner, volume(leaf.box), leaf.box == leaf.piece.box)

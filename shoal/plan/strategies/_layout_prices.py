@@ -76,7 +76,8 @@ class Prices:
                 for each in sizes
             ]
             for place, (fixed, large) in enumerate(self._seconds(ops)):
-                self._copies[place] = (float(fixed), float(large - fixed) / COPY_BYTES)
+                able = bool(np.isfinite(large))
+                self._copies[place] = (float(fixed), float(large - fixed) / COPY_BYTES if able else 0.0)
         fixed_s, byte_s = self._copies[part]
         return fixed_s + size * byte_s
 
