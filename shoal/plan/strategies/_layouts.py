@@ -118,7 +118,7 @@ class Row:
         found: list[list[Way]] = [[] for _ in self.blocks]
         for last, block in enumerate(self.blocks if len(shares) > 1 else ()):
             with suppress(PlanError):  # an op that cannot be cut along rows
-                wanted = self._own(block.exit or block.ops[-1].name, shares)
+                wanted: Boxes = self._own(block.exit or block.ops[-1].name, shares)
                 for index in range(last, max(-1, last - fusion), -1):
                     if self._overlap(wanted) > MOST_OVERLAP:
                         break

@@ -32,7 +32,9 @@ SLOW = Link("slow", (), 1.25e6, 2e-3)
 HERE = Way("", ())
 
 
-def asked(graph: Graph, speeds: Sequence[float], link: Link = FAST, goal: str = "latency", **more: object) -> Problem:
+def asked(
+    graph: Graph, speeds: Sequence[float], link: Link = FAST, goal: str = "latency", **more: object
+) -> Problem:
     machines = Fleet(tuple(device(name, speed) for name, speed in zip("abcd", speeds, strict=False)), (), link)
     return replace(problem(graph, machines), objective=Objective((goal,)), **more)
 
@@ -175,7 +177,9 @@ def _alike(folder: Path, graph: Graph, splits: Sequence, tolerance: float) -> No
         path = folder / label / "model.onnx"
         path.parent.mkdir(exist_ok=True)
         save(extract(each, [op.name for op in each.ops]), path)
-        answers.append(ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(list(graph.outputs), feed))
+        answers.append(
+            ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(list(graph.outputs), feed)
+        )
     for whole, divided in zip(*answers, strict=True):
         assert np.abs(whole - divided).max() <= tolerance * np.abs(whole).max()
 
@@ -192,9 +196,7 @@ def test_memory_limits_are_kept_where_they_can_be() -> None:
     graph = light_graph("bvlc_alexnet")
 
     def figures(goal: str, limit: int | None = None) -> tuple[float, float]:
-        given = replace(
-            asked(graph, (40, 4)), objective=Objective((goal,), memory_limit_bytes=limit)
-        )
+        given = replace(asked(graph, (40, 4)), objective=Objective((goal,), memory_limit_bytes=limit))
         made = Priced(given, (1, 1), Mixed())
         label = total(made.cost, made.cost.effects(_chosen(given)), HERE, made.scale)
         period_s, used = made.scale.objectives(label)[0, [GOALS.index("throughput"), GOALS.index("memory")]]
