@@ -21,6 +21,7 @@ from shoal.cost import hops_between, weights_factor
 from shoal.graph import Part, Split
 from shoal.graph.box import Box, full, volume
 from shoal.graph.cover import Joined, Piece, Taken, cover
+from shoal.graph.divide import HOME
 from shoal.plan.problem import Problem
 from shoal.plan.strategies._layout_prices import Prices
 from shoal.plan.strategies._layouts import Block, Layout, Row, layout_of
@@ -117,18 +118,17 @@ class _Run:
         self._layouts: dict[str, Layout] = {}
         self._made: dict[tuple[str, int], F64] = {}  # when a part had its boxes of a tensor
         self._got: dict[tuple[str, int], Layout] = {}  # what a part was sent of a tensor
+        for name in self._graph.given:
+            self._have(name, ((HOME, full(self._graph.tensors[name].shape)),))
         if block.entry:
             self._have(block.entry, entry)
-        else:
-            for name in self._graph.inputs:
-                self._have(name, ((0, full(self._graph.tensors[name].shape)),))
 
     def effect(self, splits: Sequence[Split]) -> Effect:
         for op, split in zip(self._block.ops, splits, strict=True):
             self._share(split, op.outputs)
         for op in self._block.ops:
             for name in op.outputs:
-                if name in self._graph.outputs:
+                if name in self._graph.finals:
                     self._answer(name)
         return Effect(
             self._clock, self._busy, np.array(list(self._medium.values())), self._joules, self._held, self._live,
@@ -159,10 +159,11 @@ class _Run:
                 self._have(name, tuple((part.owner, whole) for part in split.parts))
 
     def _answer(self, tensor: str) -> None:
-        """Put together at home unless somebody has all of it."""
+        """An answer, put together at home unless somebody has all of it; what is carried over goes there always."""
         whole = full(self._graph.tensors[tensor].shape)
-        if not any(box == whole for _, box in self._layouts[tensor]):
-            self._fetch(tensor, whole, 0, dict.fromkeys(self._cost.media, 0.0))
+        carried = tensor not in self._graph.outputs
+        if carried or not any(box == whole for _, box in self._layouts[tensor]):
+            self._fetch(tensor, whole, HOME, dict.fromkeys(self._cost.media, 0.0))
 
     def _sum(self, split: Split) -> None:
         """Partial sums to whoever adds them up."""

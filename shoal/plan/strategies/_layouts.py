@@ -177,7 +177,7 @@ def row_of(graph: Graph) -> Row:
     for cut in cuts(graph):
         (tensor,) = cut.tensors
         fresh = tensor in graph.position and all(tensor != name for _, name in places)
-        if fresh and tensor not in graph.inputs and tensor not in graph.outputs:
+        if fresh and tensor not in graph.finals:
             places.append((cut.after + 1, tensor))
     bounds = [(0, ""), *places, (len(graph.ops), "")]
     blocks = tuple(
