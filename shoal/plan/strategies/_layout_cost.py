@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.cost import hops_between, weights_factor
-from shoal.graph import Part, Split
+from shoal.graph import Split
 from shoal.graph.box import Box, full, volume
 from shoal.graph.cover import Joined, Piece, Taken, cover
 from shoal.graph.divide import HOME
@@ -86,18 +86,13 @@ class LayoutCost:
             found.append(self.effect(index, entry, tuple(by_op[op.name] for op in block.ops)))
         return found
 
-    def rest_s(self) -> F64:
-        """Seconds of block i and all after it, whole on each part; shape (blocks + 1, parts)."""
-        whole = [
-            [
-                self.prices.work(op.name, Part(0, full(self.row.graph.tensors[op.name].shape))).seconds
-                for op in block.ops
-            ]
-            for block in self.row.blocks
-        ]
-        seconds = np.array([np.sum(each, axis=0) for each in whole])
-        after: F64 = np.concatenate([np.cumsum(seconds[::-1], axis=0)[::-1], np.zeros((1, len(self.units)))])
-        return after
+    def computing_s(self, splits: Iterable[Split]) -> F64:
+        """Seconds of each part's own work, shape (parts,); inf where it cannot do it."""
+        seconds = np.zeros(len(self.units))
+        for split in splits:
+            for part in split.parts:
+                seconds[part.owner] += self.prices.work(split.op, part).seconds[part.owner]
+        return seconds
 
     def way(self, source: int, target: int) -> tuple[Hop, ...]:
         """The hops from one part to another; none within a device."""

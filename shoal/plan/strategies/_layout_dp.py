@@ -23,10 +23,12 @@ from shoal.plan.problem import Problem
 from shoal.plan.strategies._layout_cost import Effect, LayoutCost
 from shoal.plan.strategies._layouts import Layout, Way
 from shoal.plan.values import GOALS
+from shoal.search import front
 
 F64 = NDArray[np.float64]
 START: Layout = ()
 TINY = 1e-12
+ROUNDING = 1e-9  # relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,34 +140,33 @@ class Scale:
             able &= (self._device_bytes(labels) <= limits).all(axis=1)
         return labels.only(np.flatnonzero(able).tolist())
 
-    def kept(self, labels: Labels, most: int, rest_s: F64) -> Labels:
-        """Those that no other is as good as in everything that counts; of more than `most`, the most promising."""
-        ranked = labels.only(self._promising(labels, rest_s))
-        vectors = self._vectors(ranked)
-        kept: list[int] = []
-        for index, vector in enumerate(vectors):
-            if not kept or not (vectors[kept] <= vector).all(axis=1).any():
-                kept.append(index)
-            if len(kept) == most:
-                break
-        return ranked.only(kept)
+    def floor(self, labels: Labels, rest: Rest, index: int) -> F64:
+        """What the first goal comes to at least when blocks from `index` on are done too, shape (labels,).
 
-    def _promising(self, labels: Labels, rest_s: F64) -> list[int]:
-        """Indices by the first goal if the rest could be shared without loss, then by latency.
-
-        Of labels equal in what follows the first comes first, so it stays.
+        No unit can end below what it has spent, nor all of them below the average with what is left.
         """
-        busy, rates = labels.spent[:, : self._parts], 1.0 / np.maximum(rest_s, TINY)
-        even_s = np.maximum((1.0 + busy @ rates) / max(float(rates.sum()), TINY), self._period_s(labels))
+        spent = labels.done_s if self.goals[0] == "latency" else labels.spent[:, : self._parts]
+        average = spent @ rest.weights + rest.least_s[index]
+        if self.goals[0] == "latency":
+            return np.maximum(labels.done_s.max(axis=1), average)
+        period_s = np.maximum(self._period_s(labels), average)
+        if self.goals[0] == "throughput":
+            return period_s
+        if self.goals[0] == "energy":
+            joules: F64 = self._device_joules(labels, period_s).max(axis=1)
+            return joules
+        used: F64 = self._device_bytes(labels).max(axis=1)
+        return used
+
+    def kept(self, labels: Labels, most: int, floor: F64) -> Labels:
+        """Those that no other is as good as in everything that counts; of more than `most`, the most promising.
+
+        These are the ones with the lowest floor; of those equal but for the slack, the quickest.
+        """
         latency_s = labels.done_s.max(axis=1)
-        first = {
-            "latency": latency_s,
-            "throughput": even_s,
-            "energy": self._device_joules(labels, even_s).max(axis=1),
-            "memory": self._device_bytes(labels).max(axis=1),
-        }[self.goals[0]]
-        steps = np.floor(np.log(np.maximum(first, TINY)) / np.log1p(self.slack)) if self.slack else first
-        return [int(index) for index in np.lexsort([first, latency_s, steps])]
+        steps = np.floor(np.log(np.maximum(floor, TINY)) / np.log1p(self.slack)) if self.slack else floor
+        ranked = labels.only(np.lexsort([floor, latency_s, steps]).tolist())
+        return ranked.only(front(self._vectors(ranked))[:most].tolist())
 
     def _vectors(self, labels: Labels) -> F64:
         """What the goal, and the limits, depend on."""
@@ -207,18 +208,44 @@ class Scale:
         return np.array([[float(owner == device) for device in self._devices()] for owner in owners])
 
 
-def best(cost: LayoutCost, ways: Sequence[Sequence[Way]], scale: Scale, most: int) -> Labels:
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """The work that blocks still are at least, as an average over the units by their speed."""
+
+    weights: F64  # (parts,), adding up to one
+    least_s: F64  # (blocks + 1,) of block i and all after it
+
+
+def rest_of(cost: LayoutCost, ways: Sequence[Sequence[Way]]) -> Rest:
+    """The least that each block adds to the weighted sum of busy times, messages left out."""
+    parts = len(cost.units)
+    whole_s = np.array(
+        [sum(cost.computing_s(choices[part].splits)[part] for choices in ways) for part in range(parts)]
+    )
+    rates = 1.0 / np.maximum(whole_s, TINY)
+    weights = rates / rates.sum() if rates.any() else np.full(parts, 1.0 / parts)
+    able = weights > 0  # a unit that cannot run everything does not count
+    seconds = [
+        min(float(weights[able] @ cost.computing_s(way.splits)[able]) for way in choices) for choices in ways
+    ]
+    return Rest(weights, np.array([*np.cumsum(seconds[::-1])[::-1], 0.0]))
+
+
+def best(
+    cost: LayoutCost, ways: Sequence[Sequence[Way]], scale: Scale, most: int, at_most: float = np.inf
+) -> Labels:
     """The costs worth keeping after the last block; none if no way keeps the memory limits.
 
     Exact as long as nowhere more than `most` cost vectors are worth keeping.
 
     Args:
         cost: prices blocks.
-        ways: of each block.
+        ways: of each block; the first of them whole on part 0, on part 1 and so on.
         scale: what counts.
         most: cost vectors kept for each layout.
+        at_most: of the first goal; what must come out above it is dropped on the way.
     """
-    rest_s = cost.rest_s()
+    rest = rest_of(cost, ways)
     found: dict[Layout, Labels] = {START: scale.zero(len(cost.media))}
     for index, choices in enumerate(ways):
         reached: dict[Layout, list[Labels]] = {}
@@ -229,8 +256,10 @@ def best(cost: LayoutCost, ways: Sequence[Sequence[Way]], scale: Scale, most: in
         found = {}
         for layout, several in reached.items():
             possible = scale.possible(Labels.joined(several))
-            if len(possible):
-                found[layout] = scale.kept(possible, most, rest_s[index + 1])
+            floor = scale.floor(possible, rest, index + 1)
+            low = np.flatnonzero(floor <= at_most * (1 + ROUNDING))
+            if len(low):
+                found[layout] = scale.kept(possible.only(low.tolist()), most, floor[low])
     return found.get(START, scale.zero(len(cost.media)).only([]))
 
 

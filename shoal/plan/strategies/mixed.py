@@ -70,14 +70,30 @@ class Mixed:
         pure = pure_ways(problem, shares) if len(parts) > 1 else []
         every = [way for choices in ways for way in choices] + pure
         cost.prices.learn(split for way in every for split in way.splits)
-        most = MANY if len(row.blocks) <= EXACT_BLOCKS else self.kept
         scale = scale_of(problem, units, problem.objective.goals, self.slack)
-        found = _best(cost, ways, pure, scale, most)
+        found = self._best(cost, ways, pure, scale)
         if found is None:  # nothing fits: what comes nearest tells the user what is lacking
-            found = _best(cost, ways, pure, replace(scale, goals=("memory",), tight=False), most)
+            found = self._best(cost, ways, pure, replace(scale, goals=("memory",), tight=False))
         if found is None:
             raise _cannot_run(row, cost)
         return found
+
+    def _best(
+        self, cost: LayoutCost, ways: Sequence[Sequence[Way]], pure: Sequence[Way], scale: Scale
+    ) -> tuple[Way, ...] | None:
+        """The best that the DP finds, or a pure strategy if that is better; None if nothing keeps the limits."""
+        single = [total(cost, cost.effects(way.splits), way, scale) for way in pure]
+        alone = scale.possible(Labels.joined([scale.zero(len(cost.media)).only([]), *single]))
+        limit = float(scale.first(alone).min(initial=np.inf))
+        found = Labels.joined([best(cost, ways, scale, self.kept, limit), alone])
+        if len(ways) <= EXACT_BLOCKS:  # once more for the first goal, knowing what is to be beaten
+            lowest = float(scale.first(found).min(initial=np.inf))
+            found = Labels.joined([found, best(cost, ways, replace(scale, slack=0.0), MANY, lowest)])
+        if not len(found):
+            return None
+        path = found.paths[scale.chosen(found, limit)]
+        assert path is not None
+        return path.ways()
 
     def _splits(self, problem: Problem, shares: Sequence[float]) -> tuple[Split, ...]:
         return tuple(split for way in self.search(problem, shares) for split in way.splits)
@@ -91,21 +107,6 @@ def scale_of(problem: Problem, units: tuple[str, ...], goals: tuple[str, ...], s
     tensors = (problem.window + 1) * len(units) ** 2 * sum(tensor.bytes for tensor in graph.tensors.values())
     tight = any(problem.limit_bytes(unit) < copies + tensors for unit in units)
     return Scale(problem, units, goals, tight, slack)
-
-
-def _best(
-    cost: LayoutCost, ways: Sequence[Sequence[Way]], pure: Sequence[Way], scale: Scale, most: int
-) -> tuple[Way, ...] | None:
-    """The best that the DP finds, or a pure strategy if that is better; None if nothing keeps the limits."""
-    none = scale.zero(len(cost.media)).only([])
-    single = [total(cost, cost.effects(way.splits), way, scale) for way in pure]
-    alone = scale.possible(Labels.joined([none, *single]))
-    found = Labels.joined([scale.possible(best(cost, ways, scale, most)), alone])
-    if not len(found):
-        return None
-    path = found.paths[scale.chosen(found, at_most=float(scale.first(alone).min(initial=np.inf)))]
-    assert path is not None
-    return path.ways()
 
 
 def pure_ways(problem: Problem, shares: Sequence[float]) -> list[Way]:
