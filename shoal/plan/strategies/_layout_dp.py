@@ -148,8 +148,9 @@ class Scale:
         spent = labels.done_s if self.goals[0] == "latency" else labels.spent[:, : self._parts]
         average = spent @ rest.weights + rest.least_s[index]
         if self.goals[0] == "latency":
-            return np.maximum(labels.done_s.max(axis=1), average)
-        period_s = np.maximum(self._period_s(labels), average)
+            latency_s: F64 = np.maximum(labels.done_s.max(axis=1), average)
+            return latency_s
+        period_s: F64 = np.maximum(self._period_s(labels), average)
         if self.goals[0] == "throughput":
             return period_s
         if self.goals[0] == "energy":

@@ -115,7 +115,7 @@ def test_never_worse_than_a_pure_strategy(
         assert found <= made.value([choices[part] for choices in made.ways]) * (1 + mixed.slack)
 
 
-@pytest.mark.parametrize("name", ["squeezenet", "bvlc_alexnet", "inception_v1"])
+@pytest.mark.parametrize("name", ["squeezenet", "bvlc_alexnet"])
 @pytest.mark.parametrize("goal", ["latency", "throughput", "energy"])
 def test_never_worse_than_a_pure_strategy_on_light_models(name: str, goal: str) -> None:
     given = asked(light_graph(name), (20, 20), goal=goal)
@@ -134,8 +134,10 @@ def test_a_wide_slow_network_stays_whole_and_a_fast_one_is_divided(tmp_path: Pat
     assert not all(way.name.startswith("whole") for way in fast)
 
 
-@pytest.mark.parametrize("name", ["squeezenet", "bvlc_alexnet", "resnet50", "shufflenet"])
-@pytest.mark.parametrize("shares", [(1, 1), (1, 2, 1)])
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [("squeezenet", (1, 2, 1)), ("bvlc_alexnet", (1, 1)), ("resnet50", (1, 1)), ("shufflenet", (1, 1))],
+)
 def test_bytes_are_the_formula_s(name: str, shares: tuple[float, ...]) -> None:
     given = asked(light_graph(name), (20,) * len(shares))
     division = Mixed().divide(given, shares)
