@@ -165,10 +165,3 @@ def test_pieces_of_any_graph_under_any_owners(net: Graph, letters: list[str], mu
         if ordinary:
             kinds.add((piece.owner, frozenset(needed[ordinary[0]]), min((*for_others, inf))))
     assert len(kinds) == sum(1 for piece in made if not free.issuperset(piece.ops))  # no two pieces could be one
-    for index, piece in enumerate(made):
-        alike = [
-            min((urgent[name] for name in each.ops if name not in free), default=inf)
-            for each in made[index:]
-            if each.owner == piece.owner and set(needed[each.ops[0]]) == set(needed[piece.ops[0]])
-        ]
-        assert alike == sorted(alike) or not free.isdisjoint(piece.ops)  # the more urgent goes first
