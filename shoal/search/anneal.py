@@ -25,7 +25,9 @@ class Cooling:
     """Geometric cooling: the temperature falls by the same factor at each step."""
 
     steps: int  # states looked at, the first one apart
-    first: float | None = None  # temperature, in units of the cost; None: half of the middling steps uphill are taken
+    first: float | None = (
+        None  # temperature, in units of the cost; None: half of the middling steps uphill are taken
+    )
     ratio: float = 1e-3  # last temperature over the first
 
     def __post_init__(self) -> None:

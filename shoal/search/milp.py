@@ -65,9 +65,7 @@ class Milp:
         """Rows and columns so far."""
         return len(self._limits), len(self._costs)
 
-    def column(
-        self, low: float = 0.0, high: float = math.inf, *, cost: float = 0.0, integer: bool = False
-    ) -> int:
+    def column(self, low: float = 0.0, high: float = math.inf, *, cost: float = 0.0, integer: bool = False) -> int:
         """A new unknown between `low` and `high`; its index.
 
         Raises:
@@ -175,9 +173,7 @@ class Milp:
             return Solution(status, np.empty(0), math.inf, _bound(info, integer, status), seconds)
         values = np.array(found.col_value)
         values[integer] = np.round(values[integer])
-        return Solution(
-            status, values, info.objective_function_value, _bound(info, integer, status), seconds
-        )
+        return Solution(status, values, info.objective_function_value, _bound(info, integer, status), seconds)
 
 
 _FEASIBLE = 2  # kSolutionStatusFeasible

@@ -15,7 +15,9 @@ from shoal.errors import InputError
 from shoal.search import Milp
 
 
-def knapsack(rng: np.random.Generator, items: int, rows: int = 1) -> tuple[Milp, np.ndarray, np.ndarray, np.ndarray]:
+def knapsack(
+    rng: np.random.Generator, items: int, rows: int = 1
+) -> tuple[Milp, np.ndarray, np.ndarray, np.ndarray]:
     worth = rng.integers(1, 100, items).astype(float)
     weight = rng.integers(1, 100, (rows, items)).astype(float)
     limit = weight.sum(axis=1) / 2
