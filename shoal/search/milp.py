@@ -200,7 +200,8 @@ def _solver(options: Mapping[str, float]) -> Any:
         import highspy
     except ImportError as fault:
         raise MissingExtra("highspy", "ilp") from fault
-    solver = highspy.Highs()
+    made: Any = highspy.Highs  # typed only in part
+    solver = made()
     for name, value in {"output_flag": False, "threads": 1, "mip_abs_gap": 0.0, **options}.items():
         solver.setOptionValue(name, value)
     return solver

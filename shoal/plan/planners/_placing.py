@@ -14,7 +14,7 @@ several branches wait for one another on a unit, and hops on a medium; that of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -208,27 +208,30 @@ class Placing:
             self._milp.row([*terms, (used, -idle_j * self._shortest), (most, 1.0)], low=0)
 
     def _latency(self, most: int) -> None:
-        ends = [self._at_least([]) for _ in self._x]
-        for end, row, seconds in zip(ends, self._x, self._site.seconds, strict=True):
-            able = [(c, -s / self._unit_s) for c, s in zip(row, seconds.tolist(), strict=True) if np.isfinite(s)]
-            self._milp.row([*able, (end, 1.0)], low=0)
+        """The latest end of a block is below `most`, and so is each unit's busy time."""
+        ends = [self._milp.column() for _ in self._x]
+        for index, end in enumerate(ends):
+            self._milp.row([*self._takes(index), (end, 1.0)], low=0)
             self._milp.row([(most, 1.0), (end, -1.0)], low=0)
         for tensor, columns in zip(self._site.tensors, self._y, strict=True):
-            for reader in tensor.readers if tensor.maker is not None else ():
-                own = columns if len(tensor.readers) == 1 else self._edge(tensor.maker, reader)
-                terms = [(ends[reader], 1.0), (ends[tensor.maker], -1.0)]
-                terms += [(own[pair], -self._delay(tensor, pair)) for pair in self._site.ways]
-                seconds = self._site.seconds[reader].tolist()
-                able = [
-                    (c, -s / self._unit_s) for c, s in zip(self._x[reader], seconds, strict=True) if np.isfinite(s)
-                ]
-                self._milp.row([*terms, *able], low=0)
+            if tensor.maker is not None:
+                self._follow(tensor, tensor.maker, columns, ends)
         for unit in range(len(self._site.units)):
             self._milp.row([*((c, -factor) for c, factor in self._load(unit)), (most, 1.0)], low=0)
 
-    def _edge(self, maker: int, reader: int) -> dict[tuple[int, int], int]:
-        """The moves of a tensor for one of its readers alone."""
-        return self._moves(Tensor(maker, (reader,), 0))
+    def _takes(self, index: int) -> Terms:
+        """Less the time that a block takes, wherever it runs."""
+        able = zip(self._x[index], self._site.seconds[index].tolist(), strict=True)
+        return [(column, -seconds / self._unit_s) for column, seconds in able if np.isfinite(seconds)]
+
+    def _follow(
+        self, tensor: Tensor, maker: int, columns: Mapping[tuple[int, int], int], ends: Sequence[int]
+    ) -> None:
+        """Each reader ends after the maker, the tensor's hops and itself. Of several, each has moves of its own."""
+        for reader in tensor.readers:
+            own = columns if len(tensor.readers) == 1 else self._moves(Tensor(maker, (reader,), tensor.bytes))
+            hops = [(own[pair], -self._delay(tensor, pair)) for pair in self._site.ways]
+            self._milp.row([(ends[reader], 1.0), (ends[maker], -1.0), *hops, *self._takes(reader)], low=0)
 
     def _delay(self, tensor: Tensor, pair: tuple[int, int]) -> float:
         seconds = sum(hop.latency_s + tensor.bytes / hop.bytes_per_s for hop in self._site.ways[pair])

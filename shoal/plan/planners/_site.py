@@ -81,7 +81,8 @@ class Site:
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """What goes from block to block and from the client to blocks."""
-        graph, sizes = self.problem.graph, {}
+        graph = self.problem.graph
+        sizes: dict[tuple[int | None, tuple[int, ...]], int] = {}
         for name in (*graph.inputs, *graph.producer):
             readers = tuple(sorted(set(graph.consumers.get(name, ()))))
             if readers:

@@ -31,7 +31,7 @@ class Anneal:
     """
 
     evaluations: int = 4000  # placements looked at, over all walks
-    restarts: int = 8  # walks, of which two are for the goals that are asked for
+    restarts: int = 16  # walks, of which two are for the goals that are asked for
     seed: int = 0  # of every random choice: the same seed gives the same front
 
     def search(self, problem: Problem) -> Candidates:

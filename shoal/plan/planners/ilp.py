@@ -21,6 +21,7 @@ from shoal.plan.planners._pool import feasible_front
 from shoal.plan.planners._site import Row, Site
 from shoal.plan.problem import Candidates, Problem
 from shoal.plan.values import Group
+from shoal.search import Milp
 from shoal.units import format_seconds
 
 OTHERS: tuple[Goal, ...] = ("latency", "energy", "memory")
@@ -38,17 +39,21 @@ log = logging.getLogger("shoal.plan")
 class Ilp:
     """HiGHS integer programmes over a unit for each block of ops, in the figures of the cost model.
 
-    First the least period, beginning from the best consecutive plan; then, with periods of at most so much more, the
-    least latency, energy and memory (ε-constraints), and at the best period the least traffic. What comes out is
-    scored by the cost model; how far each answer may be from the best is logged. [ε-constraint: Haimes et al., 1971;
-    y ≤ x as in the strong facility location formulation: Balinski, 1965]
+    First the least period, beginning from the best consecutive plan, then the least traffic at that; then, with
+    periods of at most so much more, the least latency, energy and memory (ε-constraints). What comes out is scored
+    by the cost model; how far each answer may be from the best is logged. The answers are the same each time unless
+    a time limit cut one short. [ε-constraint: Haimes et al., 1971; y ≤ x as in the strong formulation of facility
+    location: Balinski, 1965]
     """
 
     time_limit_s: float = 5.0  # of each programme, of which there are 2 + 3 · points; cut short: the best so far
-    points: int = (
-        2  # periods within which the other goals are made least: 1, any, 1.2, 1.5, 1.05, 2, 3 times the best
-    )
+    points: int = 2  # how many of the periods 1, any, 1.2, 1.5, 1.05, 2 and 3 times the best
     gap: float = 0.01  # how near to the best the other goals must be known to be, relative; the period: 0
+
+    def __post_init__(self) -> None:
+        if not (self.time_limit_s > 0 and 0 <= self.points <= len(SLACKS) and self.gap >= 0):
+            needed = f"time_limit_s > 0, points 0 to {len(SLACKS)}, gap ≥ 0"
+            raise PlanError("options that ask for nothing", where="ilp", needed=needed, had=repr(self))
 
     def search(self, problem: Problem) -> Candidates:
         """Points of the front over latency, period, largest energy and largest memory; the best period among them.
@@ -56,12 +61,8 @@ class Ilp:
         Raises:
             MissingExtra: highspy is not installed.
         """
+        Milp().solve()  # says what is missing before any work is done
         return Candidates.joined([self._on(problem, engines) for engines in units_engines(problem)])
-
-    def __post_init__(self) -> None:
-        if not (self.time_limit_s > 0 and 0 <= self.points <= len(SLACKS) and self.gap >= 0):
-            needed = f"time_limit_s > 0, points 0 to {len(SLACKS)}, gap ≥ 0"
-            raise PlanError("options that ask for nothing", where="ilp", needed=needed, had=repr(self))
 
     def _on(self, problem: Problem, engines: Sequence[str]) -> Candidates:
         site = Site(problem, blocks_of(problem), tuple(engines))
@@ -103,7 +104,7 @@ class _Asker:
             lacking = {} if row is None or self._judge(row) else self._lacking(row)
             if not lacking:
                 return
-            spare |= lacking
+            spare |= {name: max(lack, spare.get(name, 0.0)) for name, lack in lacking.items()}
 
     def _answer(self, goal: Goal, period_limit_s: float, spare: Mapping[str, float]) -> Row | None:
         placing = Placing(self._site, goal, (self._floor_s, period_limit_s), spare)
