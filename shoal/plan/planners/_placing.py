@@ -10,11 +10,14 @@
 Period and energy are exact. Memory counts the live bytes of the largest block, where a piece of several may hold
 more, and a weight that blocks share once for each, where a piece loads it once. Latency leaves out that blocks of
 several branches wait for one another on a unit, and hops on a medium; that of a chain is exact.
+
+Two things are asked beyond what a Program needs: a loop through carried tensors stays on one unit (divided, its items
+would wait for messages of those before), and what depends on nothing of the item is where its readers are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -116,11 +119,21 @@ class Placing:
                     self._milp.row([*earlier, (row[other], -1.0)], low=0)
 
     def _feed(self) -> None:
-        """A block that depends on no input runs where one does that depends on some."""
-        fed = [row for index, row in enumerate(self._x) if index not in self._site.unfed]
-        for index in sorted(self._site.unfed):
-            for unit, column in enumerate(self._x[index]):
-                self._milp.row([*((row[unit], 1.0) for row in fed), (column, -1.0)], low=0)
+        """Loops stay whole; what depends on nothing of the item is with all its readers, or where the item comes in."""
+        for loop in self._site.loops:
+            self._together(loop)
+        for index, readers in self._site.unfed.items():
+            if readers:
+                self._together({index} | readers)
+            if not readers or self._site.answers_bytes[index]:
+                for unit, column in enumerate(self._x[index]):
+                    entry = [(self._x[each][unit], 1.0) for each in self._site.told]
+                    self._milp.row([*entry, (column, -1.0)], low=0)
+
+    def _together(self, blocks: Collection[int]) -> None:
+        for one, other in pairwise(sorted(blocks)):
+            for a, b in zip(self._x[one], self._x[other], strict=True):
+                self._milp.row([(a, 1.0), (b, -1.0)], 0, 0)
 
     def _load(self, unit: int) -> Terms:
         """Busy time of a unit, in units of time."""
@@ -157,12 +170,14 @@ class Placing:
                 [(row[unit], size / MIB) for row, size in zip(self._x, site.live_bytes, strict=True)]
             )
             kept = (
-                weights_factor(site.engines[unit]) * site.weights_bytes + site.problem.window * site.answers_bytes
+                weights_factor(site.engines[unit]) * site.weights_bytes
+                + site.problem.window * site.answers_bytes
+                + site.kept_bytes
             )
             terms += [(live, 1.0), (self._used(unit), runtime_bytes(site.engines[unit]) / MIB)]
             terms += [(row[unit], size / MIB) for row, size in zip(self._x, kept.tolist(), strict=True)]
         for tensor, columns in zip(site.tensors, self._y, strict=True):
-            size = site.problem.window * tensor.bytes / MIB
+            size = site.held_bytes(tensor) / MIB
             for (source, target), column in columns.items():
                 ends = [end for end in (source, target) if end in mine and source != target]
                 terms += [(column, size) for _ in ends]
@@ -214,7 +229,7 @@ class Placing:
             self._milp.row([*self._takes(index), (end, 1.0)], low=0)
             self._milp.row([(most, 1.0), (end, -1.0)], low=0)
         for tensor, columns in zip(self._site.tensors, self._y, strict=True):
-            if tensor.maker is not None:
+            if tensor.maker is not None and not tensor.carried:
                 self._follow(tensor, tensor.maker, columns, ends)
         for unit in range(len(self._site.units)):
             self._milp.row([*((c, -factor) for c, factor in self._load(unit)), (most, 1.0)], low=0)

@@ -27,6 +27,7 @@ class Tensor:
     maker: int | None
     readers: tuple[int, ...]
     bytes: int
+    carried: bool = False  # to the next item
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +81,44 @@ class Site:
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
-        """What goes from block to block and from the client to blocks."""
-        graph = self.problem.graph
-        sizes: dict[tuple[int | None, tuple[int, ...]], int] = {}
+        """What goes from block to block and from the client to blocks; within a loop nothing does."""
+        graph, sizes = self.problem.graph, dict[tuple[int | None, frozenset[int], bool], int]()
         for name in (*graph.inputs, *graph.producer):
-            readers = tuple(sorted(set(graph.consumers.get(name, ()))))
-            if readers:
-                key = (graph.producer.get(name), readers)
-                sizes[key] = sizes.get(key, 0) + graph.tensors[name].bytes
-        return tuple(Tensor(*key, size) for key, size in sizes.items())
+            key = (graph.producer.get(name), frozenset(graph.consumers.get(name, ())), False)
+            sizes[key] = sizes.get(key, 0) + graph.tensors[name].bytes
+        for each in graph.carried:
+            maker = graph.producer[each.output]
+            key = (maker, frozenset(graph.consumers[each.input]) - self._loop_of(maker), True)
+            sizes[key] = sizes.get(key, 0) + graph.tensors[each.input].bytes
+        return tuple(
+            Tensor(maker, tuple(sorted(readers)), size, carried)
+            for (maker, readers, carried), size in sizes.items()
+            if readers
+        )
+
+    @cached_property
+    def loops(self) -> tuple[frozenset[int], ...]:
+        """The blocks of each loop through carried tensors."""
+        graph = self.problem.graph
+        return tuple(frozenset(graph.position[name] for name in loop) for loop in graph.loops)
+
+    @cached_property
+    def kept_bytes(self) -> F64:
+        """Bytes of the states that each block makes and that stay on its unit: of loops, one for each session."""
+        graph, found = self.problem.graph, np.zeros(len(self.problem.graph.ops))
+        sessions = len({item.session for item in self.problem.pattern})
+        for each in graph.carried:
+            maker = graph.producer[each.output]
+            if self._loop_of(maker).intersection(graph.consumers[each.input]):
+                found[maker] += graph.tensors[each.input].bytes * (sessions if each.scope == "session" else 1)
+        return found
+
+    def _loop_of(self, block: int) -> frozenset[int]:
+        return next((loop for loop in self.loops if block in loop), frozenset((block,)))
+
+    def held_bytes(self, tensor: Tensor) -> float:
+        """What the buffers of a tensor between two units take at each end."""
+        return float((self.problem.window + tensor.carried) * tensor.bytes)
 
     @cached_property
     def ways(self) -> Mapping[tuple[int, int], tuple[Hop, ...]]:
@@ -98,14 +128,23 @@ class Site:
         return {(u, v): hops_between(fleet, names[u], names[v]) for u, v in pairs}
 
     @cached_property
-    def unfed(self) -> frozenset[int]:
-        """Blocks that depend on no input: no message would tell a unit with nothing else that an item is there."""
-        graph = self.problem.graph
-        fed: set[int] = set()
+    def unfed(self) -> Mapping[int, frozenset[int]]:
+        """Blocks that depend on nothing of the item, and their readers: alone on a unit, they would never begin."""
+        graph, fed = self.problem.graph, set[int]()
         for index, op in enumerate(graph.ops):
-            if any(name not in graph.producer or graph.producer[name] in fed for name in op.inputs):
+            if any(name in graph.inputs or graph.producer.get(name) in fed for name in op.inputs):
                 fed.add(index)
-        return frozenset(range(len(graph.ops))) - fed
+        return {
+            index: frozenset(reader for name in op.outputs for reader in graph.consumers[name])
+            for index, op in enumerate(graph.ops)
+            if index not in fed
+        }
+
+    @cached_property
+    def told(self) -> tuple[int, ...]:
+        """Blocks that read an input of the item."""
+        graph = self.problem.graph
+        return tuple(index for index, op in enumerate(graph.ops) if not set(graph.inputs).isdisjoint(op.inputs))
 
     @cached_property
     def longest_s(self) -> float:
@@ -139,7 +178,7 @@ class Site:
         for unit in set(row):
             mine = np.array(row) == unit
             weights = weights_factor(self.engines[unit]) * self.weights_bytes[mine].sum()
-            answers = self.problem.window * self.answers_bytes[mine].sum()
+            answers = self.problem.window * self.answers_bytes[mine].sum() + self.kept_bytes[mine].sum()
             used[self.devices[unit]] += (
                 runtime_bytes(self.engines[unit]) + self.live_bytes[mine].max() + weights + answers
             )
@@ -147,7 +186,7 @@ class Site:
             source = None if tensor.maker is None else row[tensor.maker]
             for target in {row[reader] for reader in tensor.readers} - {source}:
                 for end in (target,) if source is None else (source, target):
-                    used[self.devices[end]] += self.problem.window * tensor.bytes
+                    used[self.devices[end]] += self.held_bytes(tensor)
         return used
 
     def most_bytes(self, device: str) -> float:
@@ -157,8 +196,9 @@ class Site:
         ends = max(1, count - 1) if len(mine) == 1 else 2 * count * count  # of a tensor's messages, here
         bases = sum(runtime_bytes(self.engines[unit]) + self.live_bytes.max() for unit in mine)
         weights = max(weights_factor(self.engines[unit]) for unit in mine) * self.weights_bytes.sum()
-        sent = ends * sum(tensor.bytes for tensor in self.tensors) + self.answers_bytes.sum()
-        return float(bases + weights + self.problem.window * sent)
+        sent = ends * sum(self.held_bytes(tensor) for tensor in self.tensors)
+        kept = self.problem.window * self.answers_bytes.sum() + self.kept_bytes.sum()
+        return float(bases + weights + sent + kept)
 
     def link_j(self, unit: int, other: int) -> float:
         """Joules a byte that the links between two units take."""
