@@ -193,7 +193,7 @@ class Paretopipe:
         yield Finding(
             "overhead", tcp / mpi, "measured", self.hops, why=f"{tcp:.0f} µs over TCP, {mpi:.0f} over MPI"
         )
-        rows = [(name, *figures) for name, figures in found.items()]
+        rows: list[list[str | float]] = [[name, *figures] for name, figures in found.items()]
         yield Table("One message, µs", ("carrier", *(f"{size} B" for size in SIZES)), rows)
 
 
