@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 
 from shoal import catalog
-from shoal.errors import MissingExtra, ShoalError, WireError
+from shoal.errors import InputError, MissingExtra, ShoalError, WireError
 from shoal.measure.messages import UNIT, echo_program
 from shoal.program import Header
 from shoal.wire import Delivery, Endpoint
@@ -43,9 +43,12 @@ def hops_s(over: str, sizes: Sequence[int], hops: int = 300, *, by_tcp: bool = F
         by_tcp: let MPI use sockets, as between machines; without, it may use shared memory.
 
     Raises:
+        InputError: a transport that does not leave its process.
         MissingExtra: MPI is not installed.
         WireError: no echo came back.
     """
+    if over.partition(":")[0] in ("memory", "shaped"):
+        raise InputError(f"'{over}' is no way between two processes by itself", hint="tcp, shm or mpi")
     listed = ",".join(map(str, sizes))
     ask = [sys.executable, "-m", "shoal.measure.hop", "--over", over, "--bytes", listed, "--hops", str(hops)]
     echo = [sys.executable, "-m", "shoal.measure.echo", "--over", over, "--bytes", str(max(sizes))]

@@ -31,7 +31,8 @@ class Twin:
     @property
     def window(self) -> int:
         """How many items in flight are enough, one of them waiting; at least two."""
-        return max(2, ceil(self.latency_s / self.period_s) + 1 if self.period_s > 0 else 2)
+        under_way = self.latency_s / self.period_s if self.period_s > 0 else 1.0
+        return max(2, ceil(under_way - 1e-9) + 1)
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class SplitFront:
     knee: int | None  # the place of the best compromise
     hypervolume: float  # s², in latency and period, up to `reference`
     reference: tuple[float, float]  # 1.1 times the worst latency (s) and period (s)
+    notes: tuple[str, ...] = ()  # what a reader must know of how it was made
 
     @property
     def best(self) -> tuple[SplitFigures, ...]:

@@ -72,6 +72,7 @@ def front_json(found: SplitFront) -> dict[str, Any]:
         "hypervolume_s2": found.hypervolume,
         "reference_s": list(found.reference),
         "splits": [split_keys(each) for each in found.splits],
+        "notes": list(found.notes),
     }
 
 
@@ -227,6 +228,7 @@ def _facts(found: SplitFront) -> list[str]:
         )
         same = sum(each.outputs_match is True for each in ran)
         facts.append(f"{same} of {len(ran)} answer like the undivided network; figures are {ran[0].provenance}")
+    facts += found.notes
     facts += [f"cut {each.number} was left out: {each.skipped}" for each in found.splits if each.skipped]
     facts += [f"cut {each.number} failed: {each.failure}" for each in found.splits if each.failure]
     return facts

@@ -13,6 +13,7 @@ from shoal import catalog
 from shoal.cost import About, account
 from shoal.errors import WorkerDied, WorkError
 from shoal.graph import Graph
+from shoal.plan.costs import HERE
 from shoal.plan.every_cut import CutPlan
 from shoal.plan.lower import lower
 from shoal.plan.written import with_files
@@ -76,14 +77,14 @@ def sweep(
     return tuple(found[place] for place in range(len(plans)))
 
 
-def front_of(model: str, splits: Sequence[SplitFigures]) -> SplitFront:
+def front_of(model: str, splits: Sequence[SplitFigures], notes: tuple[str, ...] = ()) -> SplitFront:
     """The cuts that no other beats in both latency and period, their knee and hypervolume.
 
     Only cuts that ran to their end count. The reference of the hypervolume is 1.1 times the worst of both.
     """
     done = [place for place, each in enumerate(splits) if each.done]
     if not done:
-        return SplitFront(model, tuple(splits), (), None, 0.0, (0.0, 0.0))
+        return SplitFront(model, tuple(splits), (), None, 0.0, (0.0, 0.0), notes)
     points = np.array([(splits[place].latency_s, splits[place].period_s) for place in done])
     kept = front(points).tolist()
     kept.sort(key=lambda index: points[index, 0])
@@ -95,7 +96,17 @@ def front_of(model: str, splits: Sequence[SplitFigures]) -> SplitFront:
         knee=done[kept[knee(points[kept])]],
         hypervolume=hypervolume(points, reference),
         reference=(float(reference[0]), float(reference[1])),
+        notes=notes,
     )
+
+
+def notes_of(plans: Sequence[CutPlan], how: Sweep) -> tuple[str, ...]:
+    """What a reader must know of how the cuts were run."""
+    boards = {plan.fleet.device(unit).board for plan in (each.plan for each in plans) for unit in plan.units}
+    foreign = ", ".join(sorted(boards - {HERE}))
+    if foreign and not how.emulate:
+        return (f"measured on this machine, not on {foreign}; --emulate paces to them",)
+    return ()
 
 
 def _one(graph: Graph, each: CutPlan, how: Sweep, samples: Samples, before: Sequence[SplitFigures]) -> SplitFigures:

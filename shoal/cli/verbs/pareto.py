@@ -16,7 +16,7 @@ from shoal.plan.costs import costs_of
 from shoal.plan.every_cut import every_cut, pair_of
 from shoal.record import SplitFigures, SplitFront
 from shoal.report import csv_text, front_json, print_splits, split_json, write_splits_page
-from shoal.run.sweep import Sweep, front_of, sweep
+from shoal.run.sweep import Sweep, front_of, notes_of, sweep
 
 EXAMPLES = (
     "shoal pareto model.onnx fleet.toml",
@@ -82,7 +82,7 @@ def command(
                 f"cut {split.number} of {len(plans)}, after {split.after}: {split.failure or 'done'}\n"
             )
 
-    found = front_of(graph.name, sweep(graph, plans, how, told))
+    found = front_of(graph.name, sweep(graph, plans, how, told), notes_of(plans, how))
     _write(found, output, " · ".join(pair))
     if json:
         options.emit(front_json(found))
