@@ -78,9 +78,8 @@ def command(
     def told(split: SplitFigures) -> None:
         codec.save(split_json(split), folder / f"{_stem(split, pair)}.json")
         if not json:
-            sys.stderr.write(
-                f"cut {split.number} of {len(plans)}, after {split.after}: {split.failure or 'done'}\n"
-            )
+            done = sum(1 for _ in folder.glob("*.json"))
+            sys.stderr.write(f"{done}/{len(plans)}  cut {split.number} after {split.after}\n")
 
     found = front_of(graph.name, sweep(graph, plans, how, told), notes_of(plans, how))
     _write(found, output, " · ".join(pair))
