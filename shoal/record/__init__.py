@@ -2,6 +2,7 @@
 
 from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, KernelWork
 from shoal.record.observed import Answer, Observed, Totals, UnitReport
+from shoal.record.splits import SplitFigures, SplitFront, SplitRepeat, Twin
 from shoal.record.values import (
     DeviceFigures,
     Estimate,
@@ -34,7 +35,11 @@ __all__ = [
     "Run",
     "Sample",
     "Span",
+    "SplitFigures",
+    "SplitFront",
+    "SplitRepeat",
     "Totals",
     "Trace",
+    "Twin",
     "UnitReport",
 ]
