@@ -18,7 +18,7 @@ from shoal.plan.problem import Candidates, Problem
 from tests.plan.toys import device, fleet, problem, random_branches, random_chain, three
 
 PLANNERS = catalog.names("plan/planners")
-OPTIONS = {"evolve": ":population=12,generations=5,refine=20"}
+OPTIONS = {"evolve": ":population=12,generations=5,refine=20", "cut_genes": ":population=12,generations=8"}
 
 
 def planner(name: str, folder: Path, graph: Graph) -> Any:
