@@ -10,6 +10,7 @@ from shoal import catalog
 
 if TYPE_CHECKING:
     from shoal.fleet import Fleet
+    from shoal.plan import Plan
     from shoal.study._bench import Bench, Model
 
 CORES = """
@@ -19,8 +20,10 @@ CORES = """
     [devices.right]
     board = "this-machine"
     cores = [{1}]
+    [default_link]
+    bandwidth = "8 GB/s"
+    latency = "50 us"
 """
-MOST_PLANS = 3  # of a front that are run
 ENGINE = "onnxruntime"
 
 
@@ -45,22 +48,33 @@ def against(model: Model, fleet: Fleet, units: Sequence[str], exact: str, other:
     return len(front(scores[0])), len(front(scores[1])), volumes[1] / volumes[0]
 
 
-def periods(bench: Bench, model: Model, items: int) -> Iterator[tuple[str, float, float, float]]:
-    """Units, predicted and measured period in ms, and error in per cent of some plans on two cores of this machine.
+def periods(bench: Bench, model: Model, count: int, items: int) -> Iterator[tuple[str, float, float, float]]:
+    """Units, predicted and measured period in ms, and error in per cent of `count` plans on two cores of this machine.
 
-    The plans' segments are measured alone before the runs. Nothing, if there is one core only.
+    Right before each run the plan's segments are measured, each alone, and the period is predicted from that.
+    Nothing, if there is one core only.
     """
-    from shoal.plan.refine import refined
     from shoal.search import representatives
 
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         return
-    fleet = bench.fleet(CORES.format(*cores))
-    front = refined(model.graph, bench.front(model, fleet, engines=(ENGINE,), items=items))
-    figures = [[plan.prediction.period_s, max(plan.prediction.memory_bytes.values())] for plan in front.plans]
-    for index in representatives(figures, MOST_PLANS):
-        plan = front.plans[index]
-        measured_s, predicted_s = bench.run(plan, items, compare=False).period_s, plan.prediction.period_s
+    plans = bench.front(model, bench.fleet(CORES.format(*cores)), engines=(ENGINE,), items=items).plans
+    figures = [[plan.prediction.period_s, max(plan.prediction.memory_bytes.values())] for plan in plans]
+    for plan in (plans[index] for index in representatives(figures, count)):
+        predicted_s, measured_s = _calibrated_s(plan, model), bench.run(plan, items, compare=False).period_s
         off = abs(measured_s / predicted_s - 1) * 100
         yield " → ".join(plan.units), predicted_s * 1e3, measured_s * 1e3, off
+
+
+def _calibrated_s(plan: Plan, model: Model) -> float:
+    """The plan's period if its segments take as long as they do by themselves now."""
+    from shoal.measure import profile_segment
+    from shoal.plan import lower
+    from shoal.plan.predict import forecast
+    from shoal.plan.written import with_files
+
+    program, folder = with_files(model.graph, lower(model.graph, plan))
+    samples = [profile_segment(program, each, folder, model=model.graph.identity) for each in program.segments]
+    costs = catalog.make("cost/models", "table").over(model.graph, plan.fleet, samples)
+    return forecast(program, plan.fleet, costs, plan.workload).prediction.period_s
