@@ -13,6 +13,7 @@ from shoal.study import (
     Claim,
     Finding,
     Holds,
+    Model,
     Shown,
     Source,
     Table,
@@ -39,6 +40,7 @@ BOARDS = """
 KINDS = ("lop", "lip", "height", "width")
 EXACT = "chain_dp:order=given"  # boards are alike
 MIB = 1 << 20
+Row = tuple[str, str, int, str, float, float, bool]
 
 
 @dataclass(frozen=True)
@@ -101,21 +103,26 @@ class Autodice:
         yield self._refused(bench)
 
     def _mapped(self, bench: Bench) -> Iterator[Shown]:
-        few = [(name, 4, 8) for name in words(self.models)]
-        many = [(name, self.flights, self.items) for name in words(self.branchy)]
-        rows = []
-        for name, window, items in bench.each([*few, *many], "model, in flight, items"):
-            model = bench.model(name)
-            for number, kind in enumerate(SPREADS):
-                fleet, over = local(bench, 2 + number), words(self.over)[number % len(words(self.over))]
-                plan = mapped(bench, model, fleet, spread(model.graph, kind, fleet.unit_names), window)
-                run = bench.run(plan, items, over=over, must_match=False)
-                whole = len(run.latencies_s) == items and bool(run.outputs_match)
-                rows.append((name, kind, len(plan.units), over, run.window, *_differences(run), whole))
-        columns = ("model", "mapping", "processes", "over", "in flight", "largest difference", "of output", "same")
-        yield Table("Answers of divided networks", columns, rows)
-        for key, part in (("same", rows[: len(SPREADS) * len(few)]), ("flights", rows[len(SPREADS) * len(few) :])):
-            yield Finding(key, all(row[-1] for row in part), "measured", len(part))
+        for key, names, window, items in (
+            ("same", words(self.models), 4, 8),
+            ("flights", words(self.branchy), self.flights, self.items),
+        ):
+            rows = [
+                row
+                for name in bench.each(names, f"model, {window} items in flight,")
+                for row in self._spreads(bench, bench.model(name), window, items)
+            ]
+            columns = ("model", "mapping", "processes", "over", "largest difference", "of output", "same")
+            yield Table(f"Answers of divided networks, {items} items, {window} in flight", columns, rows)
+            yield Finding(key, all(row[-1] for row in rows), "measured", len(rows))
+
+    def _spreads(self, bench: Bench, model: Model, window: int, items: int) -> Iterator[Row]:
+        for number, kind in enumerate(SPREADS):
+            fleet, over = local(bench, 2 + number), words(self.over)[number % len(words(self.over))]
+            plan = mapped(bench, model, fleet, spread(model.graph, kind, fleet.unit_names), window)
+            run = bench.run(plan, items, over=over, must_match=False)
+            whole = len(run.latencies_s) == items and bool(run.outputs_match)
+            yield model.ref.name, kind, len(plan.units), over, *_differences(run), whole
 
     def _shipped(self, bench: Bench) -> Finding:
         from shoal.run import Settings, execute

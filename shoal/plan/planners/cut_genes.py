@@ -91,7 +91,7 @@ class _Pool:
         """The share of memory beyond its limits, over all devices."""
         limits = dict(zip(self._chain.device_of.tolist(), self._chain.memory_limit.tolist(), strict=True))
         loads = device_loads(self._chain, groups)
-        return sum(max(0.0, load.memory_bytes / limits[device] - 1.0) for device, load in loads.items())
+        return float(sum(max(0.0, load.memory_bytes / limits[device] - 1.0) for device, load in loads.items()))
 
 
 def _nsga2() -> Callable[[Callable[[Genes], tuple[Table, Table]], Genes, int, int, int], None]:
