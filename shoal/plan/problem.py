@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from shoal import catalog
 from shoal.cost import Costs
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
-from shoal.graph import Graph
+from shoal.graph import Graph, Split, divide
 from shoal.plan.values import Division, Group, Objective
 from shoal.program import Item
 from shoal.search import front
@@ -58,6 +58,14 @@ class Problem:
                 seconds[self.graph.position[op]] = np.inf
         return seconds
 
+    def divided(self, splits: tuple[Split, ...]) -> Problem:
+        """The same question about the graph divided so; a pin of an op holds for all its parts."""
+        if not splits:
+            return self
+        graph = divide(self.graph, splits).graph
+        pins = {op.name: self.pins[op.origin] for op in graph.ops if op.origin in self.pins}
+        return replace(self, graph=graph, costs=self.costs.of(graph), pins=pins)
+
     def limit_bytes(self, device: str) -> int:
         """The memory a plan may use on `device` (or the device of a unit): its own limit or the objective's."""
         limit = self.fleet.device(device).memory_limit_bytes
@@ -77,10 +85,12 @@ class Candidates:
     placements: tuple[tuple[Group, ...], ...]
     scores: NDArray[np.float64]  # (placements, 4): latency s, period s, largest energy J, largest memory B
     exact: bool  # nothing better exists under the cost model
+    splits: tuple[Split, ...] = ()  # placements and scores are of the graph divided so
 
     def only(self, indices: Sequence[int]) -> Candidates:
         """The candidates at `indices`."""
-        return Candidates(tuple(self.placements[i] for i in indices), self.scores[list(indices)], self.exact)
+        placements = tuple(self.placements[i] for i in indices)
+        return replace(self, placements=placements, scores=self.scores[list(indices)])
 
     @staticmethod
     def joined(several: Sequence[Candidates]) -> Candidates:

@@ -60,26 +60,28 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
 
 
 def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], int, bool]:
-    """Plans that leave every op whole, out of how many that were found, and whether that front is exact."""
-    candidates = _candidates(maker.problem, wishes)
+    """Plans whose groups a planner found, out of how many that were found, and whether that front is exact."""
+    sought = _sought(maker.problem, wishes)
+    problem = maker.problem.divided(sought.splits)
+    candidates = _contended(problem, with_engines(problem, sought))
     if not candidates.placements:
-        raise no_division(maker.problem)
-    shown = _shown(candidates, maker.problem)
-    explainer = Explainer(maker.problem, line_of(maker.problem), candidates.scores)
+        raise no_division(problem)
+    shown = _shown(candidates, problem)
+    explainer = Explainer(problem, line_of(problem), candidates.scores)
     plans = [
-        maker.plan(Division((Replica(tuple(groups)),)), explainer.reasons(groups)) for groups in shown.placements
+        maker.plan(Division((Replica(tuple(groups)),), sought.splits), explainer.reasons(groups))
+        for groups in shown.placements
     ]
     return plans, len(candidates.placements), candidates.exact
 
 
-def _candidates(problem: Problem, wishes: Wishes) -> Candidates:
+def _sought(problem: Problem, wishes: Wishes) -> Candidates:
     if wishes.shares:
         division = catalog.make("plan/strategies", wishes.strategy).divide(problem, wishes.shares)
         groups = division.replicas[0].groups
-        found = Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
-    else:
-        found = catalog.make("plan/planners", wishes.planner).search(problem)
-    return _contended(problem, with_engines(problem, found))
+        return Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
+    found: Candidates = catalog.make("plan/planners", wishes.planner).search(problem)
+    return found
 
 
 def _contended(problem: Problem, candidates: Candidates) -> Candidates:

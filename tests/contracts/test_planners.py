@@ -20,6 +20,7 @@ from tests.plan.toys import device, fleet, problem, random_branches, random_chai
 PLANNERS = catalog.names("plan/planners")
 OPTIONS = {
     "anneal": ":evaluations=400",
+    "cut_genes": ":population=12,generations=8",
     "evolve": ":population=12,generations=5,refine=20",
     "ilp": ":time_limit_s=60,points=1",
 }

@@ -1,4 +1,4 @@
-"""NSGA-II by pymoo, over rows of unit indices. Imported by `evolve` when it searches: pymoo is an extra."""
+"""NSGA-II by pymoo, over rows of integers. Imported by planners when they search: pymoo is an extra."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.problem import Problem
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.optimize import minimize
 
 from shoal.plan.planners._moves import Genes, crossed, mutated
@@ -30,6 +33,19 @@ def run(judge: Judge, first: NDArray[np.int64], units: int, generations: int, se
         eliminate_duplicates=True,
     )
     minimize(_Placing(judge, first.shape[1], units), algorithm, ("n_gen", generations), seed=seed, verbose=False)
+
+
+def run_integers(judge: Judge, first: NDArray[np.int64], values: int, generations: int, seed: int) -> None:
+    """The same over rows whose order of genes means nothing: plain integers below `values`, one in a row mutated."""
+    algorithm = NSGA2(
+        pop_size=len(first),
+        sampling=first,
+        crossover=SBX(prob=0.9, eta=3.0, vtype=float, repair=RoundingRepair()),
+        mutation=PM(prob=1.0, prob_var=1.0 / first.shape[1], eta=3.0, vtype=float, repair=RoundingRepair()),
+        eliminate_duplicates=True,
+    )
+    problem = _Placing(judge, first.shape[1], values)
+    minimize(problem, algorithm, ("n_gen", generations), seed=seed, verbose=False)
 
 
 class _Placing(Problem):  # type: ignore[misc]  # pymoo has no types
