@@ -3,5 +3,6 @@
 from shoal.worker.clock import Clock
 from shoal.worker.runner import Runner
 from shoal.worker.serve import facts_of, heard, load, memory, say, serve, spans_of
+from shoal.worker.throttle import Throttle
 
-__all__ = ["Clock", "Runner", "facts_of", "heard", "load", "memory", "say", "serve", "spans_of"]
+__all__ = ["Clock", "Runner", "Throttle", "facts_of", "heard", "load", "memory", "say", "serve", "spans_of"]
