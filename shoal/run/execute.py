@@ -399,7 +399,7 @@ def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
         found.append(f"emulated {driven.stretch:g} times slower than the boards, times divided by as much")
     behind_s = [each.behind_s for each in driven.outcome.observed.units.values() if each.behind_s is not None]
     if note := throttling_of(plan, settings).note:
-        found.append(note + f", at most {max(behind_s) * 1e3:.1f} ms behind" * bool(behind_s))
+        found.append(f"{note}, at most {max(behind_s) * 1e3:.1f} ms behind" if behind_s else note)
     boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
     if boards and not settings.emulate:
         found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
