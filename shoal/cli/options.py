@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from shoal import codec
 from shoal.catalog import nearest
 from shoal.errors import InputError, PlanError, UnitError
-from shoal.graph import Graph, load
+from shoal.graph import Carried, Graph, load
 from shoal.plan import ModelRef, Plan
 from shoal.record import Run
 from shoal.units import parse
@@ -21,6 +23,10 @@ Value = TypeVar("Value")
 PLAN_FILE = "plan.json"
 RUN_FILE = "run.json"
 PLAN_HELP = "a folder that `shoal plan` wrote, or one file of its front"
+CARRY_HELP = (
+    "take this input from what that output gave for the item before: h_in=h_out, or with options "
+    "h_in=h_out,initial=1,scope=stream; may be repeated"
+)
 SHAPE_HELP = "fix a shape or a named size: input=1,3,224,224 or tokens=128; may be repeated"
 
 
@@ -62,12 +68,44 @@ def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[st
     return shapes, sizes
 
 
-def model(path: Path, shapes: Sequence[str]) -> tuple[Graph, ModelRef]:
-    """The graph in `path` bound to the shapes written on the command line, and its reference."""
+def carried_of(texts: Sequence[str]) -> tuple[Carried, ...]:
+    """Carried tensors from "h_in=h_out" and "h_in=h_out,initial=1,scope=stream".
+
+    Raises:
+        InputError: not of that form.
+    """
+    found = []
+    for text in texts:
+        given, _, rest = text.partition("=")
+        made, *options = rest.split(",")
+        pairs = [part.partition("=") for part in options]
+        fields = {"input": given, "output": made} | {name: value for name, _, value in pairs}
+        try:
+            carried = msgspec.convert(fields, Carried, strict=False)
+        except msgspec.ValidationError as fault:
+            raise _no_carry(text, str(fault)) from fault
+        if not given or not made or len(fields) != 2 + len(pairs) or fields.keys() - Carried.__annotations__.keys():
+            raise _no_carry(text)
+        if not math.isfinite(carried.initial):
+            raise _no_carry(text, "the initial value must be a figure")
+        found.append(carried)
+    return tuple(found)
+
+
+def _no_carry(text: str, had: str | None = None) -> InputError:
+    return InputError(
+        f"'{text}' says not what to carry", where="--carry", had=had,
+        hint="h_in=h_out or h_in=h_out,initial=1,scope=stream (or session)",
+    )  # fmt: skip
+
+
+def model(path: Path, shapes: Sequence[str], carry: Sequence[str] = ()) -> tuple[Graph, ModelRef]:
+    """The graph in `path` bound to the shapes and states written on the command line, and its reference."""
+    carried = carried_of(carry)
     bound, sizes = shapes_of(shapes)
-    file = load(path, {name: shape for name, shape in bound.items() if name not in sizes}, sizes)
+    file = load(path, {name: shape for name, shape in bound.items() if name not in sizes}, sizes, carried)
     kept = {name: shape for name, shape in bound.items() if name not in sizes}
-    return file, ModelRef(file.name, str(path.resolve()), file.sha256, kept, sizes)
+    return file, ModelRef(file.name, str(path.resolve()), file.sha256, kept, sizes, carried)
 
 
 def plan(path: Path) -> Plan:

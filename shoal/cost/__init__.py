@@ -15,7 +15,7 @@ from shoal.cost.memory import (
     unit_bytes,
     weights_factor,
 )
-from shoal.cost.pace import hops_between, pace
+from shoal.cost.pace import hops, hops_between, pace
 
 __all__ = [
     "WAYS",
@@ -40,6 +40,7 @@ __all__ = [
     "fit_kernels",
     "footprint",
     "handling_of",
+    "hops",
     "hops_between",
     "pace",
     "period_s",

@@ -83,12 +83,20 @@ def buffers_bytes(program: Program, unit: str) -> int:
     )
 
 
-def states_bytes(program: Program, unit: str) -> int:
-    """The states kept on `unit`, one of each scope, at their bounds."""
-    return sum(state.spec.bytes(program.sizes) for state in program.states if state.unit == unit)
+def states_bytes(program: Program, unit: str, sessions: int = 1) -> int:
+    """What outlives an item on `unit`, at its bound: states, and what previous edges that end there hold.
+
+    Once for the stream, for each of the `sessions`, or for each item of the window, as the scope says.
+    """
+    times = {"stream": 1, "session": sessions, "item": program.window}
+    kept = [(state.scope, state.spec) for state in program.states if state.unit == unit]
+    kept += [(edge.scope, edge.spec) for edge in program.edges if edge.target == unit and edge.takes == "previous"]
+    return sum(times[scope] * spec.bytes(program.sizes) for scope, spec in kept)
 
 
-def unit_bytes(program: Program, unit: str, estimates: Mapping[str, Estimate]) -> tuple[int, int]:
+def unit_bytes(
+    program: Program, unit: str, estimates: Mapping[str, Estimate], sessions: int = 1
+) -> tuple[int, int]:
     """Resident and peak bytes of the worker of `unit`.
 
     The runtime counts once, segments add up, only one of them runs at a time, and buffers count always.
@@ -97,9 +105,10 @@ def unit_bytes(program: Program, unit: str, estimates: Mapping[str, Estimate]) -
         program: the whole program.
         unit: "device/unit".
         estimates: by segment, at least those of this unit; each includes its runtime.
+        sessions: how many there are at once.
     """
     own = [(segment.engine, estimates[segment.name]) for segment in program.segments if segment.unit == unit]
-    held = buffers_bytes(program, unit) + states_bytes(program, unit)
+    held = buffers_bytes(program, unit) + states_bytes(program, unit, sessions)
     held += sum(runtime_bytes(engine) for engine in {engine for engine, _ in own})
     held += sum(estimate.resident_bytes - runtime_bytes(engine) for engine, estimate in own)
     live = max((estimate.peak_bytes - estimate.resident_bytes for _, estimate in own), default=0)

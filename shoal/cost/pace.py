@@ -26,11 +26,17 @@ def pace(program: Program, fleet: Fleet, seconds: Mapping[str, float], client: s
     missing = [segment.name for segment in program.segments if segment.name not in seconds]
     if missing:
         raise PlanError(f"segment '{missing[0]}' has no time", where=program.name)
-    hops = {edge.name: hops_between(fleet, *ends(program, edge.name, client)) for edge in program.edges}
-    return Pace(
-        {segment.name: seconds[segment.name] for segment in program.segments},
-        {name: crossed for name, crossed in hops.items() if crossed},
-    )
+    return Pace({segment.name: seconds[segment.name] for segment in program.segments}, hops(program, fleet, client))
+
+
+def hops(program: Program, fleet: Fleet, client: str | None = None) -> dict[str, tuple[Hop, ...]]:
+    """The hops of each edge of `program` that crosses a link, by the edge's name; `client` as in `pace`.
+
+    Raises:
+        FleetError: no link joins two devices that an edge does.
+    """
+    found = {edge.name: hops_between(fleet, *ends(program, edge.name, client)) for edge in program.edges}
+    return {name: crossed for name, crossed in found.items() if crossed}
 
 
 def hops_between(fleet: Fleet, source: str, target: str) -> tuple[Hop, ...]:

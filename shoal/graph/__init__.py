@@ -1,5 +1,6 @@
 """What a model is, where it may be cut, and the pieces cut from it."""
 
+from shoal.graph.carry import carry_over
 from shoal.graph.cuts import Cut, cuts
 from shoal.graph.divide import Divided, Part, Split, divide
 from shoal.graph.extract import extract, save
@@ -8,10 +9,11 @@ from shoal.graph.load import load
 from shoal.graph.names import node_names
 from shoal.graph.pieces import Piece, pieces
 from shoal.graph.seeded import seeded
-from shoal.graph.values import Graph, Op, Tensor, Weight
+from shoal.graph.values import Carried, Graph, Op, Tensor, Weight
 from shoal.graph.weights import array
 
 __all__ = [
+    "Carried",
     "Cut",
     "Divided",
     "Graph",
@@ -23,6 +25,7 @@ __all__ = [
     "Weight",
     "array",
     "boundary",
+    "carry_over",
     "cuts",
     "divide",
     "extract",

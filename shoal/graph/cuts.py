@@ -4,13 +4,15 @@ After op i every tensor that exists and is still to be read crosses: those made 
 A graph output already made and read by nobody later is finished and does not.
 
 No cut parts what engines run as one: a convolution or matrix product from the normalisation, scaling, bias
-and activation that follow it alone, nor a residual sum of such from its activation.
+and activation that follow it alone, nor a residual sum of such from its activation. Nor does any cut part what
+makes a carried tensor from what reads it: the next item would wait for a message of the item before.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shoal.graph.loops import spans
 from shoal.graph.values import Graph, Op
 
 HEAVY = frozenset(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "Gemm", "MatMul", "MatMulInteger"))
@@ -43,21 +45,22 @@ def cuts(graph: Graph, multi: bool = False, fused: bool = True) -> tuple[Cut, ..
     """
     last = {name: max(readers) for name, readers in graph.consumers.items() if readers}
     glued = _glued(graph) if fused else frozenset()
+    inside = {index for span in spans(graph) for index in span}
     alive = dict.fromkeys(name for name in graph.inputs if name in last)
     found = []
     for index, op in enumerate(graph.ops[:-1]):
         alive.update(dict.fromkeys(name for name in op.outputs if name in last))
         for name in op.inputs:
             if last[name] == index:
-                del alive[name]
-        if alive and (multi or len(alive) == 1) and glued.isdisjoint(alive):
+                alive.pop(name, None)  # what is carried over does not cross
+        if index not in inside and alive and (multi or len(alive) == 1) and glued.isdisjoint(alive):
             found.append(Cut(index, tuple(alive), sum(graph.tensors[name].bytes for name in alive)))
     return tuple(found)
 
 
 def _glued(graph: Graph) -> frozenset[str]:
     """Tensors that stay between two ops which engines run as one."""
-    finals = set(graph.outputs)
+    finals = graph.finals
     fusing: set[str] = set()  # tensors made by an op to which a follower may be fused
     glued = set()
     for op in graph.ops:

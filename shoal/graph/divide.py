@@ -22,6 +22,7 @@ from shoal.errors import PlanError, ProgramError
 from shoal.graph import access
 from shoal.graph.box import Box, Interval, full, within
 from shoal.graph.build import from_model
+from shoal.graph.carry import carry_over
 from shoal.graph.cover import Joined, Piece, Taken, cover
 from shoal.graph.nodes import Nodes
 from shoal.graph.portions import Ints, Read, Stack, Zero, portions
@@ -65,7 +66,7 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
     """`graph` with its work shared as `splits` say; ops they do not mention stay whole on `home`.
 
     An op that one part makes whole keeps its name; others are called `conv1@0`, `conv1@1`. Inputs start on `home`,
-    and answers that were divided are put together there.
+    and answers that were divided are put together there; so is what is carried over to the next item.
 
     Raises:
         PlanError: an unknown op, or an op that cannot be divided so; names it and the limit.
@@ -81,7 +82,7 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
         rewriter.add(node, by_op.get(label(node)) or _whole(node, home))
     model = rewriter.finished()
     digest = hashlib.sha256(codec.encode((graph.sha256, home, splits))).hexdigest()
-    made = from_model(model, graph.name, graph.source, digest)
+    made = carry_over(from_model(model, graph.name, graph.source, digest), graph.carried)
     ops = tuple(dataclasses.replace(op, origin=rewriter.nodes.origins.get(op.name, "")) for op in made.ops)
     return Divided(dataclasses.replace(made, ops=ops, base=graph), rewriter.nodes.owners)
 
@@ -96,7 +97,7 @@ class _Rewriter:
     def __init__(self, graph: Graph, home: int) -> None:
         self._graph, self._home = graph, home
         self.nodes = Nodes(graph)
-        self._made = {name: [Piece(home, full(graph.tensors[name].shape), name)] for name in graph.inputs}
+        self._made = {name: [Piece(home, full(graph.tensors[name].shape), name)] for name in graph.given}
         self._got: dict[tuple[str, int], list[Piece]] = {}  # by tensor and part: what was put together there
 
     def add(self, node: ir.Node, split: Split) -> None:
@@ -112,7 +113,7 @@ class _Rewriter:
 
     def finished(self) -> ir.Model:
         """The model, once every op was added."""
-        for name in self._graph.outputs:
+        for name in map(access.name, self._graph.model.graph.outputs):  # carried ones too
             pieces = self._made[name]
             if not any(piece.value == name for piece in pieces):
                 value = self._fetch(name, full(self._graph.tensors[name].shape), self._home)
@@ -185,7 +186,7 @@ class _Rewriter:
             values = [self._gather(tensor, member, owner) for member in plan.members]
             return self.nodes.concat(values, plan.axis, plan.box, owner, tensor)
         piece, box = plan.piece, plan.box
-        if piece.owner != owner and piece.value in self._graph.inputs and piece.box == box:
+        if piece.owner != owner and piece.value in self._graph.given and piece.box == box:
             value = self.nodes.identity(piece.value, self._home)  # an input goes to other parts by way of home
         else:
             value = self._slice(piece, box)

@@ -24,14 +24,15 @@ from shoal.graph.values import Graph
 def transfer_bytes(graph: Graph, splits: Sequence[Split], home: int = HOME) -> int:
     """Payload bytes between parts for one item, inputs starting on `home`.
 
-    Answers that are divided are put together at home; one that a single part makes whole leaves from there.
+    Answers that are divided are put together at home; one that a single part makes whole leaves from there. What is
+    carried over begins the next item at home.
 
     Raises:
         PlanError: an op cannot be divided so.
     """
     by_op = {split.op: split for split in splits}
     made: dict[str, dict[int, list[Box]]] = {
-        name: {home: [full(graph.tensors[name].shape)]} for name in graph.inputs
+        name: {home: [full(graph.tensors[name].shape)]} for name in graph.given
     }
     read: dict[tuple[str, int], list[Box]] = {}
     total = 0
@@ -52,9 +53,10 @@ def transfer_bytes(graph: Graph, splits: Sequence[Split], home: int = HOME) -> i
                 for part in makers:
                     box = part.box if value is node.outputs[0] else full(tensor.shape)
                     made.setdefault(tensor.name, {}).setdefault(part.owner, []).append(box)
-    for name in graph.outputs:
+    carried = [each.output for each in graph.carried]
+    for name in (*graph.outputs, *carried):
         whole = full(graph.tensors[name].shape)
-        if not any(whole in boxes for boxes in made[name].values()):
+        if name in carried or not any(whole in boxes for boxes in made[name].values()):
             read.setdefault((name, home), []).append(whole)
     for (name, owner), boxes in read.items():
         total += _lacking(boxes, made[name].get(owner, ())) * _itemsize(graph, name)

@@ -10,7 +10,7 @@ from shoal.graph.values import Graph
 def boundary(graph: Graph, ops: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The tensors the set `ops` reads from outside, and those it makes that are needed outside.
 
-    Graph inputs count as outside, graph outputs as needed there. Any set will do, gaps included. Inputs stand
+    What the graph is given counts as outside, its finals as needed there. Any set will do, gaps included. Inputs stand
     in the order of their first reader, outputs in the order they are made.
     """
     inside = sorted(graph.position[name] for name in ops)
@@ -18,8 +18,7 @@ def boundary(graph: Graph, ops: Iterable[str]) -> tuple[tuple[str, ...], tuple[s
     made = [name for index in inside for name in graph.ops[index].outputs]
     own = set(made)
     read = dict.fromkeys(name for index in inside for name in graph.ops[index].inputs if name not in own)
-    finals = set(graph.outputs)
-    needed = [name for name in made if name in finals or not members.issuperset(graph.consumers[name])]
+    needed = [name for name in made if name in graph.finals or not members.issuperset(graph.consumers[name])]
     return tuple(read), tuple(needed)
 
 

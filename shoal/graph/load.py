@@ -10,6 +10,7 @@ from shoal.errors import ModelError
 from shoal.graph import check, fold, tidy, weights
 from shoal.graph import shapes as shapes_of
 from shoal.graph.build import from_model
+from shoal.graph.carry import Carry, carry_over
 from shoal.graph.values import Graph
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def load(
     path: str | Path,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     sizes: Mapping[str, int] | None = None,
+    carry: Carry = (),
 ) -> Graph:
     """The model in the ONNX file `path`, bound to shapes, its constants folded, every op counted.
 
@@ -34,9 +36,11 @@ def load(
         path: an .onnx file, opset 7 to the newest the installed onnx knows.
         shapes: input name to its full shape.
         sizes: symbolic dimension name to its size, for whichever inputs name it.
+        carry: inputs that take what an output gave for the item before: {"h_in": "h_out"}, or Carried values.
 
     Raises:
-        ModelError: the file is missing, damaged, or leaves a shape open; an operator is unknown.
+        ModelError: the file is missing, damaged, or leaves a shape open; an operator is unknown; a carried
+            tensor does not exist or fit.
     """
     file = Path(path)
     model = read(file)
@@ -46,7 +50,7 @@ def load(
     shapes_of.bind(model, shapes or {}, sizes or {}, str(file))
     fold.settle(model, str(file))
     tidy.finish(model)
-    return from_model(model, file.stem, str(file), digest)
+    return carry_over(from_model(model, file.stem, str(file), digest), carry)
 
 
 def read(file: Path) -> ir.Model:

@@ -48,8 +48,8 @@ class Nodes:
         source = self._source
         used = {access.name(value) for node in self._nodes for value in node.inputs if value is not None}
         part = ir.Graph(
-            [self._values[name] for name in source.inputs],
-            [self._values[name] for name in source.outputs],
+            [self._values[access.name(value)] for value in source.model.graph.inputs],
+            [self._values[access.name(value)] for value in source.model.graph.outputs],
             nodes=self._nodes,
             initializers=[
                 value for name, value in self._values.items() if name in used and value.const_value is not None

@@ -14,18 +14,22 @@ for. Between owners, an arrow from P to Q makes Q wait for P: the rank rises. Wi
 reads from another waits for all that it waits for: the rank does not fall, and if it stays, the set grows,
 since equal sets would be one piece. A cycle would need neither to rise anywhere.
 
-Ops that depend on no input at all (they unpack a weight, say) and are read by their own owner only would
-found pieces for nothing; each goes to the earliest piece that reads it, so the arrows it adds point forward.
+Ops that depend on no input of the item (they unpack a weight, or begin with a carried tensor) and are read by
+their own owner only would found pieces for nothing; each goes to the earliest piece that reads it, so the arrows
+it adds point forward.
+
+A loop through a carried tensor whose ops all have one owner counts as one op: it waits for all that its ops wait
+for, and stays in one piece, which keeps the tensor. No way leads out of a loop and back, so all this still holds.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoal.errors import PlanError
 from shoal.graph.liveness import boundary
+from shoal.graph.loops import contracted, topological
 from shoal.graph.values import Graph
 
 Key = tuple[str, frozenset[int]]  # owner, numbers of the pieces waited for
@@ -48,8 +52,9 @@ def pieces(graph: Graph, groups: Mapping[str, str]) -> tuple[Piece, ...]:
         PlanError: an op without an owner, or an owner for an op the graph does not have.
     """
     owners = _owners(graph, groups)
-    floating = _floating(graph, owners)
-    number = _numbered(graph, owners, floating)
+    intact = _intact(graph, owners)
+    floating = _floating(graph, owners).difference(*intact)
+    number = _numbered(graph, owners, floating, intact)
     rank = {piece: place for place, piece in enumerate(_ordered(graph, number))}
     for index in sorted(floating, reverse=True):
         readers = [reader for name in graph.ops[index].outputs for reader in graph.consumers[name]]
@@ -70,33 +75,42 @@ def _owners(graph: Graph, groups: Mapping[str, str]) -> list[str]:
     return [groups[op.name] for op in graph.ops]
 
 
+def _intact(graph: Graph, owners: list[str]) -> list[list[int]]:
+    """Indices of the ops of each loop that has one owner."""
+    found = [[graph.position[name] for name in loop] for loop in graph.loops]
+    return [loop for loop in found if len({owners[index] for index in loop}) == 1]
+
+
 def _floating(graph: Graph, owners: list[str]) -> set[int]:
-    """Indices of the ops that need no input and no other owner, and that only their own owner reads."""
-    finals = set(graph.outputs)
+    """Indices of the ops that need nothing of the item and no other owner, and that only their own owner reads."""
+    carried = {each.input for each in graph.carried}
     found: set[int] = set()
     for index, op in enumerate(graph.ops):
         readers = {owners[reader] for name in op.outputs for reader in graph.consumers[name]}
-        free = all(graph.producer.get(name) in found for name in op.inputs)
-        if free and readers == {owners[index]} and finals.isdisjoint(op.outputs):
+        free = all(name in carried or graph.producer.get(name) in found for name in op.inputs)
+        if free and readers == {owners[index]} and graph.finals.isdisjoint(op.outputs):
             found.add(index)
     return found
 
 
-def _numbered(graph: Graph, owners: list[str], floating: set[int]) -> dict[int, int]:
+def _numbered(
+    graph: Graph, owners: list[str], floating: set[int], intact: Sequence[Sequence[int]]
+) -> dict[int, int]:
     """Op index to the number of its piece, floating ops left out."""
     waits: dict[int, frozenset[int]] = {}
     numbers: dict[Key, int] = {}
     number: dict[int, int] = {}
-    for index, op in enumerate(graph.ops):
-        if index in floating:
+    for node in contracted(graph, intact):
+        if node[0] in floating:
             continue
         wait: set[int] = set()
-        for source in (graph.producer.get(name) for name in op.inputs):
-            if source is None or source in floating:
+        for source in (graph.producer.get(name) for index in node for name in graph.ops[index].inputs):
+            if source is None or source in floating or source in node:
                 continue
-            wait |= waits[source] if owners[source] == owners[index] else {number[source]}
-        waits[index] = frozenset(wait)
-        number[index] = numbers.setdefault((owners[index], waits[index]), len(numbers))
+            wait |= waits[source] if owners[source] == owners[node[0]] else {number[source]}
+        for index in node:
+            waits[index] = frozenset(wait)
+            number[index] = numbers.setdefault((owners[index], waits[index]), len(numbers))
     return number
 
 
@@ -111,21 +125,7 @@ def _ordered(graph: Graph, number: dict[int, int]) -> list[int]:
     for source, piece in arrows:
         readers[source].append(piece)
         missing[piece] += 1
-    return _topological(readers, missing)
-
-
-def _topological(readers: dict[int, list[int]], missing: dict[int, int]) -> list[int]:
-    free = [piece for piece, count in missing.items() if not count]
-    heapq.heapify(free)
-    order = []
-    while free:
-        piece = heapq.heappop(free)
-        order.append(piece)
-        for reader in readers[piece]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(free, reader)
-    return order
+    return topological(readers, missing)
 
 
 def _piece(graph: Graph, owners: list[str], indices: list[int]) -> Piece:

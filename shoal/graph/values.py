@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from shoal.graph.loops import find
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -60,6 +62,19 @@ class Op:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """State between items: what one item gives as `output`, the next takes as `input`.
+
+    All items of a session follow one another in it, those without a session too; of scope "stream" all items do.
+    """
+
+    input: str
+    output: str
+    initial: float = 0.0  # fills the input of the first item
+    scope: Literal["session", "stream"] = "session"
+
+
+@dataclass(frozen=True)
 class Graph:
     """A model bound to its shapes. `model` is the ONNX form segments are cut from; treat it as frozen."""
 
@@ -69,10 +84,11 @@ class Graph:
     ops: tuple[Op, ...]  # topological order
     tensors: Mapping[str, Tensor]
     weights: Mapping[str, Weight]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # what an item brings; carried ones are apart
+    outputs: tuple[str, ...]  # what it answers; carried ones are apart
     model: ir.Model = field(repr=False, compare=False)
     base: Graph | None = field(default=None, repr=False, compare=False)  # what it was divided from
+    carried: tuple[Carried, ...] = ()
 
     def __hash__(self) -> int:
         return hash((self.sha256, self.name, tuple(self.tensors[name] for name in self.inputs)))
@@ -80,8 +96,27 @@ class Graph:
     @cached_property
     def identity(self) -> str:
         """A hash of the file and the shapes it was bound to: equal graphs give equal segments."""
-        bound = [(name, self.tensors[name].shape) for name in self.inputs]
-        return hashlib.sha256(repr((self.sha256, bound)).encode()).hexdigest()
+        bound = [(name, self.tensors[name].shape) for name in self.given]
+        facts = (self.sha256, bound, self.carried) if self.carried else (self.sha256, bound)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    @cached_property
+    def given(self) -> tuple[str, ...]:
+        """What no op makes: the inputs of an item, then those carried over from the item before."""
+        return (*self.inputs, *(each.input for each in self.carried))
+
+    @cached_property
+    def loops(self) -> tuple[tuple[str, ...], ...]:
+        """The ops between taking a carried tensor and making it for the next item: a group for each closed loop.
+
+        On one unit a loop keeps its state there; divided, each item waits for messages of the one before.
+        """
+        return find(self)
+
+    @cached_property
+    def finals(self) -> frozenset[str]:
+        """What is needed once the last op has run: the answers, and what is carried over to the next item."""
+        return frozenset((*self.outputs, *(each.output for each in self.carried)))
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -90,7 +125,7 @@ class Graph:
 
     @cached_property
     def producer(self) -> Mapping[str, int]:
-        """Index in `ops` of the op that makes this tensor; graph inputs are absent."""
+        """Index in `ops` of the op that makes this tensor; those `given` are absent."""
         return {name: index for index, op in enumerate(self.ops) for name in op.outputs}
 
     @cached_property

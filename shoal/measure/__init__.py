@@ -1,5 +1,6 @@
 """What this machine can do and what a model costs here: probes, benches, meters and profiles, kept as Samples."""
 
+from shoal.measure.checked import LinkReport, check_hosts, check_shaped, checked
 from shoal.measure.clocked import Spread, clocked, spread
 from shoal.measure.kernels import Sizes, drawn_matrix, drawn_works, sample_kernels
 from shoal.measure.link import LinkFigures, measure_link
@@ -13,6 +14,7 @@ from shoal.measure.table import load as load_table
 
 __all__ = [
     "LinkFigures",
+    "LinkReport",
     "Sizes",
     "Spread",
     "Table",
@@ -20,6 +22,9 @@ __all__ = [
     "bench_rate",
     "bench_samples",
     "bench_subject",
+    "check_hosts",
+    "check_shaped",
+    "checked",
     "clocked",
     "drawn_matrix",
     "drawn_works",

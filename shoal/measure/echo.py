@@ -1,14 +1,21 @@
-"""`python -m shoal.measure.echo [HOST:PORT]`: a peer that links are measured against."""
+"""`python -m shoal.measure.echo [HOST:PORT]`: a peer that links are measured against.
+
+With `--over TRANSPORT` it answers messages of a transport in place of bytes of a socket.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import sys
 import threading
 
+from shoal import catalog
 from shoal.errors import ShoalError, WireError
 from shoal.measure.link import HEAD, MARK, MOST_BYTES, TIMEOUT_S, split_address
+from shoal.measure.messages import UNIT, answer_messages, echo_program
+from shoal.wire import Transport
 
 DEFAULT = "0.0.0.0:7707"
 CHUNK_BYTES = 1 << 20
@@ -71,22 +78,35 @@ def _swallow(link: socket.socket, size: int, room: bytearray) -> bool:
     return True
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Serve at the address given, or the default; says where in one line of JSON."""
+    parser = argparse.ArgumentParser("shoal.measure.echo", description="A peer that links are measured against.")
+    parser.add_argument("address", nargs="?", default="", help=f"where it listens (default: {DEFAULT})")
+    parser.add_argument("--over", help="answer messages of this transport")
+    parser.add_argument("--bytes", type=int, default=1 << 20, help="the longest of them")
+    parser.add_argument("--burst", type=int, default=4, help="how many may be under way")
+    options = parser.parse_args(arguments)
     try:
-        listener = listen(arguments[0] if arguments else DEFAULT)
+        if options.over is None:
+            listener = listen(options.address or DEFAULT)
+            _announce("{}:{}".format(*listener.getsockname()[:2]))
+            serve(listener)
+        else:
+            program = echo_program(options.bytes, options.burst)
+            transport: Transport = catalog.make("wire/transports", options.over)
+            answer_messages(transport.worker(UNIT, program, options.address, _announce))
     except ShoalError as fault:
         sys.stderr.write(f"error: {fault.message}\n")
         return fault.exit_code
-    host, port = listener.getsockname()[:2]
-    sys.stdout.write(json.dumps({"listening": f"{host}:{port}"}) + "\n")
-    sys.stdout.flush()
-    try:
-        serve(listener)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
+def _announce(address: str) -> None:
+    sys.stdout.write(json.dumps({"listening": address}) + "\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

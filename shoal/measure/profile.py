@@ -99,7 +99,7 @@ def random_feeds(graph: Graph) -> dict[str, NDArray[Any]]:
     """Inputs of the graph's types and shapes: normal floats, and ones for whole numbers, which index safely."""
     source = np.random.default_rng(0)
     feeds: dict[str, NDArray[Any]] = {}
-    for name in graph.inputs:
+    for name in graph.given:
         tensor = graph.tensors[name]
         dtype = np.dtype(tensor.dtype)
         floating = np.issubdtype(dtype, np.floating)

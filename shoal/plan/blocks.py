@@ -51,7 +51,7 @@ def _rows(graph: Graph) -> list[list[str]]:
     rows: list[list[str]] = []
     row_of: dict[int, int] = {}
     heavy: list[bool] = []
-    finals = set(graph.outputs)
+    finals = graph.finals
     for index, op in enumerate(graph.ops):
         row = _continued(graph, op, row_of, finals)
         weighty = op.macs > HEAVY_MACS * max(1, op.written_bytes)
@@ -65,7 +65,7 @@ def _rows(graph: Graph) -> list[list[str]]:
     return rows
 
 
-def _continued(graph: Graph, op: Op, row_of: Mapping[int, int], finals: set[str]) -> int | None:
+def _continued(graph: Graph, op: Op, row_of: Mapping[int, int], finals: frozenset[str]) -> int | None:
     """The row whose last op is read by `op` and nobody else, if `op` reads nothing but that."""
     if len(op.inputs) != 1:
         return None

@@ -14,6 +14,7 @@ from shoal.graph import Cut, cuts, peak_live_bytes
 from shoal.plan.chain import Chain, Groups
 from shoal.plan.choices import units_engines
 from shoal.plan.problem import Problem
+from shoal.plan.rounds import state_bytes
 from shoal.plan.values import Group
 
 F64 = NDArray[np.float64]
@@ -88,7 +89,10 @@ def _chain(
     devices = [problem.fleet.device(unit) for unit in units]
     seconds = _seconds(problem, pieces, engines)
     weights = np.array([_weights_bytes(problem, piece) for piece in pieces], dtype=np.float64)
+    states = [state_bytes(graph, piece, problem.pattern) for piece in pieces]
+    kept = np.array(states, dtype=np.float64).sum(axis=1)  # a carried tensor is alive while other pieces run too
     live = np.array([peak_live_bytes(graph, piece) for piece in pieces], dtype=np.float64)
+    live -= np.array(states, dtype=np.float64)[:, 1]
     factors = np.array([weights_factor(engine) for engine in engines])
     crossing = np.array(
         [_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)]
@@ -100,7 +104,7 @@ def _chain(
     return Chain(
         seconds=seconds,
         joules=np.where(np.isinf(seconds), 0.0, seconds) * busy_w,
-        weights_bytes=np.outer(weights, factors),
+        weights_bytes=np.outer(weights, factors) + kept[:, None],
         live_bytes=np.outer(live, np.ones(len(units))),
         cut_bytes=crossing.astype(np.float64),
         hop_s=hop_s,

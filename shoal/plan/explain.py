@@ -36,8 +36,27 @@ class Explainer:
             return (self._only(units[0], here),)
         division = self.line.division(self.problem, groups)
         if division is None:
-            return (self._scattered(groups), *self._alone(here))
-        return (*self._cuts(division), *self._alone(here))
+            return (self._scattered(groups), *self._states(groups), *self._alone(here))
+        return (*self._cuts(division), *self._states(groups), *self._alone(here))
+
+    def _states(self, groups: Sequence[Group]) -> list[str]:
+        """Where carried tensors are kept, and what items wait for those that leave their unit."""
+        leaving, waits_s = Assessor(self.problem).rounds(groups)
+        apart = {over.carried.input: over for over in leaving if over.source != over.target}
+        owner = {op: group.unit for group in groups for op in group.ops}
+        graph = self.problem.graph
+        found = []
+        for each in graph.carried:
+            if each.input in apart:
+                source, target = apart[each.input].source, apart[each.input].target
+                size = format_bytes(apart[each.input].bytes)
+                found.append(f"the state '{each.input}' goes back from {source} to {target}, {size} an item")
+            else:
+                unit = owner[graph.ops[graph.producer[each.output]].name]
+                found.append(f"the state '{each.input}' stays on {unit}")
+        if apart and waits_s:
+            found.append(f"an item waits for the state of the one before: {format_seconds(waits_s)} at least")
+        return found
 
     def _scattered(self, groups: Sequence[Group]) -> str:
         text = ", ".join(f"{len(group.ops)} on {group.unit}" for group in together(groups))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shoal.errors import PlanError
 from shoal.graph import Graph, Piece, peak_live_bytes, pieces
+from shoal.plan import carry
 from shoal.plan.turns import in_turn
 from shoal.plan.values import Group, Plan, Replica
 from shoal.program import CLIENT, Edge, Program, Route, Segment, Step, Task, TensorSpec, check
@@ -23,7 +24,10 @@ def lower(graph: Graph, plan: Plan) -> Program:
 
 def program_of(graph: Graph, replicas: Sequence[Replica], window: int, name: str) -> Program:
     """The Program of `replicas` with `window` items in flight."""
+    carry.check_replicas(graph, replicas)
     segments = [_segments(graph, replica, _prefix(index)) for index, replica in enumerate(replicas)]
+    states = [carry.states_of(graph, found, _prefix(index)) for index, found in enumerate(segments)]
+    segments = [carry.with_states(found, kept) for found, kept in zip(segments, states, strict=True)]
     edges = [_edges(graph, found, window, _prefix(index)) for index, found in enumerate(segments)]
     everything = [segment for found in segments for segment in found]
     crossing = {name for segment in everything for name in (*segment.inputs, *segment.outputs)}
@@ -37,6 +41,7 @@ def program_of(graph: Graph, replicas: Sequence[Replica], window: int, name: str
         ),
         window=window,
         tensors={name: _spec(graph, name) for name in sorted(crossing)},
+        states=tuple(state for kept in states for state in kept),
     )
     check(program)
     return program
@@ -96,9 +101,10 @@ def _segment(graph: Graph, group: Group, piece: Piece, name: str) -> Segment:
 
 
 def _edges(graph: Graph, segments: Sequence[Segment], window: int, prefix: str) -> list[Edge]:
-    """One edge for each tensor and each other party that reads it."""
+    """One edge for each tensor and each other party that reads it, and those that carry a tensor over."""
+    carried = {each.input for each in graph.carried}
     maker = {name: segment.unit for segment in segments for name in segment.outputs}
-    readers = [(name, segment.unit) for segment in segments for name in segment.inputs]
+    readers = [(name, segment.unit) for segment in segments for name in segment.inputs if name not in carried]
     found: dict[tuple[str, str], Edge] = {}
     for tensor, target in (*readers, *((name, CLIENT) for name in graph.outputs)):
         source = maker.get(tensor, CLIENT)
@@ -107,7 +113,7 @@ def _edges(graph: Graph, segments: Sequence[Segment], window: int, prefix: str) 
         if source != target and (tensor, target) not in found:
             name = f"{prefix}{tensor}>{target}"
             found[tensor, target] = Edge(name, source, target, tensor, tensor, _spec(graph, tensor), window)
-    return list(found.values())
+    return [*found.values(), *carry.edges_of(graph, segments, window, prefix)]
 
 
 def _route(segments: Sequence[Segment], edges: Sequence[Edge], share: float) -> Route:

@@ -1,9 +1,9 @@
 """What any placement costs by formula: groups of any shape, consecutive or not, as far as no queue matters.
 
-    period  = the largest of the units' and the media's busy times for one item
+    period  = the largest of the units' and the media's busy times for one item, and of the rounds (`rounds`)
     latency = the longest way of one item through pieces and hops, a unit doing one piece at a time
     energy  = per device: idle power · period + busy power · busy time + bytes · joules per byte
-    memory  = per device: runtimes + weights + per unit the peak of live activations + window · bytes of its edges
+    memory  = per device: runtimes + weights + per unit the peak of live activations + window · bytes of its edges + states
 
 On consecutive groups these are `chain.evaluate`'s figures, but for two things that a chain leaves out: hops that
 share one medium follow one another, and links may differ in their joules per byte. Queues are for the simulator.
@@ -22,6 +22,7 @@ from shoal.cost import hops_between, runtime_bytes, weights_factor
 from shoal.graph import Piece, peak_live_bytes, pieces
 from shoal.plan.chain import Score
 from shoal.plan.problem import Problem
+from shoal.plan.rounds import Over, kept_bytes, overs, round_s, untold
 from shoal.plan.values import Group
 from shoal.program import CLIENT, Hop, Media
 
@@ -33,8 +34,8 @@ class Assessment(NamedTuple):
 
     score: Score
     excess: float  # 0: feasible; else what is amiss, added up:
-    # ops put where they cannot run, or the share of memory beyond its limits and the units that no message reaches,
-    # because they only run ops without inputs: nothing would tell them that an item is there
+    # ops put where they cannot run, or the share of memory beyond its limits and the pieces that wait for nothing of
+    # an item on units that no message tells that it is there, with all that wait for them
 
 
 class _Message(NamedTuple):
@@ -56,25 +57,32 @@ class Assessor:
 
     def assess(self, groups: Sequence[Group]) -> Assessment:
         """Score of `groups`, which cover each op once; inf times where an op cannot run on its unit."""
-        found = pieces(
-            self.problem.graph, {op: str(index) for index, group in enumerate(groups) for op in group.ops}
-        )
-        owners = [groups[int(piece.owner)] for piece in found]
+        found, owners = self._laid(groups)
+        units = [owner.unit for owner in owners]
         messages = self._messages(found, owners)
         memory_bytes = self._memory(found, owners, messages)
+        messages += [_Message(*over[-3:]) for over in overs(self.problem.graph, found, units)]
         impossible = sum(self._impossible(group) for group in groups)
         if impossible:
             return Assessment(Score(np.inf, np.inf, np.inf, max(memory_bytes.values())), float(impossible))
-        seconds = [float(self._ops_s(owner, piece.ops).sum()) for owner, piece in zip(owners, found, strict=True)]
+        seconds = self._seconds_of(found, owners)
         busy_s: dict[str, float] = {}
         for owner, each in zip(owners, seconds, strict=True):
             busy_s[owner.unit] = busy_s.get(owner.unit, 0.0) + each
-        period_s = max(*busy_s.values(), self._busiest_medium_s(messages))
+        waits_s = round_s(self.problem.graph, found, units, seconds, self._way_s, self.problem.pattern)
+        period_s = max(*busy_s.values(), self._busiest_medium_s(messages), waits_s)
         energy_j = self._energy(busy_s, messages, period_s)
         latency_s = self._latency(found, owners, seconds)
-        deaf = len(set(busy_s) - {message.target for message in messages})
         score = Score(latency_s, period_s, max(energy_j.values()), max(memory_bytes.values()))
-        return Assessment(score, self._excess(memory_bytes) + deaf)
+        return Assessment(score, self._excess(memory_bytes) + untold(self.problem.graph, found, units))
+
+    def rounds(self, groups: Sequence[Group]) -> tuple[list[Over], float]:
+        """The carried tensors that leave their piece, and the least seconds between items that these allow."""
+        found, owners = self._laid(groups)
+        units, seconds = [owner.unit for owner in owners], self._seconds_of(found, owners)
+        graph = self.problem.graph
+        waits_s = round_s(graph, found, units, seconds, self._way_s, self.problem.pattern)
+        return overs(graph, found, units), waits_s
 
     def scores(self, placements: Iterable[Sequence[Group]]) -> F64:
         """Scores of several placements, shape (placements, 4)."""
@@ -89,6 +97,15 @@ class Assessor:
         weights, live = self._bytes(group.ops)
         return runtime_bytes(group.engine) + weights_factor(group.engine) * weights + live
 
+    def _laid(self, groups: Sequence[Group]) -> tuple[tuple[Piece, ...], list[Group]]:
+        """The pieces of a placement, and the group of each."""
+        owners = {op: str(index) for index, group in enumerate(groups) for op in group.ops}
+        found = pieces(self.problem.graph, owners)
+        return found, [groups[int(piece.owner)] for piece in found]
+
+    def _seconds_of(self, found: Sequence[Piece], owners: Sequence[Group]) -> list[float]:
+        return [float(self._ops_s(owner, piece.ops).sum()) for owner, piece in zip(owners, found, strict=True)]
+
     def _ops_s(self, group: Group, ops: Sequence[str]) -> F64:
         key = (group.unit, group.engine)
         if key not in self._seconds:
@@ -99,10 +116,11 @@ class Assessor:
         return int(np.isinf(self._ops_s(group, group.ops)).sum())
 
     def _messages(self, found: Sequence[Piece], owners: Sequence[Group]) -> list[_Message]:
-        """Each tensor once to each other unit that reads it; inputs and answers too."""
+        """Each tensor once to each other unit that reads it; inputs and answers too, carried ones apart."""
+        carried = {each.input for each in self.problem.graph.carried}
         maker = {name: owner.unit for piece, owner in zip(found, owners, strict=True) for name in piece.outputs}
         reads = [(name, owner.unit) for piece, owner in zip(found, owners, strict=True) for name in piece.inputs]
-        ways = {(name, maker.get(name, CLIENT), unit) for name, unit in reads}
+        ways = {(name, maker.get(name, CLIENT), unit) for name, unit in reads if name not in carried}
         ways |= {(name, maker.get(name, CLIENT), CLIENT) for name in self.problem.graph.outputs}
         tensors = self.problem.graph.tensors
         return [_Message(a, b, tensors[name].bytes) for name, a, b in sorted(ways) if a != b]
@@ -115,6 +133,11 @@ class Assessor:
             self._ways[key] = () if inside else hops_between(self.problem.fleet, _device(source), _device(target))
         return self._ways[key]
 
+    def _way_s(self, tensor: str, source: str, target: str) -> float:
+        """Seconds of a tensor between two units, if nothing else is on the way."""
+        size = self.problem.graph.tensors[tensor].bytes
+        return Media().carry(self._way(source, target), size, 0.0)
+
     def _busiest_medium_s(self, messages: Sequence[_Message]) -> float:
         busy_s: dict[str, float] = {}
         for message in messages:
@@ -124,11 +147,14 @@ class Assessor:
 
     def _latency(self, found: Sequence[Piece], owners: Sequence[Group], seconds: Sequence[float]) -> float:
         """When the last answer of a single item is there: of pieces that could run, the first to end goes first."""
-        inputs = {(name, owner.unit): 0.0 for owner in owners for name in self.problem.graph.inputs}
-        there_s, media, readers = inputs, Media(), _readers(found, owners)
+        graph = self.problem.graph
+        there_s = {(name, owner.unit): 0.0 for owner in owners for name in graph.given}
+        media, readers = Media(), _readers(found, owners)
         free_s = dict.fromkeys((owner.unit for owner in owners), 0.0)
-        missing = [len(set(piece.inputs) - set(self.problem.graph.inputs)) for piece in found]
-        ready_s = {place: 0.0 for place, count in enumerate(missing) if count == 0}
+        missing = [len(set(piece.inputs) - set(graph.given)) for piece in found]
+        told = {unit for name in graph.inputs for unit in readers.get(name, {})}
+        ready_s = {place: 0.0 for place, count in enumerate(missing) if count == 0 and owners[place].unit in told}
+        untold = [place for place, count in enumerate(missing) if count == 0 and place not in ready_s]
         while ready_s:
             ends_s = {
                 place: max(free_s[owners[place].unit], when) + seconds[place] for place, when in ready_s.items()
@@ -139,13 +165,15 @@ class Assessor:
             free_s[unit] = now_s
             for name in found[done].outputs:
                 self._deliver(name, unit, now_s, readers.get(name, {}), there_s, media)
+                for target in set(readers.get(name, {})) - told:  # it knows of the item now
+                    told.add(target)
+                    ready_s |= {place: there_s[name, target] for place in untold if owners[place].unit == target}
                 for place in (place for places in readers.get(name, {}).values() for place in places):
                     missing[place] -= 1
                     if missing[place] == 0:
                         arrived = [there_s[each, owners[place].unit] for each in found[place].inputs]
                         ready_s[place] = max(arrived)
-        finals = set(self.problem.graph.outputs)
-        return max(when for (name, _), when in there_s.items() if name in finals)
+        return max((when for (name, _), when in there_s.items() if name in graph.outputs), default=0.0)
 
     def _deliver(
         self,
@@ -193,6 +221,9 @@ class Assessor:
         for message in messages:
             for end in {message.source, message.target} - {CLIENT}:
                 used[_device(end)] += self.problem.window * message.bytes
+        units = [owner.unit for owner in owners]
+        for unit, size in kept_bytes(self.problem.graph, found, units, self.problem.window, self.problem.pattern):
+            used[_device(unit)] += size
         return used
 
     def _bytes(self, ops: tuple[str, ...]) -> tuple[int, int]:

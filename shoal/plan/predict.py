@@ -37,7 +37,7 @@ def forecast(program: Program, fleet: Fleet, costs: Costs, workload: Workload) -
     tempo = pace(program, fleet, seconds)
     run, elapsed = _simulated(program, fleet, tempo, _shortened(workload))
     alone, _ = _simulated(program, fleet, tempo, Workload(items=1, window=1, pattern=workload.pattern))
-    memory = _memory(program, estimates)
+    memory = _memory(program, estimates, workload.sessions)
     prediction = Prediction(
         period_s=run.period_s,
         latency_s=sorted(run.latencies_s)[len(run.latencies_s) // 2],
@@ -75,10 +75,10 @@ def _energy(run: Run, fleet: Fleet, elapsed: float) -> dict[str, float]:
     }
 
 
-def _memory(program: Program, estimates: Mapping[str, Estimate]) -> dict[str, int]:
+def _memory(program: Program, estimates: Mapping[str, Estimate], sessions: int) -> dict[str, int]:
     """Peak bytes by device: the workers of its units run at the same time."""
     peaks: dict[str, int] = {}
     for unit in program.units:
         device = unit.partition("/")[0]
-        peaks[device] = peaks.get(device, 0) + unit_bytes(program, unit, estimates)[1]
+        peaks[device] = peaks.get(device, 0) + unit_bytes(program, unit, estimates, sessions)[1]
     return peaks

@@ -15,6 +15,7 @@ from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph
 from shoal.plan.values import Division, Group, Objective
+from shoal.program import Item
 from shoal.search import front
 
 
@@ -30,6 +31,7 @@ class Problem:
     units: tuple[str, ...]  # those that may be used, "device/unit"
     pins: Mapping[str, str] = field(default_factory=dict)  # op → device or unit it must run on
     engines: tuple[str, ...] = ()  # allowed ones; empty: whatever a unit offers
+    pattern: tuple[Item, ...] = (Item(),)  # the kinds of items that come, in turn
 
     def allowed(self, op: str, unit: str) -> bool:
         """Whether the user's pins let `unit` run `op`."""

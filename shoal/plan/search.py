@@ -44,7 +44,9 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
     units = units_of(fleet, wishes)
     workload = wishes.workload or Workload(items=wishes.items, window=max(4, len(units) + 2))
     pins = pins_of(graph, fleet, units, wishes)
-    problem = Problem(graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines)
+    problem = Problem(
+        graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines, workload.pattern
+    )
     maker = _Maker(problem, model, workload, wishes)
     if wishes.strategy.partition(":")[0] == WHOLE_LAYERS:
         plans, found, exact = _placed(maker, wishes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from shoal.fleet import Fleet
-from shoal.graph import Split
+from shoal.graph import Carried, Split
 from shoal.program import Workload
 from shoal.record import Estimate, FrontPoint, Prediction
 
@@ -23,6 +23,7 @@ class ModelRef:
     sha256: str
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    carried: tuple[Carried, ...] = ()  # outputs of an item that are inputs of the next
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The one function that decides whether a Program is valid: lowering, packing, workers and the simulator call it.
 
 A valid Program cannot block: each unit's steps are in an order in which every read is there, the steps of a route
-over all units form no cycle, buffers hold the whole window, and every message sent is received, once, and read.
+over all units form no cycle, no unit has work for an item before it is told of it that others wait for, buffers
+hold the whole window, and every message sent is received, once, and read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from shoal.errors import ProgramError
 from shoal.program.check_task import check_task
-from shoal.program.ready import inputs_of
+from shoal.program.ready import inputs_of, reads_of
 from shoal.program.sizes import names
 from shoal.program.values import CLIENT, Edge, Program, Route, Segment
 
@@ -35,6 +36,7 @@ def check(program: Program) -> None:
             check_task(program, task, f"{task.unit}, entry {route.entry}")
         _messages_match(program, route)
         _no_cycle(program, route)
+        _all_are_told(program, route)
     _edges_are_used(program)
 
 
@@ -64,8 +66,10 @@ def _edge_is_sound(program: Program, edge: Edge) -> None:
     for party in (edge.source, edge.target):
         if party not in program.parties:
             raise ProgramError(f"edge '{edge.name}' names the unknown unit '{party}'")
-    if edge.source == edge.target:
+    if edge.inside and edge.takes != "previous":
         raise ProgramError(f"leads from '{edge.source}' to itself", where=where, hint="a state stays on its unit")
+    if edge.scope == "item":
+        raise ProgramError("carries what an item leaves to the next, so its scope cannot be the item", where=where)
     if edge.buffer_items < program.window:
         raise ProgramError(
             "a send could block on its reader: the buffer is smaller than the window",
@@ -168,3 +172,37 @@ def _no_cycle(program: Program, route: Route) -> None:
     except CycleError as cycle:
         around = " → ".join(f"{name} on {unit}" for unit, name in cycle.args[1])
         raise ProgramError(f"no order solves the dependency {around}", where=f"entry {route.entry}") from cycle
+
+
+def _all_are_told(program: Program, route: Route) -> None:
+    """A unit knows of an item once a message of it came: what reads only states or registers waits for that too."""
+    held = {
+        (edge.target, edge.delivers)
+        for task in route.tasks
+        for edge in (program.edge[step.name] for step in task.steps if step.kind == "recv")
+        if edge.takes != "every"
+    }
+    left = [(task.unit, step) for task in route.tasks for step in task.steps if step.kind != "recv"]
+    if all({(unit, name) for name in reads_of(program, step)} - held for unit, step in left):
+        return  # each waits for something of the item
+    first = [program.edge[name] for name in route.inputs]
+    there = held | {(edge.target, edge.delivers) for edge in first}
+    told = {edge.target for edge in first}
+    while ready := [
+        (unit, step)
+        for unit, step in left
+        if unit in told and all((unit, name) in there for name in reads_of(program, step))
+    ]:
+        for unit, step in ready:
+            if step.kind == "run":
+                there |= {(unit, name) for name in program.segment[step.name].outputs}
+            elif (edge := program.edge[step.name]).takes == "every":
+                there.add((edge.target, edge.delivers))
+                told.add(edge.target)
+        left = [each for each in left if each not in ready]
+    if left:
+        unit, step = next(each for each in left if not {(each[0], n) for n in reads_of(program, each[1])} - held)
+        raise ProgramError(
+            f"is to do '{step.name}' for an item before any message tells that the item is there",
+            where=unit, hint="let it read something of the item first, or run it on another unit",
+        )  # fmt: skip

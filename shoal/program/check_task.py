@@ -41,7 +41,7 @@ def _received_is_read(there: dict[str, Edge | Segment], readers: Counter[str], w
     for name, edge in received.items():
         if not readers[name]:
             raise ProgramError(f"'{name}' is received and nobody reads it", where=where)
-        if edge.takes != "every" and readers[name] > 1:
+        if edge.takes == "newest" and readers[name] > 1:
             raise ProgramError(
                 f"'{name}' of a {edge.takes} edge is read by {readers[name]} steps, which could see two values",
                 where=where, needed="one reader", hint="read it in one segment and pass it on",

@@ -3,13 +3,14 @@
 A unit keeps, for every item in flight, the values that are there. A step can be taken once what it reads is
 there. Of all steps that can be taken a send goes first (its reader waits), then the oldest item, then the order
 the program gives. Because every edge is first in, first out and every item passes (empty if a gate stopped it),
-the items of one session reach a segment in order, so state needs no further lock.
+the items of one session reach a segment in order, so state needs no further lock. A previous edge whose scope is
+the session lets other sessions overtake a session that waits; states of scope stream have no place beside it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shoal.program.values import Edge, Program, Segment, Step
@@ -56,9 +57,9 @@ class _Item:
 
 @dataclass(slots=True)
 class _Register:
-    """What a newest or previous edge holds for one session."""
+    """What a newest or previous edge holds for one session (or, by its scope, for the stream)."""
 
-    read_for: int = -1  # previous: the item its reader read for last
+    read_for: dict[Step, int] = field(default_factory=dict)  # previous: the item each reading step read for last
     came: dict[int, bool] = field(default_factory=dict)  # item → empty or not, in the order the messages came
 
     @property
@@ -66,15 +67,16 @@ class _Register:
         """Whose message with a value came last; -1 if none did."""
         return max((item for item, empty in self.came.items() if not empty), default=-1)
 
-    def before(self) -> int:
-        """Whose value a reader gets now: the last one of the items up to `read_for`; -1 for the initial value."""
-        known = (item for item, empty in self.came.items() if item <= self.read_for and not empty)
+    def before(self, last: int) -> int:
+        """Whose value a reader gets that read for the item `last`: the latest up to it; -1 for the initial value."""
+        known = (item for item, empty in self.came.items() if item <= last and not empty)
         return max(known, default=-1)
 
-    def forget(self) -> list[int]:
-        """Drop what no reader will ask for again; returns the items whose values that frees."""
-        kept = self.before()
-        old = [item for item in self.came if item < self.read_for and item != kept]
+    def forget(self, readers: Iterable[Step]) -> list[int]:
+        """Drop what none of `readers` will ask for again; returns the items whose values that frees."""
+        last = min(self.read_for.get(step, -1) for step in readers)
+        kept = self.before(last)
+        old = [item for item in self.came if item < last and item != kept]
         return [item for item in old if not self.came.pop(item)]
 
 
@@ -103,7 +105,11 @@ class ReadySet:
             for edge in (program.edge[step.name],)
             if edge.takes != "every"
         }
-        self._reads = {step: _reads(program, step) for steps in self._steps for _, step in steps}
+        self._reads = {step: reads_of(program, step) for steps in self._steps for _, step in steps}
+        self._readers = {
+            edge.name: [step for _, step in self._steps[route] if name in self._reads[step]]
+            for (route, name), edge in self._registered.items()
+        }
         self._items: dict[int, _Item] = {}
         self._registers: defaultdict[tuple[str, Session], _Register] = defaultdict(_Register)
 
@@ -116,8 +122,8 @@ class ReadySet:
             entry = self._enter(route, item, session)
             entry.empties[edge.delivers], entry.stuck = empty, False
             return None if empty else ValueKey(item, edge.delivers)
-        self._unstick(session)
-        register = self._registers[edge.name, session]
+        self._unstick(edge, session)
+        register = self._register(edge, session)
         if edge.takes == "newest":
             if not empty:  # an empty one leaves the value that is there
                 register.came = {item: False}
@@ -183,17 +189,21 @@ class ReadySet:
 
     def _passed(self, job: Job, key: ValueKey) -> list[ValueKey]:
         """The values of a previous edge that are behind its reader now."""
-        if self._program.edge[key.name].takes == "newest":
+        edge = self._program.edge[key.name]
+        if edge.takes == "newest":
             return []
-        self._unstick(job.session)
-        register = self._registers[key.name, job.session]
-        register.read_for = job.item
-        return [ValueKey(item, key.name, register=True) for item in register.forget()]
+        self._unstick(edge, job.session)
+        register = self._register(edge, job.session)
+        register.read_for[job.step] = job.item
+        return [ValueKey(item, key.name, register=True) for item in register.forget(self._readers[edge.name])]
 
-    def _unstick(self, session: Session) -> None:
-        """A register of the session changed: look at all its items again."""
+    def _register(self, edge: Edge, session: Session) -> _Register:
+        return self._registers[edge.name, session if edge.scope == "session" else -1]
+
+    def _unstick(self, edge: Edge, session: Session) -> None:
+        """A register changed: look at all items again that may read it."""
         for entry in self._items.values():
-            if entry.session == session:
+            if entry.session == session or edge.scope == "stream":
                 entry.stuck = False
 
     def _job(self, number: int, entry: _Item, step: Step) -> Job | None:
@@ -203,9 +213,9 @@ class ReadySet:
         for name in self._reads[step]:
             edge = self._registered.get((entry.route, name))
             if edge is not None:
-                key = self._held(edge, entry.session)
+                key = self._held(edge, entry.session, step)
                 if edge.takes == "newest":
-                    newest.append((edge.name, self._registers[edge.name, entry.session].last))
+                    newest.append((edge.name, self._register(edge, entry.session).last))
             elif name in entry.empties:
                 key, empty = ValueKey(number, name), empty or entry.empties[name]
             else:
@@ -215,17 +225,18 @@ class ReadySet:
             reads.append((name, key))
         return Job(number, entry.route, entry.session, step, empty, tuple(reads), tuple(newest))
 
-    def _held(self, edge: Edge, session: Session) -> ValueKey | None:
+    def _held(self, edge: Edge, session: Session, step: Step) -> ValueKey | None:
         """Where the value of a newest or previous edge is; None while the reader's last item has not given it."""
-        register = self._registers[edge.name, session]
         if edge.takes == "newest":
             return ValueKey(session, edge.name, register=True)
-        if register.read_for >= 0 and register.read_for not in register.came:
+        register = self._register(edge, session)
+        last = register.read_for.get(step, -1)
+        if last >= 0 and last not in register.came:
             return None
-        return ValueKey(register.before(), edge.name, register=True)
+        return ValueKey(register.before(last), edge.name, register=True)
 
 
-def _reads(program: Program, step: Step) -> tuple[str, ...]:
+def reads_of(program: Program, step: Step) -> tuple[str, ...]:
     """The values `step` reads, apart from state."""
     if step.kind == "send":
         return (program.edge[step.name].tensor,)
@@ -241,6 +252,5 @@ def inputs_of(program: Program, segment: Segment) -> tuple[str, ...]:
 
 
 def outputs_of(program: Program, segment: Segment) -> tuple[str, ...]:
-    """The values a segment gives to its item; those it writes to its states are left out."""
-    to_state = {program.state[name].writes for name in segment.states}
-    return tuple(name for name in segment.outputs if name not in to_state)
+    """The values a segment gives to its item; others may read what it writes to its states too."""
+    return segment.outputs

@@ -54,7 +54,11 @@ class GroupExchange:
 
 @dataclass(frozen=True)
 class Edge:
-    """A tensor's way from one party to another. Its buffer holds `buffer_items` messages."""
+    """A tensor's way from one party to another. Its buffer holds `buffer_items` messages.
+
+    A previous edge may lead from a unit to itself: from the segment that writes a value to others that read what
+    it was for the item before. Nothing crosses a wire then.
+    """
 
     name: str
     source: str  # a unit or CLIENT
@@ -67,6 +71,12 @@ class Edge:
     initial: float | None = None  # fills the value before the first message of a newest or previous edge
     format: str = "raw"
     group: GroupExchange | None = None
+    scope: Scope = "session"  # previous: whose items follow one another, a session's or (stream) all of them
+
+    @property
+    def inside(self) -> bool:
+        """Whether it never leaves its unit."""
+        return self.source == self.target
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,11 @@ class Workload:
                     where=f"item {number}", needed=f"at least {before_s} s", had=f"{time_s} s",
                 )  # fmt: skip
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions the items are of; those of none are one."""
+        return len({item.session for item in self.pattern})
+
     def item(self, number: int) -> Item:
         """What item `number` brings."""
         return self.pattern[number % len(self.pattern)]

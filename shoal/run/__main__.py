@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     codec.check_writable(options.output)
     plan = codec.load(Plan, options.folder / PLAN_FILE)
     program = codec.load(Program, options.folder / "program.json")
-    samples = read_samples(options.folder / SAMPLES_FILE)
+    samples = read_samples(options.folder / SAMPLES_FILE, by_item=bool(plan.model.carried))
     addresses = {unit: plan.fleet.device(unit).address or "" for unit in program.units} | dict(
         map(_pair, options.at)
     )

@@ -15,7 +15,7 @@ from shoal.run.gather import gathered
 from shoal.run.inputs import Inputs
 from shoal.run.roster import Roster, Standby
 from shoal.wire import Endpoint
-from shoal.worker import Clock
+from shoal.worker import Clock, Offset
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,11 @@ class Coordinator:
         """Let the workers go."""
         self._crew.stop()
         self.close()
+
+    @property
+    def offsets(self) -> Mapping[str, Offset]:
+        """How far the clocks of units on other machines were ahead when the latest run began."""
+        return self._crew.offsets
 
     def close(self) -> None:
         """Let the workers of other epochs go; those that the coordinator was made with are their maker's."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from shoal.errors import WorkerDied, WorkError
 from shoal.program import Pace, Program
-from shoal.wire import Delivery, Endpoint, Left
-from shoal.worker import heard, say
+from shoal.wire import Delivery, Endpoint, Left, boot_id
+from shoal.worker import Offset, heard, offset, say
 
 LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
 SETTLE_S = 0.002  # between two questions whether all is done
@@ -34,6 +35,8 @@ class Crew:
         self.program, self.endpoint, self.pace = program, endpoint, pace
         self._patience_s, self._watch = patience_s, watch
         self._carried = 0
+        self._boots: dict[str, str] = {}  # by unit: what tells its machine's clock from another's
+        self.offsets: Mapping[str, Offset] = {}  # of units on other machines, when the latest run began
 
     def wait_ready(self) -> dict[str, Mapping[str, Any]]:
         """Wait until every worker has its segments loaded; what each said of itself, by unit.
@@ -41,7 +44,9 @@ class Crew:
         Raises:
             WorkError: a worker failed while loading, or left.
         """
-        return self._gather("ready")
+        found = self._gather("ready")
+        self._boots = {unit: str(own["boot"]) for unit, own in found.items()}
+        return found
 
     def begin(self, origin: Mapping[str, float | str], stretch: float) -> None:
         """Let every worker count from here, on the clock of `origin`.
@@ -50,7 +55,12 @@ class Crew:
             WorkError: a worker does not begin.
         """
         self._carried = self._under_way()
-        self._ask({"do": "start", "origin": origin, "stretch": stretch}, "started")
+        elsewhere = {unit: boot for unit, boot in self._boots.items() if boot != boot_id()}
+        self.offsets = {unit: offset(partial(self._clock_s, unit), boot) for unit, boot in elsewhere.items()}
+        for unit in self.program.units:
+            there = self.offsets[unit].there(origin) if unit in self.offsets else origin
+            say(self.endpoint, {"do": "start", "origin": there, "stretch": stretch}, unit)
+        self._gather("started")
 
     def reports(self) -> Reports:
         """What each worker did since it began, once everything that was sent has been received and done.
@@ -86,6 +96,10 @@ class Crew:
             time.sleep(REAP_S / 30)
         return came.peer, came.why
 
+    def _clock_s(self, unit: str) -> float:
+        say(self.endpoint, {"do": "clock"}, unit)
+        return float(self._gather("clock", (unit,))[unit]["now_s"])
+
     def _under_way(self) -> int:
         """Bytes sent by the client that nobody received, less those it received."""
         return self.endpoint.sent_bytes - self.endpoint.received_bytes
@@ -95,11 +109,12 @@ class Crew:
             say(self.endpoint, message, unit)
         return self._gather(word)
 
-    def _gather(self, word: str) -> dict[str, Mapping[str, Any]]:
-        """One message {"is": word} from every unit, in the program's order."""
+    def _gather(self, word: str, units: tuple[str, ...] = ()) -> dict[str, Mapping[str, Any]]:
+        """One message {"is": word} from each of `units` (none: all), in their order."""
+        units = units or self.program.units
         found: dict[str, Mapping[str, Any]] = {}
         deadline_s = time.monotonic() + self._patience_s
-        while len(found) < len(self.program.units):
+        while len(found) < len(units):
             came = self.endpoint.receive(LOOK_S)
             lost = self.why(came)
             if lost is not None:
@@ -111,6 +126,6 @@ class Crew:
                 if message.get("is") == word:
                     found[came.peer] = message
             if time.monotonic() > deadline_s:
-                missing = ", ".join(sorted(set(self.program.units) - set(found)))
+                missing = ", ".join(sorted(set(units) - set(found)))
                 raise WorkError(f"no '{word}' from {missing} within {self._patience_s:g} s")
-        return {unit: found[unit] for unit in self.program.units}
+        return {unit: found[unit] for unit in units}

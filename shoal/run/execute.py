@@ -14,7 +14,7 @@ from pathlib import Path
 
 import shoal
 from shoal import catalog
-from shoal.cost import About, Match, account, pace
+from shoal.cost import About, Match, account, hops, pace
 from shoal.errors import InputError, PaceError, PlanError, WorkerDied
 from shoal.graph import Graph, divide, load
 from shoal.plan.lower import lower
@@ -32,6 +32,11 @@ from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.run.throttle import Throttling, Way, throttling
 from shoal.wire import Endpoint, Transport
+
+
+from shoal.wire import Endpoint, Transport, write_links
+from shoal.wire.transports.shaped import Shaped
+from shoal.worker import Offset
 
 LOAD = 0.5  # share of this machine's cores that emulated boards may keep busy; above 0.6 sleeps come late
 MOST_LATE = 0.01  # share of late items above which a run is not called emulated
@@ -69,7 +74,7 @@ def model_of(plan: Plan) -> Graph:
     Raises:
         PlanError: the file is not the one that was planned for.
     """
-    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes)
+    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes, plan.model.carried)
     if graph.sha256 != plan.model.sha256:
         raise PlanError(
             "the model's file changed since it was planned",
@@ -103,7 +108,7 @@ def execute(
     with connected(plan, program, folder, settings, tempo) as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)
     if settings.compare and not samples.expected and not driven.outcome.failure:  # a loss is to be told at once
-        samples = answered(graph, samples)
+        samples = answered(graph, samples, driven.workload)
     return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
 
 
@@ -127,6 +132,7 @@ class Driven:
     answers: Mapping[int, Arrays]
     alone_s: float | None
     stretch: float
+    offsets: Mapping[str, Offset]
 
 
 def _drive(
@@ -151,7 +157,7 @@ def attempt(
         answers: dict[int, Arrays] = {}
         alone = warm(coordinator, samples, stretch).observed
         outcome = coordinator.run(driver, workload, samples.of, _collect(answers, progress), stretch)
-        driven = Driven(outcome, workload, answers, _median_latency(alone), stretch)
+        driven = Driven(outcome, workload, answers, _median_latency(alone), stretch, coordinator.offsets)
         if outcome.failure or (outcome.observed.late_share or 0.0) <= MOST_LATE:
             break
         stretch *= 2
@@ -217,7 +223,7 @@ def crewed(plan: Plan, program: Program, folder: Path, settings: Settings, tempo
 def _started(
     plan: Plan, program: Program, folder: Path, settings: Settings, tempo: Pace | None
 ) -> Iterator[tuple[Endpoint, Watch]]:
-    if settings.over.partition(":")[0] == "mpi":
+    if _carries(settings.over) == "mpi":
         raise InputError("MPI starts its processes itself", hint="shoal pack, then the folder's mpirun.sh")
     slowed = throttling_of(plan, settings)
     manifests = {
@@ -225,9 +231,10 @@ def _started(
         for unit in program.units
         for threads, cores in (_share(plan, unit, settings),)
     }
-    transport = catalog.make("wire/transports", settings.over)
     with tempfile.TemporaryDirectory(prefix="shoal-") as scratch:
-        workers = _start(plan, program, manifests, folder, Path(scratch), settings.over, transport)
+        over = _over(plan, program, settings, Path(scratch))
+        transport = catalog.make("wire/transports", over)
+        workers = _start(plan, program, manifests, folder, Path(scratch), over, transport)
         try:
             endpoint = transport.client(program, workers.addresses())
             try:
@@ -247,7 +254,24 @@ def throttling_of(plan: Plan, settings: Settings) -> Throttling:
     """
     if settings.emulate:
         return Throttling()
-    return throttling(plan, settings.throttle, processes="memory" not in settings.over)
+    return throttling(plan, settings.throttle, processes=_carries(settings.over) != "memory")
+
+
+def _carries(over: str) -> str:
+    """The name of the transport that carries the messages: for one that shapes links, the inner one's."""
+    transport = catalog.make("wire/transports", over)
+    return (transport.inner if isinstance(transport, Shaped) else over).partition(":")[0]
+
+
+def _over(plan: Plan, program: Program, settings: Settings, scratch: Path) -> str:
+    """The transport; if it shapes links and has none yet, they are those of the plan's fleet."""
+    name, _, options = settings.over.partition(":")
+    if name != "shaped" or "links=" in options:
+        return settings.over
+    if settings.emulate:
+        raise InputError("emulated boards have the fleet's links already", hint="--over shm, or no --emulate")
+    links = f"links={write_links(hops(program, plan.fleet), scratch)}"
+    return f"{name}:{','.join(filter(None, (options, links)))}"
 
 
 def _start(
@@ -260,10 +284,9 @@ def _start(
     transport: Transport,
 ) -> Workers:
     """Threads over memory, workers that already run where their devices have addresses, else processes here."""
-    kind = over.partition(":")[0]
-    if kind == "memory":
+    if _carries(over) == "memory":
         return Threads({unit: Bundle(program, manifest, source) for unit, manifest in manifests.items()}, transport)
-    if kind == "tcp":
+    if over.partition(":")[0] == "tcp":
         there = {unit: plan.fleet.device(unit).address for unit in manifests}
         if all(there.values()):
             return Elsewhere({unit: address for unit, address in there.items() if address})
@@ -403,4 +426,8 @@ def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
     boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
     if boards and not settings.emulate:
         found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
+    if settings.over.partition(":")[0] == "shaped":
+        found.append(f"links shaped to the fleet's on this machine: {settings.over}")
+    for unit, clock in driven.offsets.items():
+        found.append(f"the clock of {unit} was {clock.ahead_s:+.6f} s from the client's, to {clock.error_s:.6f} s")
     return tuple(found)

@@ -51,14 +51,19 @@ def pack(plan: Plan, folder: Path, seed: int = 0) -> Packed:
     units = {unit: folder / unit.replace("/", "-") for unit in program.units}
     for unit, place in units.items():
         _unit(plan, program, unit, source, place)
-    samples = answered(graph, drawn({name: program.tensors[name] for name in graph.inputs}, SAMPLE_COUNT, seed))
+    inputs = drawn({name: program.tensors[name] for name in graph.inputs}, SAMPLE_COUNT, seed)
+    samples = answered(graph, inputs, plan.workload)
     _client(plan, program, samples, folder / CLIENT_FOLDER)
     _mpi_files(plan, program, folder)
     return Packed(folder, units)
 
 
-def read_samples(path: Path) -> Samples:
+def read_samples(path: Path, *, by_item: bool = False) -> Samples:
     """The inputs and expected answers that `pack` wrote.
+
+    Args:
+        path: the file.
+        by_item: the answers are those of the first items, since each item depends on those before it.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -68,12 +73,14 @@ def read_samples(path: Path) -> Samples:
     for key, stack in content.items():
         side, _, name = key.partition(":")
         stacks[side][name] = stack
-    count = min(len(stack) for stack in stacks["in"].values())
     inputs, expected = (
-        tuple({name: stack[i] for name, stack in stacks[side].items()} for i in range(count))
+        tuple(
+            {name: stack[i] for name, stack in stacks[side].items()}
+            for i in range(min(len(stack) for stack in stacks[side].values()))
+        )
         for side in ("in", "out")
     )
-    return Samples(inputs, expected)
+    return Samples(inputs, expected, by_item=by_item)
 
 
 def _unit(plan: Plan, program: Program, unit: str, source: Path, place: Path) -> None:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.errors import InputError
-from shoal.graph import Graph
+from shoal.graph import Carried, Graph
 from shoal.plan.lower import program_of
 from shoal.plan.values import Group, Replica
 from shoal.plan.written import with_files
-from shoal.program import TensorSpec
+from shoal.program import TensorSpec, Workload
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -29,14 +29,24 @@ TOLERANCE = 1e-4  # of the largest reference magnitude: what counts as equal
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Inputs, taken in turn by the items of a run, and the answers that are expected (none: not compared)."""
+    """Inputs, taken in turn by the items of a run, and the answers that are expected (none: not compared).
+
+    The answers stand in the order of the inputs, or, where items depend on those before them, of the items.
+    """
 
     inputs: tuple[Arrays, ...]
     expected: tuple[Arrays, ...] = ()
+    by_item: bool = False  # one answer for each of the first items; later ones are not compared
 
     def of(self, item: int) -> Arrays:
         """The inputs of `item`."""
         return self.inputs[item % len(self.inputs)]
+
+    def answer(self, item: int) -> Arrays:
+        """The expected answer of `item`; nothing if it is not known."""
+        if self.by_item and item >= len(self.expected):
+            return {}
+        return self.expected[item % len(self.expected)]
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,11 @@ def load_arrays(path: Path, name: str = "array") -> dict[str, Array]:
         raise InputError("not a .npy or .npz file of plain arrays, or a damaged one", where=str(path)) from fault
 
 
-def answered(graph: Graph, samples: Samples) -> Samples:
-    """The samples with the undivided model's answers, computed here by onnxruntime."""
+def answered(graph: Graph, samples: Samples, workload: Workload) -> Samples:
+    """The samples with the undivided model's answers, computed here by onnxruntime.
+
+    Where tensors are carried over, the items of `workload` are computed one after another, each session's apart.
+    """
     graph = graph.base or graph
     group = Group("reference/cpu", tuple(op.name for op in graph.ops))
     program, folder = with_files(graph, program_of(graph, (Replica((group,)),), 1, graph.name))
@@ -108,20 +121,55 @@ def answered(graph: Graph, samples: Samples) -> Samples:
         for segment in program.segments
     ]
 
-    def answer(inputs: Arrays) -> Arrays:
-        values = dict(inputs)
+    def computed(values: dict[str, Array]) -> dict[str, Array]:
         for segment, session in sessions:
             values |= session.run({name: values[name] for name in segment.inputs}, {})
+        return values
+
+    def answer(values: Arrays) -> Arrays:
         return {name: values[name].copy() for name in graph.outputs}
 
-    return Samples(samples.inputs, tuple(answer(inputs) for inputs in samples.inputs))
+    if not graph.carried:
+        return Samples(samples.inputs, tuple(answer(computed(dict(inputs))) for inputs in samples.inputs))
+    found, states = [], _States(graph)
+    for number in range(workload.items):
+        session = workload.item(number).session
+        values = computed({**samples.of(number), **states.of(session)})
+        states.keep(session, values)
+        found.append(answer(values))
+    return Samples(samples.inputs, tuple(found), by_item=True)
+
+
+class _States:
+    """What the items of each session have left behind, under the names the next one takes it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._kept: dict[tuple[str, int], Array] = {}
+
+    def of(self, session: int) -> dict[str, Array]:
+        return {
+            each.input: self._kept.get(self._key(each, session), self._fresh(each)) for each in self._graph.carried
+        }
+
+    def keep(self, session: int, values: Arrays) -> None:
+        for each in self._graph.carried:
+            self._kept[self._key(each, session)] = values[each.output].copy()
+
+    def _fresh(self, each: Carried) -> Array:
+        tensor = self._graph.tensors[each.input]
+        return np.full(tensor.shape, each.initial, tensor.dtype)
+
+    @staticmethod
+    def _key(each: Carried, session: int) -> tuple[str, int]:
+        return each.input, session if each.scope == "session" else -1
 
 
 def compare(samples: Samples, answers: Mapping[int, Arrays]) -> Comparison:
     """The answers of the items against the expected ones; items that a gate stopped are left out."""
     worst = magnitude = 0.0
     for item, outputs in answers.items():
-        for name, expected in samples.expected[item % len(samples.expected)].items():
+        for name, expected in samples.answer(item).items():
             if name in outputs:
                 reference = expected.astype(np.float64)
                 difference = np.abs(outputs[name].astype(np.float64) - reference)

@@ -252,7 +252,11 @@ class _Simulation:
                 self._kernel.at(self._kernel.now_s, partial(self._choose, unit.core), CHOICE)
                 return
             if job.step.kind == "send":
-                self._carry(program.edge[job.step.name], job.item, empty=job.empty)
+                edge = program.edge[job.step.name]
+                if edge.inside:
+                    unit.ready.arrive(job.route, job.item, job.session, edge, empty=job.empty)
+                else:
+                    self._carry(edge, job.item, empty=job.empty)
                 unit.ready.done(job, {})
             else:
                 names = outputs_of(program, program.segment[job.step.name])

@@ -162,9 +162,10 @@ class Runner:
 
     def _missed(self, header: Header) -> bool:
         """Whether a choice that is made already might have been another one with this message."""
-        any_item = self._program.edges[header.edge].takes == "newest"
+        takes = self._program.edges[header.edge].takes
+        first = header.item + (takes == "previous")  # whom it lets run
         return header.time_s < self._roused_s or any(
-            header.time_s <= time_s and (any_item or header.item <= item) for time_s, item in self._choices
+            header.time_s <= time_s and (takes == "newest" or first <= item) for time_s, item in self._choices
         )
 
     def _release(self, delivery: Delivery) -> None:
@@ -237,6 +238,11 @@ class Runner:
     def _send(self, job: Job) -> None:
         edge = self._program.edge[job.step.name]
         array = None if job.empty else self._values.get(job.reads[0][1])
+        if edge.inside:
+            key = self._ready.arrive(job.route, job.item, job.session, edge, empty=job.empty)
+            if key is not None and array is not None:
+                self._values.keep(key, array)
+            return
         size = 0 if array is None else array.nbytes
         start_s = self._free_s if self._pace else self._clock.now_s()
         due_s = start_s
@@ -285,12 +291,12 @@ def _direct_edges(program: Program, unit: str) -> dict[tuple[int, str], int]:
 
 
 def _fixed(edge: Edge) -> bool:
-    return all(isinstance(size, int) for size in edge.spec.shape)
+    return not edge.inside and all(isinstance(size, int) for size in edge.spec.shape)
 
 
 def _hold_s(program: Program, unit: str, pace: Pace | None) -> float:
     """How long an emulated unit waits before it chooses; one with a single way in always has the oldest item."""
-    ways_in = sum(edge.target == unit for edge in program.edges)
+    ways_in = sum(edge.target == unit and not edge.inside for edge in program.edges)
     if pace is None or ways_in < 2:
         return 0.0
     seconds = [pace.segments_s[segment.name] for segment in program.segments if segment.unit == unit]

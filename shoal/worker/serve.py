@@ -1,7 +1,7 @@
 """A worker from its bundle to its last message: load, say ready, work, report, leave.
 
-Control messages are JSON. The coordinator says {"do": "start" | "settle" | "report" | "stop"}; a worker answers
-{"is": "ready" | "started" | "settled" | "report" | "error"}.
+Control messages are JSON. The coordinator says {"do": "clock" | "start" | "settle" | "report" | "stop"}; a worker
+answers {"is": "ready" | "clock" | "started" | "settled" | "report" | "error"}.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def load(bundle: Bundle) -> dict[str, Session]:
     return sessions
 
 
-def serve(bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
-    """Work until the coordinator says stop or leaves.
+def serve(bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint, clock: Clock | None = None) -> None:
+    """Work until the coordinator says stop or leaves; `clock`: this machine's, unless a test has another.
 
     Raises:
         ShoalError: after the coordinator was told.
     """
-    worker = _Worker(bundle, sessions, endpoint)
+    worker = _Worker(bundle, sessions, endpoint, clock or Clock())
     try:
         worker.loop()
     except ShoalError as fault:
@@ -78,15 +78,16 @@ def heard(endpoint: Endpoint, delivery: Delivery) -> dict[str, Any]:
 
 
 class _Worker:
-    def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint) -> None:
+    def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint, clock: Clock) -> None:
         self._bundle, self._sessions, self._endpoint = bundle, sessions, endpoint
-        self._clock = Clock()
+        self._clock = clock
         self._stretch = 1.0
         self._runner = self._fresh()
         self._begin()
 
     def loop(self) -> None:
-        say(self._endpoint, {"is": "ready", "unit": self._bundle.manifest.unit} | memory())
+        own = {"is": "ready", "unit": self._bundle.manifest.unit, "boot": self._clock.boot}
+        say(self._endpoint, own | memory())
         while True:
             special = self._runner.work()
             if isinstance(special, Left) and special.peer == CLIENT:
@@ -101,6 +102,8 @@ class _Worker:
                 self._stretch = float(message.get("stretch", 1.0))
                 self._begin()
                 say(self._endpoint, {"is": "started"})
+            case "clock":
+                say(self._endpoint, {"is": "clock", "now_s": self._clock.source_s()})
             case "settle":
                 say(self._endpoint, {"is": "settled", "pending": self._runner.pending} | self._traffic())
             case "report":

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.graph.models import write
+from tests.graph.recurrent import NETS
+
 
 def test_json_has_every_op_and_cut(shoal: Any, model: Path) -> None:
     facts = shoal("inspect", model, "--json").json
@@ -31,6 +34,39 @@ def test_ops_gives_a_line_for_every_op(shoal: Any, model: Path) -> None:
     assert sum(line.split()[1:2] in (["Conv"], ["Relu"]) for line in lines) == 8
     conv = next(line for line in lines if line.startswith("c1"))
     assert conv.split()[:4] == ["c1", "Conv", "0.5898", "M"]
+
+
+def test_what_is_carried_is_shown(shoal: Any, tmp_path: Path) -> None:
+    model = write(NETS["single"].proto, tmp_path)
+    carry = ("--carry", "h=h2,initial=0.5,scope=stream")
+    facts = shoal("inspect", model, *carry, "--json").json
+    assert facts["carried"] == [{"input": "h", "output": "h2", "initial": 0.5, "scope": "stream"}]
+    assert facts["loops"] == [["hu", "s", "h2"]]
+    assert (list(facts["inputs"]), list(facts["outputs"])) == (["x"], ["y"])
+    lines = shoal("inspect", model, *carry).out
+    assert "kept h: float32 [1, 6], from h2 of the item before in the stream" in lines
+
+
+@pytest.mark.parametrize(
+    ("carry", "told"),
+    [
+        ("h", "'h' says not what to carry"),
+        ("=h2", "says not what to carry"),
+        ("h=", "says not what to carry"),
+        ("h=h2,begin=1", "says not what to carry"),
+        ("h=h2,input=x", "says not what to carry"),
+        ("h=h2,initial=one", "Expected `float`"),
+        ("h=h2,initial=nan", "the initial value must be a figure"),
+        ("h=h2,scope=item", "Invalid enum value 'item'"),
+        ("h=h3", "the model has no output 'h3'"),
+        ("h1=h2", "the model has no input 'h1'"),
+        ("x=h2", "all inputs are carried"),
+    ],
+)
+def test_states_that_cannot_be(carry: str, told: str, shoal: Any, tmp_path: Path) -> None:
+    model = write(NETS["single"].proto, tmp_path)
+    more = ("--carry", "h=h2") if carry == "x=h2" else ()
+    assert told in shoal("inspect", model, *more, "--carry", carry).complaint
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import pytest
 
 from shoal import codec
 from shoal.cli.app import run
+from shoal.graph import Carried
 from shoal.plan import Plan
 from tests.graph.models import info, light, model, node, write
+from tests.graph.recurrent import NETS
 
 FLEET = """
 [devices.pi]
@@ -202,6 +204,20 @@ def test_models_that_cannot_be(here: Path, capsys: pytest.CaptureFixture[str]) -
         assert says in complaint(capsys, 2, model=name)
     assert plan("--shape", "batch=2", model="open.onnx") == 0
     assert plan("--shape", "x=2,3", model="open.onnx") == 0
+
+
+def test_a_state_is_planned_run_and_simulated(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(NETS["double"].proto, here, "double.onnx")
+    carry = ["--carry", "h=h2", "--carry", "g=g2"]
+    assert plan(*carry, "--pin", "xa=pi-0", "--pin", "y=nano", model="double.onnx") == 0
+    capsys.readouterr()
+    made = codec.load(Plan, here / "plan" / "plan.json")
+    assert made.model.carried == (Carried("h", "h2"), Carried("g", "g2"))
+    assert any("the state 'h' stays on" in reason for reason in made.reasons)
+    assert run(["run", "plan", "--items", "9", "--over", "memory", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs_match"] is True
+    assert run(["simulate", "plan", "--items", "9", "-o", "simulated.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 9
 
 
 @pytest.mark.parametrize("place", ["model.onnx", "model.onnx/plan"])

@@ -218,7 +218,7 @@ def test_a_worker_killed_while_it_loads_is_named(plan: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--over", "bogus"), "known: memory, mpi, shm, tcp"),
+        (("--over", "bogus"), "known: memory, mpi, shaped, shm, tcp"),
         (("--over", "tcp:plan=1"), "plain"),
         (("--over", "mpi"), "mpirun.sh"),
         (("--items", "0"), "--items"),

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +23,12 @@ import pytest
 import shoal
 from shoal import catalog
 from shoal.errors import WireError
-from shoal.program import CLIENT, Edge, Flag, Header, Program, Route, TensorSpec
+from shoal.program import CLIENT, Edge, Flag, Header, Hop, Program, Route, TensorSpec
 from shoal.program.message import CONTROL_EDGE
-from shoal.wire import Delivery, Endpoint, Left
+from shoal.wire import Delivery, Endpoint, Left, write_links
 
-NAMES = ("memory", "shm", "tcp")
-SOCKETS = ("shm", "tcp")
+SOCKETS = ("shm", "tcp", "shaped:inner=shm", "shaped:inner=tcp")
+NAMES = ("memory", "shm", "tcp", "shaped:inner=memory", "shaped:inner=shm", "shaped:inner=tcp")
 A, B = "a/cpu", "b/cpu"
 ROUTES = (Route("main", (), (), ()),)
 
@@ -100,11 +101,19 @@ class Announced:
 
 
 @contextmanager
+def over(name: str, what: Program) -> Iterator[str]:
+    """The transport as it is given to every party; one that shapes links has a millisecond on every edge."""
+    with tempfile.TemporaryDirectory(prefix="shoal-") as scratch:
+        ways = {edge.name: (Hop(f"{edge.source}>{edge.target}", 1e9, 0.001),) for edge in what.edges}
+        yield f"{name},links={write_links(ways, Path(scratch))}" if name.startswith("shaped") else name
+
+
+@contextmanager
 def connected(name: str, what: Program) -> Iterator[dict[str, Endpoint]]:
     """The endpoints of all parties, all in this process."""
-    transport = catalog.make("wire/transports", name)
     announced = Announced()
-    with ThreadPoolExecutor(8) as pool:
+    with over(name, what) as full, ThreadPoolExecutor(8) as pool:
+        transport = catalog.make("wire/transports", full)
         units = {unit: pool.submit(transport.worker, unit, what, "", announced.by(unit)) for unit in what.units}
         ends = {CLIENT: transport.client(what, announced.wait(len(units)))}
         ends |= {unit: future.result(10) for unit, future in units.items()}
@@ -236,7 +245,7 @@ def test_a_lent_buffer_arrives_and_is_used_again(name: str) -> None:
             assert copied(ends[A]).tolist() == [item] * 4
 
 
-@pytest.mark.parametrize("name", ["memory", "shm"])
+@pytest.mark.parametrize("name", ["memory", "shm", "shaped:inner=shm"])
 def test_a_lent_buffer_is_not_copied(name: str) -> None:
     with connected(name, CHAIN) as ends:
         lent = ends[CLIENT].buffer(0, "float32", (4,))
@@ -359,8 +368,9 @@ def test_closing_leaves_no_descriptor_thread_or_file(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_another_program_is_refused_and_the_right_one_still_welcome(name: str) -> None:
     right = program((CLIENT, A))
-    transport, announced = catalog.make("wire/transports", name), Announced()
-    with ThreadPoolExecutor(1) as pool:
+    announced = Announced()
+    with over(name, right) as full, ThreadPoolExecutor(1) as pool:
+        transport = catalog.make("wire/transports", full)
         worker = pool.submit(transport.worker, A, right, "", announced.by(A))
         addresses = announced.wait(1)
         with pytest.raises(WireError, match="another program"):
@@ -394,16 +404,18 @@ end.close()
 def process(name: str, what: Program) -> Iterator[tuple[Endpoint, subprocess.Popen[bytes]]]:
     """A unit in another process that sends back what it gets, and the client's endpoint."""
     environment = {**os.environ, "PYTHONPATH": str(Path(shoal.__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, "-c", UNIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as child:
+    command = [sys.executable, "-c", UNIT]
+    with (
+        over(name, what) as full,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as child,
+    ):
         try:
             assert child.stdin
             assert child.stdout
-            pickle.dump((name, A, what), child.stdin)
+            pickle.dump((full, A, what), child.stdin)
             child.stdin.close()
             address = child.stdout.readline().decode().strip()
-            end = catalog.make("wire/transports", name).client(what, {A: address})
+            end = catalog.make("wire/transports", full).client(what, {A: address})
             yield end, child
             end.close()
         finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from shoal.cost import buffers_bytes, footprint, runtime_bytes, unit_bytes, weights_factor
+from dataclasses import replace
+
+from shoal.cost import buffers_bytes, footprint, runtime_bytes, states_bytes, unit_bytes, weights_factor
 from shoal.graph import Graph
-from shoal.program import Program
+from shoal.program import Program, State
 from shoal.record import Estimate
 
 
@@ -33,3 +35,20 @@ def test_a_unit_has_one_runtime_and_one_segment_running(program: Program) -> Non
     }
     held = runtime + 100 + 3 * (16 + 40)
     assert unit_bytes(program, "a/cpu", estimates) == (held, held + 50)
+
+
+def test_what_outlives_an_item_counts_for_each_session(program: Program) -> None:
+    edge = next(edge for edge in program.edges if (edge.source, edge.target) == ("a/cpu", "b/cpu"))
+    back = replace(edge, name="back", takes="previous", initial=0.0)
+    states = (
+        State("s", "b/cpu", "session", edge.spec, "i", "o"),
+        State("t", "b/cpu", "stream", edge.spec, "i", "o"),
+    )
+    kept = replace(program, states=states)
+    size = edge.spec.bytes({})
+    assert states_bytes(kept, "b/cpu") == 2 * size
+    assert states_bytes(kept, "b/cpu", sessions=5) == 6 * size
+    assert states_bytes(kept, "a/cpu", sessions=5) == 0
+    assert states_bytes(replace(program, edges=(*program.edges, back)), "b/cpu", sessions=5) == 5 * size
+    of_stream = replace(back, scope="stream")
+    assert states_bytes(replace(program, edges=(*program.edges, of_stream)), "b/cpu", sessions=5) == size

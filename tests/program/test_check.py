@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shoal.errors import ProgramError
-from shoal.program import CLIENT, Edge, Program, Route, State, Step, Task, TensorSpec, check
+from shoal.program import CLIENT, Edge, Program, Route, Segment, State, Step, Task, TensorSpec, check
 from tests import toy
 from tests.program.test_ready import delay
 from tests.programs import Piece, chain, program
@@ -57,6 +57,34 @@ def two_ranks_wait_for_each_other() -> Program:
     return steps(made, B, lambda found: found.append(Step("send", "back")))
 
 
+def told_too_late() -> Program:
+    """b makes z of what it read for the item before, a reads that, and only then tells b of the item."""
+    spec = TensorSpec("float32", (4,))
+
+    def edge(name: str, source: str, target: str, tensor: str, **more: object) -> Edge:
+        return Edge(name, source, target, tensor, name, spec, 4, **more)  # type: ignore[arg-type]
+
+    def task(unit: str, *words: str) -> Task:
+        return Task(unit, tuple(Step(*word.split()) for word in words))  # type: ignore[arg-type]
+
+    return Program(
+        "late", (A, B),
+        (
+            edge("x", CLIENT, A, "x"), edge("z", B, A, "z"), edge("v", A, B, "v"),
+            edge("before", B, B, "y", takes="previous", initial=0.0), edge("y", B, CLIENT, "y"),
+        ),
+        (
+            Segment("early", B, ("before",), ("z",)), Segment("join", A, ("x", "z"), ("v",)),
+            Segment("last", B, ("v",), ("y",)),
+        ),
+        (Route("main", ("x",), ("y",), (
+            task(A, "recv x", "recv z", "run join", "send v"),
+            task(B, "recv before", "run early", "send z", "recv v", "run last", "send before", "send y"),
+        )),),
+        4, dict.fromkeys(("x", "v", "before", "y", "z"), spec),
+    )  # fmt: skip
+
+
 REFUSED = [
     (edited(TWO, "edges", f"s0>{B}", buffer_items=3), "edge 's0>b/cpu'.*smaller than the window.*needed 4.*had 3"),
     (edited(TWO, "edges", f"s0>{B}", target="c/cpu"), "edge 's0>b/cpu' names the unknown unit 'c/cpu'"),
@@ -97,6 +125,8 @@ REFUSED = [
     (steps(TOY, toy.EYE, lambda found: found.pop(), 0), "'glimpse' is sent 0 and received 1 times by all"),
     (replace(TWO, edges=(*TWO.edges, replace(TWO.edges[0], name="idle"))), "edge 'idle' is sent 0 and received 0"),
     (two_ranks_wait_for_each_other(), "no order solves the dependency .*q on b/cpu"),
+    (told_too_late(), "b/cpu: is to do 'early' for an item before any message tells that the item is there"),
+    (edited(delay(), "edges", "before", scope="item"), "edge 'before'.*its scope cannot be the item"),
 ]  # fmt: skip
 
 
@@ -106,13 +136,17 @@ def test_it_refuses(made: Program, message: str) -> None:
         check(made)
 
 
-def test_a_register_has_one_reader() -> None:
+def read_twice() -> Program:
     made = delay()
     more = replace(made.segment["q"], name="r", outputs=("z",))
     made = replace(made, segments=(*made.segments, more), tensors={**made.tensors, "z": made.tensors["y"]})
-    made = steps(made, B, lambda found: found.insert(3, Step("run", "r")))
-    with pytest.raises(ProgramError, match="'before' of a previous edge is read by 2 steps"):
-        check(made)
+    return steps(made, B, lambda found: found.insert(3, Step("run", "r")))
+
+
+def test_only_a_previous_edge_may_have_several_readers() -> None:
+    check(read_twice())
+    with pytest.raises(ProgramError, match="'before' of a newest edge is read by 2 steps"):
+        check(edited(read_twice(), "edges", "before", takes="newest"))
 
 
 @pytest.mark.parametrize("made", [TWO, JOIN, TOY, delay(), chain(A, B, A)], ids=lambda made: made.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -228,3 +229,53 @@ def test_the_writer_of_a_previous_edge_may_run_ahead_of_its_reader(ahead: int) -
         ready.done(job, {"y": False})
         take(ready)
     assert read == [-1, 0, 1, 2]
+
+
+def test_every_reader_of_a_previous_edge_takes_its_own_turn() -> None:
+    """A second reader that comes later still gets what the item before gave, which is kept until then."""
+    made = delay()
+    more = Segment("r", "b/cpu", ("before", "y"), ("z",), "null")
+    route = made.routes[0]
+    slow = replace(route.tasks[1], steps=(*route.tasks[1].steps, Step("run", "r")))
+    made = replace(
+        made,
+        segments=(*made.segments, more),
+        routes=(replace(route, tasks=(route.tasks[0], slow)),),
+        tensors={**made.tensors, "z": made.tensors["y"]},
+    )
+    ready = ReadySet(made, "b/cpu")
+    arrive(ready, made, "now", 0, 1, 2)
+    arrive(ready, made, "before", 0, 1, 2)
+    read: dict[str, list[int]] = {"q": [], "r": []}
+    freed: list[ValueKey] = []
+    while (job := ready.pick()) is not None:
+        if job.step.kind == "run":
+            read[job.step.name].append(dict(job.reads)["before"].owner)
+            assert dict(job.reads)["before"] not in freed
+        freed += ready.done(job, {{"q": "y", "r": "z"}.get(job.step.name, "sent"): False})
+    assert read == {"q": [-1, 0, 1], "r": [-1, 0, 1]}
+    assert ValueKey(0, "before", register=True) in freed
+    assert ValueKey(2, "before", register=True) not in freed  # item 3 may still come
+
+
+@pytest.mark.parametrize(("scope", "takes"), [("session", -1), ("stream", None)])
+def test_by_its_scope_a_previous_edge_joins_the_items_of_a_session_or_all(scope: str, takes: int | None) -> None:
+    made = delay()
+    edges = tuple(
+        replace(edge, scope=scope) if edge.takes == "previous" else edge  # type: ignore[arg-type]
+        for edge in made.edges
+    )
+    made = replace(made, edges=edges)
+    ready = ReadySet(made, "b/cpu")
+    arrive(ready, made, "now", 0, session=0)
+    assert take(ready, "y") == ("run q", 0)
+    arrive(ready, made, "now", 1, session=1)
+    take(ready)
+    job = ready.pick()
+    if takes is None:
+        assert job is None  # it waits for what item 0 gives
+        arrive(ready, made, "before", 0, session=0)
+        job = ready.pick()
+        takes = 0
+    assert job is not None
+    assert dict(job.reads)["before"].owner == takes

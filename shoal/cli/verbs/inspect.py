@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
@@ -27,11 +28,12 @@ EXAMPLES = (
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    carry: Annotated[list[str], typer.Option(metavar="INPUT=OUTPUT", help=options.CARRY_HELP)] = [],
     ops: Annotated[bool, typer.Option("--ops", help="a line for every op, not only for every cut")] = False,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show a model's ops, multiply-accumulates, bytes and legal cuts."""
-    graph, _ = options.model(model, shape)
+    graph, _ = options.model(model, shape, carry)
     if json:
         options.emit(_facts(graph))
     else:
@@ -54,7 +56,14 @@ def _facts(graph: Graph) -> dict[str, object]:
             {"after": graph.ops[cut.after].name, "tensors": list(cut.tensors), "bytes": cut.bytes}
             for cut in cuts(graph)
         ],
-    }
+    } | _state(graph)
+
+
+def _state(graph: Graph) -> dict[str, object]:
+    """What a graph with state has more."""
+    if not graph.carried:
+        return {}
+    return {"carried": [asdict(each) for each in graph.carried], "loops": [list(loop) for loop in graph.loops]}
 
 
 def _print(graph: Graph, *, ops: bool) -> None:
@@ -66,6 +75,10 @@ def _print(graph: Graph, *, ops: bool) -> None:
         f"{format_bytes(graph.weights_bytes)} of weights, {len(legal)} legal cuts",
         *(_tensor(graph, "in ", name) for name in graph.inputs),
         *(_tensor(graph, "out", name) for name in graph.outputs),
+        *(
+            f"{_tensor(graph, 'kept', each.input)}, from {each.output} of the item before in the {each.scope}"
+            for each in graph.carried
+        ),
         ", ".join(f"{count} {kind}" for kind, count in kinds),
     ]
     out.print(f"{graph.name}", style="bold", markup=False)

@@ -30,6 +30,7 @@ def command(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write the plan to")
     ] = Path("plan"),
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    carry: Annotated[list[str], typer.Option(metavar="INPUT=OUTPUT", help=options.CARRY_HELP)] = [],
     minimize: Annotated[
         str,
         typer.Option(
@@ -75,7 +76,7 @@ def command(
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
     options.writable(output / options.PLAN_FILE, mapping)
-    graph, reference = options.model(model, shape)
+    graph, reference = options.model(model, shape, carry)
     machines = load_fleet(fleet)
     limits = options.limits_of(limit)
     goals = tuple(part.strip() for part in minimize.split(",") if part.strip())

@@ -23,6 +23,7 @@ def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
     fleet: Annotated[Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML)")],
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    carry: Annotated[list[str], typer.Option(metavar="INPUT=OUTPUT", help=options.CARRY_HELP)] = [],
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Measure what each op costs here, into a table that plans reuse.
@@ -33,7 +34,7 @@ def command(
     from rich.console import Console
     from rich.table import Table
 
-    graph, _ = options.model(model, shape)
+    graph, _ = options.model(model, shape, carry)
     machines = load(fleet)
     costs = costs_of(graph, machines, measure=True)
     samples = load_table(table_path(graph.identity)).samples

@@ -96,7 +96,7 @@ def tiled(
         shape = graph.tensors[name].shape
         readers = {graph.ops[index].name for index in graph.consumers[name]}
         boxes = needed.pop(name, [None] * len(shares))
-        if name in graph.outputs or any(group.get(reader) != group[name] for reader in readers):
+        if name in graph.finals or any(group.get(reader) != group[name] for reader in readers):
             own = checked_bounds(name, node.op_type, shape, axis, shares)
             boxes = [_around(box, along(shape, axis, each)) for box, each in zip(boxes, own, strict=True)]
         parts = tuple(Part(owner, box) for owner, box in enumerate(boxes) if box is not None)

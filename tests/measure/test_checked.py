@@ -1,0 +1,56 @@
+"""Imitated links keep what they should to 5 %, and one that does not is found out."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.errors import WorkError
+from shoal.measure import LinkFigures, LinkReport, check_hosts, check_shaped, checked
+from shoal.measure.checked import shaped_way
+from shoal.wire.network import unavailable
+
+LINKS = [
+    pytest.param(LinkFigures(latency_s, rate / 8), id=f"{rate / 1e6:g}Mbit")
+    for rate, latency_s in ((1e9, 1e-4), (1e8, 1e-3), (2e7, 5e-3), (5e6, 0.2))
+]
+needs_hosts = pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts: {unavailable()}")
+
+
+def right(report: LinkReport, wanted: LinkFigures) -> bool:
+    return report.wanted == wanted and max(abs(report.latency_error), abs(report.bandwidth_error)) <= 0.05
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("wanted", LINKS)
+def test_the_shaped_transport_keeps_what_it_should(wanted: LinkFigures) -> None:
+    assert right(check_shaped(wanted), wanted)
+
+
+@needs_hosts
+@pytest.mark.serial
+@pytest.mark.parametrize("wanted", LINKS)
+def test_hosts_keep_what_they_should(wanted: LinkFigures) -> None:
+    assert right(check_hosts(wanted), wanted)
+
+
+@needs_hosts
+@pytest.mark.serial
+def test_rates_held_by_the_kernel_are_right_too() -> None:
+    wanted = LinkFigures(0.005, 2.5e6)
+    assert right(check_hosts(wanted, by_kernel=True), wanted)
+
+
+def test_a_link_that_is_not_what_it_should_be_is_found_out() -> None:
+    really = LinkFigures(0.004, 4e6)
+    with shaped_way(really) as way:
+        for wanted in (LinkFigures(0.002, 4e6), LinkFigures(0.004, 3e6)):
+            with pytest.raises(
+                WorkError, match=r"a cable: the link is not what it should be to 5%.*Mbit/s"
+            ) as found:
+                checked("a cable", way, wanted, tries=1)
+            assert "needed" in str(found.value)
+
+
+def test_errors_are_relative_and_have_a_sign() -> None:
+    report = LinkReport("x", LinkFigures(0.1, 100.0), LinkFigures(0.11, 95.0))
+    assert (report.latency_error, report.bandwidth_error) == (pytest.approx(0.1), pytest.approx(-0.05))
