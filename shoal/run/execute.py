@@ -26,14 +26,12 @@ from shoal.record import Observed, Outline, Provenance, Run
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.crew import Crew, Watch
 from shoal.run.deploy import lay_out, manifest_of
+from shoal.run.expected import expected
 from shoal.run.inputs import check_inputs
 from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.run.throttle import Throttling, Way, throttling
-from shoal.wire import Endpoint, Transport
-
-
 from shoal.wire import Endpoint, Transport, write_links
 from shoal.wire.transports.shaped import Shaped
 from shoal.worker import Offset
@@ -353,7 +351,7 @@ def _result(
         provenance=provenance_of(plan, settings),
         about=about(plan, settings, remarks(plan, settings, driven)),
         outline=outline,
-        prediction=plan.prediction,
+        prediction=expected(plan, program, driven.workload),
         match=Match(
             output_digests={item: digest(outputs) for item, outputs in answers.items()},
             outputs_match=compared.match if compared else None,

@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import shoal
 from shoal import catalog, codec
@@ -93,7 +94,7 @@ def _spent(toy: Toy, path: Path, way: str) -> list[tuple[tuple[float, ...], floa
     """Of each unit: calls, messages in and out, bytes copied; and the seconds it spent on them, an item."""
     run, program = _run(toy, path, way)
     around = traffic(program)
-    found = []
+    found: list[tuple[tuple[float, ...], float]] = []
     for segment in program.segments:
         figures = run.devices[segment.unit.partition("/")[0]]
         own_s = _median_s(run, segment.name)
@@ -147,11 +148,13 @@ def _plan(graph: Graph, toy: Toy) -> Plan:
 
 def _model(toy: Toy) -> bytes:
     """The toy as ONNX; what a device makes is named after it: "device/number"."""
+    import onnx
     from onnx import helper, numpy_helper
 
     matrix = np.random.default_rng(0).standard_normal((WIDTH, WIDTH)).astype(np.float32) / WIDTH
     fill = np.ones((1, toy.elements), np.float32)
-    nodes, outputs = [], []
+    nodes: list[onnx.NodeProto] = []
+    outputs: list[str] = []
 
     def op(device: int, kind: str, *inputs: str, output: str = "") -> str:
         output = output or f"{device}/{len(nodes)}"
@@ -167,7 +170,12 @@ def _model(toy: Toy) -> bytes:
         spread = op(reader, "Add", op(reader, "ReduceMean", op(reader, "Sum", *between)), "row")
         outputs.append(op(reader, "Mul", worked(reader, spread), "one", output=f"{reader}/y"))
     row = np.ones((1, WIDTH), np.float32)
-    constants = {"matrix": matrix, "fill": fill, "row": row, "one": np.ones(1, np.float32)}
+    constants: dict[str, NDArray[np.float32]] = {
+        "matrix": matrix,
+        "fill": fill,
+        "row": row,
+        "one": np.ones(1, np.float32),
+    }
     graph = helper.make_graph(
         nodes,
         "toy",

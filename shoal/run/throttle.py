@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shoal.catalog import nearest
 from shoal.errors import InputError, PaceError
 from shoal.plan.values import Plan
 from shoal.run.local import Processes, Workers
 from shoal.run.quota import groups, period_s
 
 Way = Literal["auto", "quota", "pace"]
-WAYS = ("auto", "quota", "pace")
+WAYS: tuple[Way, ...] = ("auto", "quota", "pace")
 LOAD = 0.6  # share of this machine's cores that throttled workers may keep busy together
 PERIODS = 5  # in an item's work on each unit, for a quota to be even enough
 
@@ -52,15 +53,24 @@ class Throttling:
             yield
 
 
+def way_of(name: str) -> Way:
+    """The way called `name`.
+
+    Raises:
+        InputError: no such way.
+    """
+    for way in WAYS:
+        if way == name:
+            return way
+    raise InputError(f"no way to throttle is called '{name}'", hint=nearest(name, WAYS))
+
+
 def throttling(plan: Plan, way: Way, *, processes: bool = True) -> Throttling:
     """How `plan`'s units are slowed down; `processes`: whether each has a process of its own.
 
     Raises:
-        InputError: no such way.
         PaceError: this machine has too few cores to be all of the plan's devices.
     """
-    if way not in WAYS:
-        raise InputError(f"no way to throttle is called '{way}'", hint=f"known: {', '.join(WAYS)}")
     speeds = {unit: plan.fleet.device(unit).speed for unit in plan.units}
     slow = {unit: speed for unit, speed in speeds.items() if speed < 1}
     if not slow:
