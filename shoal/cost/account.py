@@ -103,6 +103,7 @@ def account(
         seed=about.seed,
         versions=about.versions,
         started_at=about.started_at,
+        behind_s=max((u.behind_s for u in observed.units.values() if u.behind_s is not None), default=None),
         offered_items_per_s=offered,
         obtained_items_per_s=obtained,
         notes=about.notes + _overrun(observed.answers, workload, offered, obtained) + faults(observed, program),

@@ -165,6 +165,7 @@ class Run:
     started_at: str  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
     alone_latency_s: float | None = None  # one item in an empty pipe
+    behind_s: float | None = None  # throttled workers only: by how much one was at most slower than it should be
     offered_items_per_s: float | None = None  # at which items came by themselves; None: a closed workload
     obtained_items_per_s: float | None = None  # at which they were answered, first to last
     front: tuple[FrontPoint, ...] = ()  # the plans shown to the user, the chosen one among them
