@@ -1,6 +1,7 @@
-"""What a worker spends beside the ops: calling segments, taking messages in, sending them, copying what it sends.
+"""What a worker spends beside the ops as a loop over the whole model has them.
 
-Four constants of the machine and the transport, measured once on toy models (`run.handled`), never on the model that
+It calls segments, takes messages in, sends them, copies what it sends; and its ops find caches that others have used
+since. Constants of the machine and the transport, measured once on toy models (`run.handled`), never on the model that
 is planned. Their Samples have the transport as their engine.
 """
 
@@ -27,11 +28,13 @@ class Handling:
     receive_s: float = 0.0  # a message taken in
     send_s: float = 0.0  # a message sent
     copy_s_per_byte: float = 0.0  # of messages that are copied into the transport's memory
+    ops_share: float = 0.0  # more than the ops' own seconds in a loop that nothing interrupts
 
-    def seconds(self, traffic: Traffic) -> float:
-        """Of one segment, once, with the messages before and after it."""
+    def seconds(self, ops_s: float, traffic: Traffic) -> float:
+        """Beside the `ops_s` of one segment, once, with the messages before and after it."""
         moved_s = traffic.received * self.receive_s + traffic.sent * self.send_s
-        return self.call_s + moved_s + traffic.copied_bytes * self.copy_s_per_byte
+        copied_s = traffic.copied_bytes * self.copy_s_per_byte
+        return self.call_s + moved_s + copied_s + ops_s * self.ops_share
 
 
 def handling_of(samples: Sequence[Sample], over: str) -> Handling:
@@ -47,7 +50,7 @@ def way_of(fleet: Fleet) -> str:
 
 
 def traffic(program: Program) -> dict[str, Traffic]:
-    """By segment: the messages that its unit takes in before it runs, and sends afterwards."""
+    """By segment: the messages that its unit takes in before it runs and sends afterwards."""
     found: dict[str, Traffic] = {}
     for task in (task for route in program.routes for task in route.tasks):
         found |= _of_task(program, task)

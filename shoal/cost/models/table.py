@@ -113,7 +113,7 @@ class TableCosts:
         """See `Costs.estimate`. Breakdown: the fallback's, scaled to the seconds."""
         base = self._fallback.estimate(key)
         seconds, provenance = self._segment_seconds(key) or self._ops_seconds(key)
-        seconds += self._handling_s(key)
+        seconds += self._handling_s(key, seconds)
         scale = seconds / base.seconds if base.seconds else 0.0
         parts = {name: part * scale if name.endswith("_s") else part for name, part in base.breakdown.items()}
         busy_w = operating_point(key.unit, self.fleet.unit(key.unit), key.operating_point).busy_w
@@ -217,11 +217,12 @@ class TableCosts:
                 return sample.median_s / speed, "measured" if speed == 1 else "predicted"
         return None
 
-    def _handling_s(self, key: CostKey) -> float:
-        """What the worker spends around the ops; of other boards nothing is known."""
+    def _handling_s(self, key: CostKey, ops_s: float) -> float:
+        """What the worker spends beside the ops; of other boards nothing is known."""
         if key.traffic is None or not self._is_here(key):
             return 0.0
-        return self._handling.seconds(key.traffic) / self.fleet.device(key.unit).speed
+        speed = self.fleet.device(key.unit).speed
+        return self._handling.seconds(ops_s * speed, key.traffic) / speed
 
     @cached_property
     def _handling(self) -> Handling:
