@@ -16,6 +16,7 @@ from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import Workload
 from shoal.program.workload_file import load_workload
+from shoal.run.handled import kept_handling
 
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
@@ -81,6 +82,8 @@ def command(
     graph, reference = options.model(model, shape, carry)
     machines = load_fleet(fleet)
     limits = options.limits_of(limit)
+    if profile and any(device.speed < 1 for device in machines.devices):
+        kept_handling()
     goals = tuple(part.strip() for part in minimize.split(",") if part.strip())
     wishes = Wishes(
         objective=Objective(
