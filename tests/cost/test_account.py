@@ -12,7 +12,7 @@ from shoal import catalog
 from shoal.cost import Match, account, pace, period_s
 from shoal.cost.account import rates
 from shoal.fleet import Fleet
-from shoal.program import Program, Workload
+from shoal.program import Pace, Program, Workload
 from shoal.record import Answer, Observed, Run, Span, UnitReport
 from shoal.sim import simulate
 from tests.cost.toys import two_and_one, two_stages
@@ -129,7 +129,7 @@ def test_rates_are_between_the_first_and_the_last() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0.05, False), (0.0999, False), (0.2, True)])
 def test_a_queue_that_grows_is_said(seconds: float, said: bool) -> None:
     program, fleet = two_stages(), two_and_one()
-    tempo = pace(program, fleet, {segment.name: seconds for segment in program.segments})
+    tempo = Pace({segment.name: seconds for segment in program.segments})  # links cost nothing
     workload = Workload(60, "rate", rate_items_per_s=10.0)
     seen = simulate(program, tempo, catalog.make("program/drivers", "stream"), workload)
     run = account(seen, program, fleet, workload=workload, provenance="simulated")
