@@ -46,6 +46,7 @@ flop = [work] = FLOP = op = OP
 mac = 2 * flop = MAC
 flop_rate = flop / second = FLOPS = OPS = flops
 USD = [money] = usd
+item = [count] = items
 """  # one operation on integers counts as one flop; a multiply-accumulate as two
 
 EXAMPLES = {
@@ -59,6 +60,7 @@ EXAMPLES = {
     "hertz": "1.5 GHz",
     "kilogram": "20 kg",
     "USD": "35 USD",
+    "item/second": "20/s",
 }
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)

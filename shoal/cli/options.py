@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from shoal.catalog import nearest
 from shoal.errors import InputError, PlanError, UnitError
 from shoal.graph import Carried, Graph, load
 from shoal.plan import ModelRef, Plan
+from shoal.program import Workload
+from shoal.program.workload_file import load_workload, rate_of
 from shoal.record import Run
 from shoal.units import parse
 
@@ -27,6 +30,10 @@ CARRY_HELP = (
     "take this input from what that output gave for the item before: h_in=h_out, or with options "
     "h_in=h_out,initial=1,scope=stream; may be repeated"
 )
+ITEMS = 32
+RATE_HELP = "let items come by themselves, at this rate: 20/s; latencies then count from arrival"
+POISSON_HELP = "at random (Poisson), on average at the rate"
+WORKLOAD_HELP = "a TOML or JSON file of what arrives: items, rate or times, window, pattern"
 SHAPE_HELP = "fix a shape or a named size: input=1,3,224,224 or tokens=128; may be repeated"
 
 
@@ -165,3 +172,27 @@ def shares_of(text: str) -> tuple[float, ...]:
     if not all(math.isfinite(share) and share >= 0 for share in shares):
         raise PlanError(f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1")
     return shares
+
+
+def workload_of(plan: Plan, items: int | None, rate: str, poisson: bool, file: Path | None) -> Workload:
+    """What arrives: by a file, at a rate, or closed like the plan's own.
+
+    Raises:
+        InputError: options that contradict one another, or a fault of the file.
+        UnitError: not a rate, or one of zero or below.
+    """
+    if file is not None and (rate or poisson):
+        raise InputError("a workload file states its own rate", where="--workload", hint="leave out --rate")
+    if file is not None:
+        return load_workload(file, items, plan.workload.window)
+    if poisson and not rate:
+        raise InputError("arrivals at random need a rate", where="--poisson", hint="--rate 20/s")
+    planned = plan.workload
+    if not rate:
+        return replace(planned, items=items or (ITEMS if planned.arrival == "closed" else planned.items))
+    try:
+        per_s = rate_of(rate)
+    except UnitError as fault:
+        raise UnitError(fault.what, where="--rate", needed=fault.needed, had=fault.had, hint=fault.hint) from fault
+    count = items or ITEMS
+    return replace(planned, items=count, arrival="rate", rate_items_per_s=per_s, poisson=poisson, times_s=())

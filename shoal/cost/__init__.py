@@ -2,9 +2,10 @@
 
 from shoal.cost.account import About, Match, account, period_s
 from shoal.cost.conserve import check_conserved, elapsed_s, faults
-from shoal.cost.contract import CostKey, CostModel, Costs
+from shoal.cost.contract import CostKey, CostModel, Costs, Traffic
 from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
 from shoal.cost.features import Fit, Fits, Hints, KernelTimes, fit_kernels
+from shoal.cost.handling import WAYS, Handling, handling_of, traffic, way_of
 from shoal.cost.memory import (
     Footprint,
     buffers_bytes,
@@ -17,6 +18,7 @@ from shoal.cost.memory import (
 from shoal.cost.pace import hops, hops_between, pace
 
 __all__ = [
+    "WAYS",
     "About",
     "CostKey",
     "CostModel",
@@ -24,9 +26,11 @@ __all__ = [
     "Fit",
     "Fits",
     "Footprint",
+    "Handling",
     "Hints",
     "KernelTimes",
     "Match",
+    "Traffic",
     "account",
     "buffers_bytes",
     "busy_energy_j",
@@ -36,13 +40,16 @@ __all__ = [
     "faults",
     "fit_kernels",
     "footprint",
+    "handling_of",
     "hops",
     "hops_between",
     "pace",
     "period_s",
     "runtime_bytes",
     "states_bytes",
+    "traffic",
     "transfer_energy_j",
     "unit_bytes",
+    "way_of",
     "weights_factor",
 ]

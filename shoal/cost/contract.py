@@ -19,6 +19,15 @@ from shoal.record import Estimate, Sample
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """The messages around a segment, for one item."""
+
+    received: int = 0  # messages
+    sent: int = 0  # messages
+    copied_bytes: int = 0  # of those sent, what is copied: others are made where the reader finds them
+
+
+@dataclass(frozen=True)
 class CostKey:
     """What is asked: these ops, run as one segment, there."""
 
@@ -29,6 +38,7 @@ class CostKey:
     operating_point: str = ""
     bindings: tuple[tuple[str, int], ...] = ()  # named sizes and their values
     features: tuple[tuple[str, float], ...] = ()  # of a trace, where the time depends on data
+    traffic: Traffic | None = None  # None: the ops alone, without calling them and moving what they need
 
 
 class Costs(Protocol):

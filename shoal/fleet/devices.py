@@ -51,6 +51,7 @@ def device_of(name: str, row: DeviceRow) -> Device:
         carbon_kg=row.carbon,
         cores=None if row.cores is None else tuple(row.cores),
         address=row.address,
+        speed=row.speed,
     )
 
 
@@ -79,7 +80,8 @@ def _with_board(table: Mapping[str, Any], at: str) -> tuple[Mapping[str, Any], l
 
 
 def _cores(table: Mapping[str, Any]) -> Sequence[int] | None:
-    cores = table.get("cores")
+    """The cores the board counts; a throttled device is one core of this machine, whichever."""
+    cores = table.get("cores", [0] if "speed" in table else None)
     return cores if isinstance(cores, list) else None
 
 
@@ -109,8 +111,20 @@ def _contradictions(row: DeviceRow, at: str) -> list[Fault]:
         faults.append(Fault(f"{at}.memory_limit", "more than the device has", needed, had))
     if row.count > 1 and row.address is not None:
         faults.append(Fault(f"{at}.address", "an address belongs to one device", "count = 1", f"{row.count}"))
+    faults += _throttled(row, f"{at}.speed") if row.speed < 1 else []
     usable = usable_cores()
     if row.board == THIS_MACHINE and row.cores and not usable.issuperset(row.cores):
         had = ", ".join(map(str, row.cores))
         faults.append(Fault(f"{at}.cores", "not a core of this machine", f"some of {sorted(usable)}", had))
     return faults
+
+
+def _throttled(row: DeviceRow, at: str) -> list[Fault]:
+    """What a local worker cannot be throttled to."""
+    board, cores = row.board or row.title, max(unit.cores for unit in row.units.values())
+    if board != THIS_MACHINE or row.address is not None:
+        had = f"the worker at {row.address}" if row.address is not None else board
+        return [Fault(at, "only a local worker can be throttled", f'board = "{THIS_MACHINE}"', had)]
+    if cores > 1:
+        return [Fault(at, "a throttled device is one core", "one core", f"{cores}")]
+    return []

@@ -63,6 +63,8 @@ def _device(device: Device) -> Iterator[str]:
         yield f"cores = {list(device.cores)}"
     if device.address is not None:
         yield f"address = {_text(device.address)}"
+    if device.speed != 1:
+        yield f"speed = {float(device.speed)!r}"
     for unit in device.units:
         yield from _unit(unit, f"{at}.units.{_key(unit.name)}")
 

@@ -116,6 +116,7 @@ class DeviceRow(Row):
     carbon: Annotated[float, _reads("kilogram", zero=True)] | None = None  # embodied
     cores: Cores | None = None
     address: Annotated[str, AfterValidator(_address)] | None = None
+    speed: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0  # of this machine, on one core of it
     units: Annotated[dict[Name, UnitRow], Field(min_length=1)]
     sources: dict[str, str] = {}  # key path -> where its figure comes from
 

@@ -46,6 +46,7 @@ class Device:
     carbon_kg: float | None = None  # embodied
     cores: tuple[int, ...] | None = None  # this machine's cores that a local worker is pinned to
     address: str | None = None  # "host:port" of a worker that already runs there
+    speed: float = 1.0  # of its board's, by throttling a local worker: a slower machine made real on this one
 
     def unit(self, name: str) -> Unit:
         """The unit called `name`."""

@@ -8,8 +8,8 @@ from shoal.measure.machine import installed_engines, machine_id
 from shoal.measure.probe import bench_samples, kept_benches, probe
 from shoal.measure.profile import profile_ops
 from shoal.measure.segment import profile_segment
-from shoal.measure.subject import bench_rate, bench_subject, op_subject, segment_subject
-from shoal.measure.table import Table, bench_path, table_path
+from shoal.measure.subject import bench_rate, bench_subject, handling_subject, op_subject, segment_subject
+from shoal.measure.table import Table, bench_path, handling_path, table_path
 from shoal.measure.table import load as load_table
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "clocked",
     "drawn_matrix",
     "drawn_works",
+    "handling_path",
+    "handling_subject",
     "installed_engines",
     "kept_benches",
     "load_table",

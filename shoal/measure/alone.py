@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shoal import catalog, codec
 from shoal.errors import ShoalError
-from shoal.measure.clocked import clocked
+from shoal.measure.clocked import clocked, own_clock
 from shoal.measure.segment import Finding, Job
 from shoal.program import Program, Segment, TensorSpec
 
@@ -42,7 +42,7 @@ def _run(job: Job) -> Finding:
     feeds = segment_feeds(job.program, segment)
     session.run(feeds, {})
     resident_bytes = _status_bytes("VmRSS") - base_bytes
-    spread = clocked(lambda: session.run(feeds, {}), job.repeats, least_s=LEAST_S)
+    spread = clocked(lambda: session.run(feeds, {}), job.repeats, least_s=LEAST_S, timer=own_clock(job.threads))
     return Finding(spread, max(0, resident_bytes), max(0, _status_bytes("VmHWM") - base_bytes))
 
 

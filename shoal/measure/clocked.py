@@ -47,6 +47,11 @@ def clocked(
     return spread(times_s)
 
 
+def own_clock(threads: int) -> Callable[[], float]:
+    """The clock for work on `threads` threads: of one it is its own time, in which others who are busy do not count."""
+    return time.thread_time if threads == 1 else time.perf_counter
+
+
 def spread(times_s: Sequence[float]) -> Spread:
     """Median and quartiles of `times_s`, interpolated between neighbours."""
     ordered = sorted(times_s)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shoal.errors import InputError
 from shoal.graph import Graph, extract, save
 from shoal.measure.attribute import Node, owners
-from shoal.measure.clocked import Spread, clocked, spread
+from shoal.measure.clocked import Spread, clocked, own_clock, spread
 from shoal.measure.machine import machine_id
 from shoal.measure.profile_ncnn import ncnn_spreads
 from shoal.measure.subject import op_subject
@@ -131,7 +131,8 @@ def _plain(model: Path, feeds: Feeds, threads: int, repeats: int) -> Spread:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model), _options(threads), providers=["CPUExecutionProvider"])
-    return clocked(lambda: session.run(None, dict(feeds)), repeats, least_s=LEAST_S)
+    timer = own_clock(threads)
+    return clocked(lambda: session.run(None, dict(feeds)), repeats, least_s=LEAST_S, timer=timer)
 
 
 def _profiled(

@@ -24,6 +24,11 @@ def bench_subject(name: str, work: int) -> str:
     return f"bench:{name}:{work}"
 
 
+def handling_subject(name: str) -> str:
+    """A constant of what workers spend beside the ops, as `cost.Handling` names it."""
+    return f"handling:{name}"
+
+
 def bench_rate(sample: Sample) -> float:
     """Flop or bytes a second of a bench's sample, by its first quartile: others on the machine only slow it down.
 

@@ -64,6 +64,11 @@ def bench_path() -> Path:
     return cache.folder("samples") / "benches.json"
 
 
+def handling_path() -> Path:
+    """Where the constants of workers are kept."""
+    return cache.folder("samples") / "handling.json"
+
+
 def key_of(sample: Sample) -> SampleKey:
     """What two samples of the same thing have in common."""
     return (sample.subject, sample.machine, sample.engine, sample.format, sample.threads)

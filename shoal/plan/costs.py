@@ -9,7 +9,7 @@ from shoal.cost import Costs
 from shoal.errors import MissingExtra
 from shoal.fleet import Fleet
 from shoal.graph import Graph
-from shoal.measure import Table, bench_path, load_table, machine_id, op_subject, table_path
+from shoal.measure import Table, bench_path, handling_path, load_table, machine_id, op_subject, table_path
 from shoal.measure.probe import bench_samples
 from shoal.measure.profile import profile_ops
 
@@ -37,7 +37,8 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
         table = _with_missing(graph, fleet, table)
         table.save(path)
     whole = load_table(table_path(graph.base.identity)).of(machine_id()).samples if graph.base else ()
-    samples = (*whole, *table.samples, *benches.samples)
+    handling = load_table(handling_path()).of(machine_id())
+    samples = (*whole, *table.samples, *benches.samples, *handling.samples)
     costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, samples)
     return costs
 

@@ -34,6 +34,7 @@ class Manifest:
     files: Mapping[str, FileMark]
     cores: tuple[int, ...] = ()  # pin to these; empty: do not pin
     pace: Pace | None = None  # emulate a board
+    speed: float = 1.0  # of one core: the worker sleeps so much that it is no faster
     protocol: int = PROTOCOL
 
 

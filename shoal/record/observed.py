@@ -29,6 +29,7 @@ class UnitReport:
     cpu_s: float | None = None
     resident_bytes: int | None = None
     peak_bytes: int | None = None
+    behind_s: float | None = None  # throttled workers: by how much at most they were slower than they should be
 
 
 @dataclass(frozen=True)

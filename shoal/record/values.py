@@ -147,7 +147,7 @@ class Run:
     items: int
     window: int
     period_s: float  # mean interval between answers once the pipe is full
-    latencies_s: tuple[float, ...]  # by item, start to answer
+    latencies_s: tuple[float, ...]  # by item, arrival to answer; in a closed workload it arrives when it starts
     devices: Mapping[str, DeviceFigures]
     provenance: Mapping[str, Provenance]  # figure -> how it was got
     spans: tuple[Span, ...]
@@ -165,6 +165,9 @@ class Run:
     started_at: str  # ISO 8601, UTC
     notes: tuple[str, ...] = ()
     alone_latency_s: float | None = None  # one item in an empty pipe
+    behind_s: float | None = None  # throttled workers only: by how much one was at most slower than it should be
+    offered_items_per_s: float | None = None  # at which items came by themselves; None: a closed workload
+    obtained_items_per_s: float | None = None  # at which they were answered, first to last
     front: tuple[FrontPoint, ...] = ()  # the plans shown to the user, the chosen one among them
 
     @property

@@ -22,6 +22,8 @@ def summary(run: Run) -> dict[str, Any]:
         "items": run.items,
         "throughput_items_per_s": pick(figures, "throughput_items_per_s").obtained,
         "latency_s": {share: pick(figures, f"latency_{share}_s").obtained for share in ("p50", "p99")},
+        "offered_items_per_s": run.offered_items_per_s,
+        "obtained_items_per_s": run.obtained_items_per_s,
         "outputs_match": run.outputs_match,
         "max_abs_difference": run.max_abs_difference,
         "provenance": _provenance(run),

@@ -118,6 +118,9 @@ def _facts(run: Run) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     grid.add_row("outputs", _outputs(run))
+    if run.offered_items_per_s is not None:
+        came, went = (quantity(each, "items/s") for each in (run.offered_items_per_s, run.obtained_items_per_s))
+        grid.add_row("arrivals", f"{came} offered, {went} obtained; latencies count from arrival")
     if run.late_share is not None:
         grid.add_row("late items", quantity(run.late_share, "share"))
     if run.spans_dropped:

@@ -17,12 +17,13 @@ def manifest_of(
     threads: int,
     cores: tuple[int, ...] = (),
     pace: Pace | None = None,
+    speed: float = 1.0,
 ) -> Manifest:
     """The manifest of `unit`, whose files lie in `source`."""
     names = [name for segment in program.segments if segment.unit == unit for name in segment.files]
     known = {name: _sha256(source / name) for name in names}
     marks = {name: FileMark(digest, (source / name).stat().st_size) for name, digest in known.items()}
-    return Manifest(unit, program.hash.hex(), threads, marks, cores=cores, pace=pace)
+    return Manifest(unit, program.hash.hex(), threads, marks, cores=cores, pace=pace, speed=speed)
 
 
 def lay_out(program: Program, manifest: Manifest, source: Path, folder: Path) -> None:

@@ -26,6 +26,7 @@ from shoal.run.execute import (
     model_of,
     outline_of,
     pace_of,
+    provenance_of,
     refuse_late,
     remarks,
     stretch_of,
@@ -129,7 +130,7 @@ def execute_epochs(
     if chosen.compare and not samples.expected and not driven.outcome.failure:
         samples = answered(graph, samples, workload)
     notes = remarks(plans[0], chosen, driven)
-    run = _account(planned, driven.outcome, workload, chosen, notes, "emulated" if chosen.emulate else "measured")
+    run = _account(planned, driven.outcome, workload, chosen, notes, provenance_of(plans[0], chosen))
     matched = _matched(run, samples, driven.answers)
     return EpochsResult(replace(matched, alone_latency_s=driven.alone_s), driven.outcome, driven.answers)
 

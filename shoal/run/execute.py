@@ -22,14 +22,16 @@ from shoal.plan.values import Plan
 from shoal.plan.written import with_files
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.program.bundle import Bundle, Manifest
-from shoal.record import Observed, Outline, Run
+from shoal.record import Observed, Outline, Provenance, Run
 from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.crew import Crew, Watch
 from shoal.run.deploy import lay_out, manifest_of
+from shoal.run.expected import expected
 from shoal.run.inputs import check_inputs
 from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
+from shoal.run.throttle import Throttling, Way, throttling
 from shoal.wire import Endpoint, Transport, write_links
 from shoal.wire.transports.shaped import Shaped
 from shoal.worker import Offset
@@ -51,6 +53,8 @@ class Settings:
     seed: int = 0  # of drawn inputs
     patience_s: float = 60.0  # how long nothing may happen
     samples: int = 4  # distinct drawn inputs
+    throttle: Way = "auto"  # how devices with a `speed` are slowed: the kernel's quota, pacing, or what suits
+    workload: Workload | None = None  # what arrives, in place of `items` of the plan's own
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _drive(
     coordinator: Coordinator, plan: Plan, settings: Settings, samples: Samples, progress: Callable[[int], None]
 ) -> Driven:
     """Warm up, then the items asked for."""
-    workload = replace(plan.workload, items=settings.items)
+    workload = settings.workload or replace(plan.workload, items=settings.items)
     stretch = stretch_of(plan, warm(coordinator, samples)) if settings.emulate else 1.0
     return attempt(coordinator, catalog.make("program/drivers", "stream"), workload, samples, stretch, progress)
 
@@ -219,8 +223,9 @@ def _started(
 ) -> Iterator[tuple[Endpoint, Watch]]:
     if _carries(settings.over) == "mpi":
         raise InputError("MPI starts its processes itself", hint="shoal pack, then the folder's mpirun.sh")
+    slowed = throttling_of(plan, settings)
     manifests = {
-        unit: manifest_of(program, unit, folder, threads=threads, cores=cores, pace=tempo)
+        unit: manifest_of(program, unit, folder, threads=threads, cores=cores, pace=tempo, speed=slowed.paced(unit))
         for unit in program.units
         for threads, cores in (_share(plan, unit, settings),)
     }
@@ -231,11 +236,23 @@ def _started(
         try:
             endpoint = transport.client(program, workers.addresses())
             try:
-                yield endpoint, workers.watch
+                with slowed.held(workers):
+                    yield endpoint, workers.watch
             finally:
                 endpoint.close()
         finally:
             workers.close()
+
+
+def throttling_of(plan: Plan, settings: Settings) -> Throttling:
+    """How devices slower than this machine are made real; an emulation's pace has their speed in it already.
+
+    Raises:
+        PaceError: this machine cannot be all of them.
+    """
+    if settings.emulate:
+        return Throttling()
+    return throttling(plan, settings.throttle, processes=_carries(settings.over) != "memory")
 
 
 def _carries(over: str) -> str:
@@ -331,10 +348,10 @@ def _result(
         program,
         plan.fleet,
         workload=driven.workload,
-        provenance="emulated" if settings.emulate else "measured",
+        provenance=provenance_of(plan, settings),
         about=about(plan, settings, remarks(plan, settings, driven)),
         outline=outline,
-        prediction=plan.prediction,
+        prediction=expected(plan, program, driven.workload),
         match=Match(
             output_digests={item: digest(outputs) for item, outputs in answers.items()},
             outputs_match=compared.match if compared else None,
@@ -343,6 +360,11 @@ def _result(
         ),
     )
     return Result(replace(run, alone_latency_s=driven.alone_s, front=plan.front), outcome.failure, answers)
+
+
+def provenance_of(plan: Plan, settings: Settings) -> Provenance:
+    """Of a run's times."""
+    return "emulated" if settings.emulate or throttling_of(plan, settings).speeds else "measured"
 
 
 def refuse_late(late: float | None) -> None:
@@ -396,6 +418,9 @@ def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
     found += driven.outcome.notes
     if driven.stretch > 1:
         found.append(f"emulated {driven.stretch:g} times slower than the boards, times divided by as much")
+    behind_s = [each.behind_s for each in driven.outcome.observed.units.values() if each.behind_s is not None]
+    if note := throttling_of(plan, settings).note:
+        found.append(f"{note}, at most {max(behind_s) * 1e3:.1f} ms behind" if behind_s else note)
     boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
     if boards and not settings.emulate:
         found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")

@@ -13,7 +13,7 @@ from shoal.run.crew import Reports
 from shoal.run.flight import Seen
 from shoal.worker import facts_of, spans_of
 
-FIGURES = ("busy_s", "sent_bytes", "received_bytes", "cpu_s", "resident_bytes", "peak_bytes")
+FIGURES = ("busy_s", "sent_bytes", "received_bytes", "cpu_s", "resident_bytes", "peak_bytes", "behind_s")
 NOTHING = Observed((), {}, (), 0, ())
 
 
@@ -74,6 +74,7 @@ def _sum(one: UnitReport, other: UnitReport, memory: Callable[[int, int], int]) 
         (one.cpu_s or 0.0) + (other.cpu_s or 0.0),
         memory(one.resident_bytes or 0, other.resident_bytes or 0),
         memory(one.peak_bytes or 0, other.peak_bytes or 0),
+        max((each.behind_s for each in (one, other) if each.behind_s is not None), default=None),
     )
 
 

@@ -86,7 +86,7 @@ def read_samples(path: Path, *, by_item: bool = False) -> Samples:
 def _unit(plan: Plan, program: Program, unit: str, source: Path, place: Path) -> None:
     device = plan.fleet.device(unit)
     threads = len(device.cores) if device.cores else plan.fleet.unit(unit).cores
-    manifest = manifest_of(program, unit, source, threads=threads, cores=device.cores or ())
+    manifest = manifest_of(program, unit, source, threads=threads, cores=device.cores or (), speed=device.speed)
     write(program, manifest, place)
     for name in manifest.files:
         (place / name).parent.mkdir(parents=True, exist_ok=True)

@@ -11,18 +11,19 @@ from shoal.plan.values import Plan
 from shoal.program import Workload
 from shoal.record import Run
 from shoal.run.execute import Settings, about, model_of, outline_of, pace_of
+from shoal.run.expected import expected
 from shoal.sim import simulate
 
 
-def simulated(plan: Plan, items: int) -> Run:
-    """The Run of `items` items of `plan`'s workload, on the machines as the plan's costs describe them.
+def simulated(plan: Plan, items: int, arriving: Workload | None = None) -> Run:
+    """The Run of `items` items of `plan`'s workload, or of what is `arriving` instead, on the machines as the plan's costs describe them.
 
     Raises:
         PlanError: the model changed since it was planned.
     """
     graph = model_of(plan)
     program = lower(graph, plan)
-    workload = replace(plan.workload, items=items)
+    workload = arriving or replace(plan.workload, items=items)
     tempo, driver = pace_of(plan, program), catalog.make("program/drivers", "stream")
     observed = simulate(program, tempo, driver, workload)
     (alone,) = simulate(program, tempo, driver, Workload(items=1, window=1, pattern=workload.pattern)).answers
@@ -34,6 +35,6 @@ def simulated(plan: Plan, items: int) -> Run:
         provenance="simulated",
         about=about(plan, Settings(items=items), ()),
         outline=outline_of(graph, plan),
-        prediction=plan.prediction,
+        prediction=expected(plan, program, workload),
     )
     return replace(run, front=plan.front, alone_latency_s=alone.answered_s - alone.arrived_s)

@@ -3,5 +3,19 @@
 from shoal.worker.clock import Clock, Offset, offset
 from shoal.worker.runner import Runner
 from shoal.worker.serve import facts_of, heard, load, memory, say, serve, spans_of
+from shoal.worker.throttle import Throttle
 
-__all__ = ["Clock", "Offset", "Runner", "facts_of", "heard", "load", "memory", "offset", "say", "serve", "spans_of"]
+__all__ = [
+    "Clock",
+    "Offset",
+    "Runner",
+    "Throttle",
+    "facts_of",
+    "heard",
+    "load",
+    "memory",
+    "offset",
+    "say",
+    "serve",
+    "spans_of",
+]

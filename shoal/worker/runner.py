@@ -39,6 +39,7 @@ from shoal.record import Fact, Span
 from shoal.wire import Delivery, Endpoint, Left
 from shoal.worker.clock import Clock
 from shoal.worker.inbox import Inbox
+from shoal.worker.throttle import Throttle
 from shoal.worker.values import StateStore, Values, owner_of
 
 MAX_SPANS = 100_000
@@ -57,9 +58,10 @@ class Runner:
         endpoint: Endpoint,
         clock: Clock,
         pace: Pace | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._program, self._unit, self._sessions = program, unit, sessions
-        self._endpoint, self._clock, self._pace = endpoint, clock, pace
+        self._endpoint, self._clock, self._pace, self._throttle = endpoint, clock, pace, throttle
         self._ready = ReadySet(program, unit)
         self._values = Values(program, endpoint)
         self._states = StateStore(program)
@@ -121,7 +123,10 @@ class Runner:
     def _wait(self) -> Delivery | Left | None:
         due_s = self._inbox.next_due_s
         if due_s is None:
-            return self._take_in(None)
+            special = self._take_in(None)
+            if self._throttle is not None:
+                self._throttle.roused()
+            return special
         special = self._take_in(max(0.0, due_s + self._hold_s - self._clock.now_s()))
         earliest_s = self._inbox.next_due_s
         if earliest_s is not None and earliest_s + self._hold_s <= self._clock.now_s():
@@ -222,6 +227,8 @@ class Runner:
         return found
 
     def _end(self, segment: Segment, start_s: float) -> float:
+        if self._throttle is not None:
+            self._throttle.rest()
         if self._pace is None:
             return self._clock.now_s()
         self._free_s = start_s + self._pace.segments_s[segment.name]
@@ -254,6 +261,8 @@ class Runner:
             time_s=due_s,
         )
         self._endpoint.send(header, array)
+        if self._throttle is not None:
+            self._throttle.rest()
         end_s = due_s if self._pace else self._clock.now_s()
         self._span(Span("transfer", self._unit, edge.name, job.item, start_s, end_s, size))
 

@@ -24,6 +24,7 @@ from shoal.record import Fact, Span
 from shoal.wire import Delivery, Endpoint, Left
 from shoal.worker.clock import Clock
 from shoal.worker.runner import Runner
+from shoal.worker.throttle import Throttle
 
 
 def load(bundle: Bundle) -> dict[str, Session]:
@@ -123,7 +124,10 @@ class _Worker:
     def _fresh(self) -> Runner:
         manifest = self._bundle.manifest
         pace = manifest.pace.stretched(self._stretch) if manifest.pace else None
-        return Runner(self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, pace)
+        self._throttle = Throttle(manifest.speed) if manifest.speed < 1 else None
+        return Runner(
+            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, pace, self._throttle
+        )
 
     def _traffic(self) -> dict[str, int]:
         return {
@@ -140,6 +144,7 @@ class _Worker:
             "spans": [_row(span) for span in self._runner.spans],
             "spans_dropped": self._runner.spans_dropped,
             "facts": [(fact.item, fact.subject, fact.kind, fact.value) for fact in self._runner.facts],
+            "behind_s": self._throttle.behind_s if self._throttle else None,
             "missed": sorted(self._runner.missed),
         }
         return own | self._traffic() | memory()

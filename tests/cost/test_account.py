@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from shoal import catalog
 from shoal.cost import Match, account, pace, period_s
+from shoal.cost.account import rates
 from shoal.fleet import Fleet
-from shoal.program import Program, Workload
+from shoal.program import Pace, Program, Workload
 from shoal.record import Answer, Observed, Run, Span, UnitReport
 from shoal.sim import simulate
 from tests.cost.toys import two_and_one, two_stages
@@ -115,3 +116,23 @@ def test_a_simulated_pipeline_adds_up(first_s: float, second_s: float, window: i
     assert run.notes == ()
     assert run.devices["b"].busy_s == pytest.approx(workload.items * second_s)
     assert run.period_s == pytest.approx(max(first_s, second_s, alone_s / window), rel=0.02)
+
+
+def test_rates_are_between_the_first_and_the_last() -> None:
+    answers = [Answer(item, item / 10, 1.0 + item / 5) for item in range(11)]
+    assert rates(answers, Workload(11, "rate", rate_items_per_s=10.0)) == (pytest.approx(10.0), pytest.approx(5.0))
+    assert rates(answers, Workload(11)) == (None, None)
+    assert rates(answers[:1], Workload(1, "rate", rate_items_per_s=10.0)) == (None, None)
+    assert rates((), Workload(3, "rate", rate_items_per_s=10.0)) == (pytest.approx(10.0), None)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.05, False), (0.0999, False), (0.2, True)])
+def test_a_queue_that_grows_is_said(seconds: float, said: bool) -> None:
+    program, fleet = two_stages(), two_and_one()
+    tempo = Pace({segment.name: seconds for segment in program.segments})  # links cost nothing
+    workload = Workload(60, "rate", rate_items_per_s=10.0)
+    seen = simulate(program, tempo, catalog.make("program/drivers", "stream"), workload)
+    run = account(seen, program, fleet, workload=workload, provenance="simulated")
+    assert any("arrivals exceed capacity" in note for note in run.notes) is said
+    if said:
+        assert run.obtained_items_per_s == pytest.approx(1 / seconds, rel=0.05)

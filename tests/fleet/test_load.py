@@ -153,6 +153,11 @@ FAULTS = [
         "",
         "'latency'",
     ),
+    (f"{PI}speed = 0.5", "devices.pi.speed", "only a local worker", ""),
+    ('[devices.a]\nboard = "this-machine"\nspeed = 0.0', "devices.a.speed", "greater than 0", ""),
+    ('[devices.a]\nboard = "this-machine"\nspeed = 1.5', "devices.a.speed", "less than or equal to 1", ""),
+    ('[devices.a]\nboard = "this-machine"\nspeed = 0.5\naddress = "b:1"', "devices.a.speed", "b:1", ""),
+    ('[devices.a]\nboard = "this-machine"\nspeed = 0.5\nunits.cpu.cores = 2', "devices.a.speed", "one core", ""),
     (f"{PI}count = 0", "devices.pi.count", "greater than or equal to 1", ""),
     (f"{PI}count = 100000000000", "devices.pi.count", "less than or equal to 10000", ""),
     (f"{PI}count = true", "devices.pi.count", "valid integer", ""),
@@ -274,3 +279,10 @@ def test_no_file_made_of_fleet_words_escapes_the_errors_of_shoal(
 def test_the_fleet_is_a_value() -> None:
     assert loads(DESIGN, "a") == loads(DESIGN, "b")
     assert isinstance(loads(DESIGN), Fleet)
+
+
+def test_a_throttled_device_is_one_core_of_this_machine() -> None:
+    (device,) = loads('[devices.slow]\nboard = "this-machine"\nspeed = 0.25').devices
+    assert (device.speed, device.units[0].cores, device.cores) == (0.25, 1, None)
+    (whole,) = loads('[devices.whole]\nboard = "this-machine"').devices
+    assert whole.speed == 1.0

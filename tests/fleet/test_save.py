@@ -97,3 +97,9 @@ def test_a_folder_that_is_a_file_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         save(Fleet((board("l4"),)), tmp_path / "file" / "fleet.toml")
+
+
+@given(st.floats(min_value=1e-6, max_value=1.0))
+def test_a_throttled_device_keeps_its_speed(speed: float) -> None:
+    fleet = loads(f'[devices.slow]\nboard = "this-machine"\nspeed = {speed!r}')
+    assert loads(dumps(fleet)).devices[0].speed == speed

@@ -15,6 +15,8 @@ from shoal.plan.costs import costs_of
 from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import Workload
+from shoal.program.workload_file import load_workload
+from shoal.run.handled import kept_handling
 
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
@@ -65,7 +67,8 @@ def command(
     ] = [],
     engine: Annotated[list[str], typer.Option(metavar="NAME", help="allow only this engine; may be repeated")] = [],
     window: Annotated[int, typer.Option(min=0, help="items in flight; 0: enough to keep every unit busy")] = 0,
-    items: Annotated[int, typer.Option(min=1, help="items to plan for")] = 32,
+    items: Annotated[int | None, typer.Option(min=1, help="items to plan for (default: 32)")] = None,
+    workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
     measure: Annotated[
         bool, typer.Option("--measure", help="also run the front's segments here and predict from that")
@@ -80,6 +83,8 @@ def command(
     graph, reference = options.model(model, shape, carry)
     machines = load_fleet(fleet)
     limits = options.limits_of(limit)
+    if profile and any(device.speed < 1 for device in machines.devices):
+        kept_handling()
     goals = tuple(part.strip() for part in minimize.split(",") if part.strip())
     wishes = Wishes(
         objective=Objective(
@@ -88,8 +93,8 @@ def command(
             latency_limit_s=limits.get("latency"),
             energy_limit_j=limits.get("energy"),
         ),
-        workload=Workload(items=items, window=window) if window else None,
-        items=items,
+        workload=_workload(workload, items, window or None),
+        items=items or options.ITEMS,
         strategy=strategy,
         planner=planner,
         pins=options.pins_of(pin),
@@ -105,6 +110,13 @@ def command(
         options.emit(front_json(front))
     else:
         print_front(graph, front, output)
+
+
+def _workload(file: Path | None, items: int | None, window: int | None) -> Workload | None:
+    """What the plan is for; None: closed, with a window that keeps every unit busy."""
+    if file is not None:
+        return load_workload(file, items, window)
+    return Workload(items=items or options.ITEMS, window=window) if window else None
 
 
 def _write(front: Front, output: Path, mapping: Path | None) -> None:

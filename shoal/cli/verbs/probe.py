@@ -11,6 +11,7 @@ import typer
 from shoal.cli import options
 from shoal.fleet import dumps, save
 from shoal.measure.probe import probe
+from shoal.run.handled import measure_handling
 
 EXAMPLES = (
     "shoal probe -o here.toml",
@@ -28,6 +29,9 @@ def command(
             metavar="HOST:PORT", help="also measure the link to where `python -m shoal.measure.echo` runs"
         ),
     ] = None,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="also measure what workers spend on calls and messages, for plans")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="the fleet as JSON on stdout")] = False,
 ) -> None:
     """Measure this machine into a fleet file.
@@ -36,6 +40,8 @@ def command(
     """
     options.writable(output)
     fleet = probe(peer)
+    if workers:
+        measure_handling()
     if output is not None:
         save(fleet, output)
         sys.stderr.write(f"fleet written to {output}\n")

@@ -16,17 +16,22 @@ from shoal.program import TensorSpec
 from shoal.report import print_table, summary, write_trace
 from shoal.run import Result, Settings, execute, read
 from shoal.run.execute import model_of
+from shoal.run.throttle import way_of
 
 EXAMPLES = (
     "shoal run plan",
     "shoal run plan --emulate --items 64 --trace trace.json",
+    "shoal run plan --rate 20/s --poisson --items 200",
     "shoal run plan/front/03.json --over tcp --input photos.npy",
 )
 
 
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
-    items: Annotated[int, typer.Option(min=1, help="how many items to run")] = 32,
+    items: Annotated[int | None, typer.Option(min=1, help="how many items to run (default: 32)")] = None,
+    rate: Annotated[str, typer.Option(metavar="RATE", help=options.RATE_HELP)] = "",
+    poisson: Annotated[bool, typer.Option("--poisson", help=options.POISSON_HELP)] = False,
+    workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
     input: Annotated[
         Path | None, typer.Option(metavar="FILE", help="a .npy or .npz file of inputs; random ones otherwise")
     ] = None,
@@ -34,6 +39,9 @@ def command(
         str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
     ] = "shm",
     emulate: Annotated[bool, typer.Option("--emulate", help="pace each worker and link to its board")] = False,
+    throttle: Annotated[
+        str, typer.Option(metavar="WAY", help="how to slow devices that have a speed: quota, pace, or auto")
+    ] = "auto",
     compare: Annotated[bool, typer.Option(help="compare the outputs with the undivided model's")] = True,
     seed: Annotated[int, typer.Option(min=0, help="of the random inputs")] = 0,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
@@ -47,14 +55,17 @@ def command(
     """Run a plan; show what happened beside what was predicted."""
     options.writable(output, trace)
     decided = options.plan(plan)
-    settings = Settings(items=items, over=over, emulate=emulate, compare=compare, seed=seed)
+    coming = options.workload_of(decided, items, rate, poisson, workload)
+    settings = Settings(
+        coming.items, over, emulate=emulate, compare=compare, seed=seed, throttle=way_of(throttle), workload=coming
+    )
     samples = None
     if input is not None:
         graph = model_of(decided)
         samples = read(
             input, {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
         )
-    result = _with_progress(lambda told: execute(decided, settings, samples, told), items, quiet=json)
+    result = _with_progress(lambda told: execute(decided, settings, samples, told), coming.items, quiet=json)
     codec.save(result.run, output)
     if trace is not None:
         write_trace(result.run, trace)

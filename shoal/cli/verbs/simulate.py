@@ -15,13 +15,17 @@ from shoal.run.simulated import simulated
 
 EXAMPLES = (
     "shoal simulate plan",
+    "shoal simulate plan --rate 20/s --poisson --items 200",
     "shoal simulate plan --items 1000 -o simulated.json",
 )
 
 
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
-    items: Annotated[int, typer.Option(min=1, help="how many items to simulate")] = 32,
+    items: Annotated[int | None, typer.Option(min=1, help="how many items to simulate (default: 32)")] = None,
+    rate: Annotated[str, typer.Option(metavar="RATE", help=options.RATE_HELP)] = "",
+    poisson: Annotated[bool, typer.Option("--poisson", help=options.POISSON_HELP)] = False,
+    workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
@@ -30,7 +34,8 @@ def command(
     """Execute a plan in simulated time, on machines that need not be here."""
     decided = options.plan(plan)
     options.writable(output)
-    run = simulated(decided, items)
+    coming = options.workload_of(decided, items, rate, poisson, workload)
+    run = simulated(decided, coming.items, coming)
     codec.save(run, output)
     if json:
         options.emit(summary(run))

@@ -62,7 +62,7 @@ class RooflineCosts:
         parts = {
             "compute_s": float(compute_s[bound].sum()),
             "memory_s": float(memory_s[~bound].sum()),
-            "overhead_s": len(indices) * self.model.op_overhead_s,
+            "overhead_s": len(indices) * self._overhead_s(key.unit),
         }
         seconds = sum(parts.values())
         need = memory.footprint(self.graph, key.ops, key.engine)
@@ -77,21 +77,25 @@ class RooflineCosts:
             compute_s, memory_s = self._sides(CostKey((), unit, engine))
         except PlanError:
             return np.full(len(self.graph.ops), np.inf)
-        seconds: Array = np.maximum(compute_s, memory_s) + self.model.op_overhead_s
+        seconds: Array = np.maximum(compute_s, memory_s) + self._overhead_s(unit)
         return seconds
 
     def of(self, graph: Graph) -> RooflineCosts:
         """See `Costs.of`."""
         return RooflineCosts(self.model, graph, self.fleet)
 
+    def _overhead_s(self, unit: str) -> float:
+        return self.model.op_overhead_s / self.fleet.device(unit).speed
+
     def _sides(self, key: CostKey) -> tuple[Array, Array]:
         """Seconds each op needs for its arithmetic, and for its bytes."""
         unit = self.fleet.unit(key.unit)
         peak = peak_flop_per_s(key.unit, unit, key.engine, key.format)
         peak *= operating_point(key.unit, unit, key.operating_point).speed
+        speed = self.fleet.device(key.unit).speed  # a throttled machine does everything so much slower
         return (
-            self._work.flop / (peak * self.model.compute_efficiency),
-            self._work.bytes / (unit.memory_bytes_per_s * self.model.memory_efficiency),
+            self._work.flop / (peak * self.model.compute_efficiency * speed),
+            self._work.bytes / (unit.memory_bytes_per_s * self.model.memory_efficiency * speed),
         )
 
 

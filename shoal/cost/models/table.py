@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.cost.contract import CostKey, CostModel, Costs
+from shoal.cost.handling import Handling, handling_of, way_of
 from shoal.cost.models.roofline import indices_of
 from shoal.cost.reach import operating_point
 from shoal.errors import PlanError
@@ -112,6 +113,7 @@ class TableCosts:
         """See `Costs.estimate`. Breakdown: the fallback's, scaled to the seconds."""
         base = self._fallback.estimate(key)
         seconds, provenance = self._segment_seconds(key) or self._ops_seconds(key)
+        seconds += self._handling_s(key, seconds)
         scale = seconds / base.seconds if base.seconds else 0.0
         parts = {name: part * scale if name.endswith("_s") else part for name, part in base.breakdown.items()}
         busy_w = operating_point(key.unit, self.fleet.unit(key.unit), key.operating_point).busy_w
@@ -145,7 +147,7 @@ class TableCosts:
         return self._elsewhere(key, base), np.zeros(base.shape, np.bool_)
 
     def _is_here(self, key: CostKey) -> bool:
-        """Whether samples hold as they are: this machine's own processor, at its stated speed."""
+        """Whether samples hold: this machine's own processor, at its stated speed or throttled as a whole."""
         device = self.fleet.device(key.unit)
         point = operating_point(key.unit, self.fleet.unit(key.unit), key.operating_point)
         return device.board == HERE and key.unit.endswith("/cpu") and point.speed == 1.0
@@ -157,8 +159,8 @@ class TableCosts:
             return self._elsewhere(key, base), np.zeros(base.shape, np.bool_)
         nearest = min(counts, key=lambda count: (abs(count - wanted), count))
         seconds = self._measured[key.engine, key.format, nearest]
-        known = ~np.isnan(seconds)
-        return np.where(known, seconds, base), known & self._whole & (nearest == wanted)
+        known, speed = ~np.isnan(seconds), self.fleet.device(key.unit).speed
+        return np.where(known, seconds / speed, base), known & self._whole & (nearest == wanted and speed == 1)
 
     def _elsewhere(self, key: CostKey, base: Array) -> Array:
         kind = (key.engine, key.format)
@@ -211,8 +213,20 @@ class TableCosts:
         wanted = threads_of(self.fleet, key.unit)
         for sample in self._samples_of(key):
             if sample.threads == wanted:
-                return sample.median_s, "measured"
+                speed = self.fleet.device(key.unit).speed
+                return sample.median_s / speed, "measured" if speed == 1 else "predicted"
         return None
+
+    def _handling_s(self, key: CostKey, ops_s: float) -> float:
+        """What the worker spends beside the ops; of other boards nothing is known."""
+        if key.traffic is None or not self._is_here(key):
+            return 0.0
+        speed = self.fleet.device(key.unit).speed
+        return self._handling.seconds(ops_s * speed, key.traffic) / speed
+
+    @cached_property
+    def _handling(self) -> Handling:
+        return handling_of(self.samples, way_of(self.fleet))
 
     def _samples_of(self, key: CostKey) -> list[Sample]:
         subject = segment_subject(self.graph.identity, key.ops)

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shoal.cost import CostKey, Costs
+from shoal.cost import CostKey, Costs, Traffic
 from shoal.cost.models.roofline import Roofline
 from shoal.cost.models.table import Table
 from shoal.fleet import Device, Fleet, Link, Unit
 from shoal.graph import Graph
-from shoal.measure import bench_subject, op_subject, segment_subject
+from shoal.measure import bench_subject, handling_subject, op_subject, segment_subject
 from shoal.record import Sample
 from tests.cost.toys import device
 
@@ -156,3 +156,40 @@ def _toy_seconds(graph: Graph) -> list[float]:
     """What the roofline says of one thread here by the benches: 1 Gflop/s, 1 GB/s."""
     toy = Fleet((device("toy"),))
     return Roofline(op_overhead_s=0.0).over(graph, toy, ()).op_seconds("toy/cpu", "onnxruntime").tolist()
+
+
+def test_a_throttled_device_takes_longer_in_proportion(graph: Graph, here_and_there: Fleet) -> None:
+    here = here_and_there.devices[0]
+    slow = dataclasses.replace(here, name="slow", speed=0.25)
+    fleet = dataclasses.replace(here_and_there, devices=(here, slow))
+    own = [sample(segment_subject(graph.identity, ("h",)), 7e-3)]
+    costs = MODEL.over(graph, fleet, ops(graph, (3e-3, 0.0, np.nan)) + own)  # of the last op nothing is known
+    fast, throttled = (costs.op_seconds(f"{name}/cpu", "onnxruntime") for name in ("here", "slow"))
+    assert throttled == pytest.approx(fast * 4)
+    for part in (OPS, ("h",)):
+        quick, late = (costs.estimate(CostKey(part, f"{name}/cpu")) for name in ("here", "slow"))
+        assert (late.seconds, late.joules) == (pytest.approx(4 * quick.seconds), pytest.approx(4 * quick.joules))
+    assert (quick.provenance, late.provenance) == ("measured", "predicted")
+
+
+def test_what_surrounds_a_segment_counts_at_the_speed_of_its_device(graph: Graph, here_and_there: Fleet) -> None:
+    constants = {"call_s": 1e-3, "receive_s": 1e-4, "send_s": 2e-4, "copy_s_per_byte": 1e-9, "ops_share": 0.5}
+    samples = [
+        dataclasses.replace(sample(handling_subject(name), value), engine=way)
+        for way, factor in (("shm", 1.0), ("shaped", 10.0))
+        for name, value in ((name, value * factor) for name, value in constants.items())
+    ]
+    around = Traffic(received=3, sent=2, copied_bytes=10**6)
+    measured = ops(graph, (3e-3, 0.0, 1e-3))
+    costs = MODEL.over(graph, here_and_there, [*measured, *samples])
+    wanted_s = 1e-3 + 3e-4 + 4e-4 + 1e-3 + 0.5 * 4e-3
+    assert costs.estimate(CostKey(OPS, "here/cpu", traffic=around)).seconds == pytest.approx(4e-3 + wanted_s)
+    assert costs.estimate(CostKey(OPS, "here/cpu")).seconds == pytest.approx(4e-3)
+    board = costs.estimate(CostKey(OPS, "board/cpu"))
+    assert costs.estimate(CostKey(OPS, "board/cpu", traffic=around)) == board  # of it nothing is known
+
+    slow = dataclasses.replace(here_and_there.devices[0], speed=0.25)
+    throttled = MODEL.over(graph, Fleet((slow,)), [*measured, *samples])
+    assert throttled.estimate(CostKey(OPS, "here/cpu", traffic=around)).seconds == pytest.approx(
+        4 * (4e-3 + 10 * wanted_s)
+    )
