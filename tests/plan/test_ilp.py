@@ -164,8 +164,8 @@ def test_pins_that_no_unit_can_keep_leave_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", ["time_limit_s=0", "points=-1", "points=8", "gap=-0.1", "time_limit_s=nan"])
-def test_options_that_ask_for_nothing_are_refused(options: str) -> None:
-    with pytest.raises(PlanError, match="ask for nothing"):
+def test_options_out_of_range_are_refused(options: str) -> None:
+    with pytest.raises(PlanError, match="out of range"):
         catalog.make("plan/planners", f"ilp:{options}")
 
 

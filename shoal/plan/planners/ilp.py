@@ -53,7 +53,7 @@ class Ilp:
     def __post_init__(self) -> None:
         if not (self.time_limit_s > 0 and 0 <= self.points <= len(SLACKS) and self.gap >= 0):
             needed = f"time_limit_s > 0, points 0 to {len(SLACKS)}, gap ≥ 0"
-            raise PlanError("options that ask for nothing", where="ilp", needed=needed, had=repr(self))
+            raise PlanError("options out of range", where="ilp", needed=needed, had=repr(self))
 
     def search(self, problem: Problem) -> Candidates:
         """Points of the front over latency, period, largest energy and largest memory; the best period among them.
