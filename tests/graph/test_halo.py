@@ -24,11 +24,14 @@ QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sc
 def windows(draw: st.DrawFn, runs: bool = True) -> dict[str, Any]:
     """Attributes of an op with a window, the same on both axes but for the padding, and the sizes of its input.
 
-    With `runs` only what onnxruntime runs: it does not combine dilation with padding of its own choice.
+    With `runs` only what onnxruntime runs as ONNX has it: of padding of its own choice it knows none with dilation,
+    and gets it wrong where strides skip rows.
     """
-    kernel, stride = draw(st.sampled_from(KERNELS)), draw(st.sampled_from(STRIDES))
+    kernel = draw(st.sampled_from(KERNELS))
     auto = draw(st.sampled_from(["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
-    dilation = 1 if runs and auto.startswith("SAME") else draw(st.sampled_from(DILATIONS))
+    limited = runs and auto.startswith("SAME")
+    dilation = 1 if limited else draw(st.sampled_from(DILATIONS))
+    stride = draw(st.sampled_from([each for each in STRIDES if each <= kernel or not limited]))
     found: dict[str, Any] = {
         "kernel_shape": [kernel, kernel],
         "strides": [stride, stride],
@@ -121,8 +124,6 @@ def test_convolutions_in_tiles_answer_like_the_whole(
 def test_pools_in_tiles_answer_like_the_whole(
     tmp_path: Path, window: dict[str, Any], kind: str, data: st.DataObject
 ) -> None:
-    if window.get("auto_pad", "").startswith("SAME"):  # else onnxruntime pads by less than nothing, and refuses
-        assume(window["strides"] <= window["kernel_shape"])
     more = {"ceil_mode": data.draw(st.integers(0, 1))}
     if kind == "AveragePool":
         more["count_include_pad"] = data.draw(st.integers(0, 1))
