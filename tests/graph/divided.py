@@ -31,7 +31,8 @@ def small(
     opset: int = 17,
 ) -> Graph:
     """A small model, written and loaded."""
-    made = model(nodes, [info(name, shape) for name, shape in inputs.items()], outputs.split(), dict(weights or {}), opset)
+    entries = [info(name, shape) for name, shape in inputs.items()]
+    made = model(nodes, entries, outputs.split(), dict(weights or {}), opset)
     return load(write(made, folder))
 
 
