@@ -47,7 +47,10 @@ def cover(box: Box, pieces: Sequence[Piece], owner: int) -> Taken | Joined | Non
     for piece in own or near:
         if covers(piece.box, box):
             return Taken(piece, box)
-    for bounding in (own, near):  # first along what the owner has, so that of the rest as much as can be comes at once
+    for bounding in (
+        own,
+        near,
+    ):  # first along what the owner has, so that of the rest as much as can be comes at once
         for axis in range(len(box)):
             marks = _marks(box, bounding, axis)
             if len(marks) > 2:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from shoal import catalog
-from shoal.errors import PlanError
 from shoal.graph import Graph, divide, seeded
 from shoal.plan.lower import program_of
 from shoal.plan.problem import Problem, Strategy

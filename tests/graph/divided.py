@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -85,14 +86,14 @@ def crossing(divided: Divided, home: int = 0) -> int:
 def cut(graph: Graph, op: str, axis: int, bounds: Sequence[int]) -> Split:
     """`op` with part i making [bounds[i], bounds[i + 1]) of `axis`."""
     shape = graph.tensors[op].shape
-    parts = enumerate(zip(bounds[:-1], bounds[1:], strict=True))
+    parts = enumerate(itertools.pairwise(bounds))
     return Split(op, tuple(Part(owner, along(shape, axis, interval)) for owner, interval in parts))
 
 
 def inside(graph: Graph, op: str, bounds: Sequence[int], home: int = 0) -> Split:
     """`op` as partial sums over [bounds[i], bounds[i + 1]) of its input channels, added up at home."""
     whole = full(graph.tensors[op].shape)
-    parts = enumerate(zip(bounds[:-1], bounds[1:], strict=True))
+    parts = enumerate(itertools.pairwise(bounds))
     return Split(op, tuple(Part(owner, whole, interval) for owner, interval in parts), (Part(home, whole),))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def _split(draw: st.DrawFn, graph: Graph, op: str) -> Split:
         depth = graph.weights[kernel[0]].shape[1] if kernel else 1
         intervals = _intervals(draw, depth, len(owners))
         sums = tuple(Part(owner, box) for owner, box in _slabs(draw, shape, 1, draw(st.permutations(owners))))
-        return Split(op, tuple(Part(o, full(shape), each) for o, each in zip(owners, intervals, strict=False)), sums)
+        return Split(
+            op, tuple(Part(o, full(shape), each) for o, each in zip(owners, intervals, strict=False)), sums
+        )
     if how == "grid":
         boxes = [box for _, half in _slabs(draw, shape, 2, (0, 1)) for box in _columns(draw, half)]
         return Split(op, tuple(Part(draw(st.sampled_from(owners)), box) for box in boxes))
@@ -123,7 +126,7 @@ def _split(draw: st.DrawFn, graph: Graph, op: str) -> Split:
 def _intervals(draw: st.DrawFn, size: int, count: int) -> list[tuple[int, int]]:
     inner = draw(st.sets(st.integers(1, size - 1), max_size=count - 1)) if size > 1 else set()
     marks = [0, *sorted(inner), size]
-    return list(zip(marks[:-1], marks[1:], strict=True))
+    return list(itertools.pairwise(marks))
 
 
 def _slabs(draw: st.DrawFn, shape: tuple[int, ...], axis: int, owners: Any) -> list[tuple[int, Box]]:
@@ -168,7 +171,9 @@ def test_halos_are_slices_in_every_opset(tmp_path: Path, opset: int) -> None:
     graph = three_layers(tmp_path, opset)
     rows = [0, 3, 10]
     made = check(graph, [cut(graph, op, 2, rows) for op in "aby"])
-    sent = 4 * (4 * 8 * 10 + 2 * 6 * 10 + 8 * 7 * 10 + 6 * 6 * 10)  # rows 2–10 of x; a row of b each way; y; the rest of b
+    sent = 4 * (
+        4 * 8 * 10 + 2 * 6 * 10 + 8 * 7 * 10 + 6 * 6 * 10
+    )  # rows 2–10 of x; a row of b each way; y; the rest of b
     assert crossing(made) == sent
 
 
@@ -242,7 +247,9 @@ def test_copies_of_an_op_with_several_outputs(tmp_path: Path) -> None:
     rows = [cut(graph, op, 2, [0, 3, 6]) for op in "ry"]
     check(graph, [Split("left", both), *rows])
     check(graph, [Split("left", both[1:]), *rows])
-    with pytest.raises(PlanError, match="op 'left' \\(Split\\) cannot be divided so: more than its first output is read"):
+    with pytest.raises(
+        PlanError, match="op 'left' \\(Split\\) cannot be divided so: more than its first output is read"
+    ):
         divide(graph, (cut(graph, "left", 2, [0, 3, 6]),))
 
 

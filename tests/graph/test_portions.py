@@ -23,7 +23,9 @@ Case = tuple[Sequence[onnx.NodeProto], Mapping[str, Sequence[int]], Mapping[str,
 X = {"x": [2, 6, 8, 8]}
 
 
-def one(kind: str, inputs: str = "x", shapes: Mapping[str, Sequence[int]] = X, opset: int = 20, **more: Any) -> Case:
+def one(
+    kind: str, inputs: str = "x", shapes: Mapping[str, Sequence[int]] = X, opset: int = 20, **more: Any
+) -> Case:
     """One op; arguments that are arrays are weights, the others attributes."""
     weights = {name: value for name, value in more.items() if isinstance(value, np.ndarray)}
     attributes = {name: value for name, value in more.items() if name not in weights}
@@ -35,7 +37,20 @@ def graph_of(case: Case, folder: Path) -> Graph:
     return small(folder, nodes, shapes, "y", weights, opset)
 
 
-SMOOTH = ("Abs", "Atan", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "LeakyRelu", "Neg")
+SMOOTH = (
+    "Abs",
+    "Atan",
+    "Ceil",
+    "Cos",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Neg",
+)
 SMOOTH += ("Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Tan", "Tanh")
 SMOOTH += ("ThresholdedRelu", "Celu", "Mish", "Gelu")
 WIDE = {"x": [2, 6, 8, 8], "z": [2, 6, 8, 8]}
@@ -144,7 +159,21 @@ def test_the_tables_here_name_every_rule() -> None:
     rules = {RULES[kind] for kind in tried}
     assert rules == set(RULES.values())
     assert {kind for kind in RULES if kind not in tried} <= {
-        *("Acos", "And", "Asin", "Cast", "Equal", "Greater", "Identity", "Less", "Log", "Not", "Or", "Sqrt", "Swish"),
+        *(
+            "Acos",
+            "And",
+            "Asin",
+            "Cast",
+            "Equal",
+            "Greater",
+            "Identity",
+            "Less",
+            "Log",
+            "Not",
+            "Or",
+            "Sqrt",
+            "Swish",
+        ),
         *("Where", "Xor", "RMSNormalization"),
         *(kind for kind in RULES if kind.startswith("Reduce")),
     }
@@ -201,7 +230,11 @@ def test_what_cannot_be_divided_by_its_input_channels(tmp_path: Path) -> None:
 
 
 def test_maxima_whose_positions_are_read_stay_whole(tmp_path: Path) -> None:
-    nodes = [node("MaxPool", "x", "p i", kernel_shape=[2, 2]), node("Cast", "i", "f", to=1), node("Add", "p f", "y")]
+    nodes = [
+        node("MaxPool", "x", "p i", kernel_shape=[2, 2]),
+        node("Cast", "i", "f", to=1),
+        node("Add", "p f", "y"),
+    ]
     graph = small(tmp_path, nodes, X, "y")
     with pytest.raises(PlanError, match="op 'p' \\(MaxPool\\) cannot be divided so: more than its first output"):
         divide(graph, (cut(graph, "p", 2, [0, 3, 7]),))

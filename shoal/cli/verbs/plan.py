@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shoal import codec
+from shoal import catalog, codec
 from shoal.cli import options
 from shoal.fleet import load as load_fleet
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
@@ -16,9 +16,11 @@ from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import Workload
 
+STRATEGIES = ", ".join(catalog.names("plan/strategies"))
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
     "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
+    "shoal plan model.onnx fleet.toml --strategy all --minimize latency",
     "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
 )
 
@@ -45,7 +47,13 @@ def command(
             help="what must hold: memory=1GiB (a device), latency=50ms (an item), energy=2J (a device and item)",
         ),
     ] = [],
-    strategy: Annotated[str, typer.Option(metavar="NAME", help="how to divide by shares")] = "stage",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"how the work is divided, with options (tile:depth=2), several joined by +, or all: {STRATEGIES}",
+        ),
+    ] = "stage",
     planner: Annotated[
         str, typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given")
     ] = "chain_dp",
