@@ -50,10 +50,13 @@ def _tried(problem: Problem, name: str, technique: Strategy, planned: Planned) -
     found: dict[Division, Plan] = {}
     faults = [PlanError("no unit can run every op", had=", ".join(problem.units))]
     for shares in _started(problem):
+        start = shares  # of the next variant: what was found to balance the one before
         for variant in variants:
             try:
-                for plan in _balanced(problem, variant, catalog.spelled(name, variant), shares, planned):
+                text = catalog.spelled(name, variant)
+                for plan, tried in _balanced(problem, variant, text, start, planned):
                     found.setdefault(plan.division, plan)
+                    start = tried
             except PlanError as fault:
                 faults.append(fault)
     if not found:
@@ -90,22 +93,23 @@ def _started(problem: Problem) -> Iterator[list[float]]:
 
 def _balanced(
     problem: Problem, strategy: Strategy, text: str, shares: Sequence[float], planned: Planned
-) -> list[Plan]:
-    """Plans with shares corrected by how busy each unit turned out to be; those that can be made."""
-    plans = [planned(strategy.divide(problem, shares), text, _found(shares))]
+) -> Iterator[tuple[Plan, list[float]]]:
+    """Plans with shares corrected by how busy each unit turned out to be, and the shares; those that can be made."""
+    tried = list(shares)
+    plan = planned(strategy.divide(problem, tried), text, _found(tried))
+    yield plan, tried
     for _ in range(ROUNDS):
-        busy_s = list(busy_of(plans[-1], problem.units).values())
-        used = [busy for busy, share in zip(busy_s, shares, strict=True) if share > 0]
+        busy_s = list(busy_of(plan, problem.units).values())
+        used = [busy for busy, share in zip(busy_s, tried, strict=True) if share > 0]
         if len(used) < 2 or min(used) == 0 or max(used) <= min(used) * (1 + SAME):
-            break
-        shares = [
-            share * sum(used) / busy if share > 0 else 0.0 for share, busy in zip(shares, busy_s, strict=True)
-        ]
+            return
+        better = [share * sum(used) / busy if share > 0 else 0.0 for share, busy in zip(tried, busy_s, strict=True)]
         try:
-            plans.append(planned(strategy.divide(problem, shares), text, _found(shares)))
+            plan = planned(strategy.divide(problem, better), text, _found(better))
         except PlanError:
-            break  # a share has become too small for a row or channel
-    return plans
+            return  # a share has become too small for a row or channel
+        tried = better
+        yield plan, tried
 
 
 def _found(shares: Sequence[float]) -> str:

@@ -62,7 +62,8 @@ class _Found:
     """Plans of one strategy or of several."""
 
     plans: tuple[Plan, ...]
-    total: int  # from which these were picked
+    total: int  # out of which these were picked
+    sought: bool = False  # a planner found them: they are on a front
     exact: bool = False  # nothing better exists under the cost model
     notes: tuple[str, ...] = ()
 
@@ -106,7 +107,7 @@ def _placed(maker: _Maker, wishes: Wishes, strategy: str) -> _Found:
         replace(maker.plan(Division((Replica(tuple(groups)),)), strategy, how), reasons=explainer.reasons(groups))
         for groups in shown.placements
     ]
-    return _Found(tuple(plans), len(candidates.placements), candidates.exact)
+    return _Found(tuple(plans), len(candidates.placements), sought=True, exact=candidates.exact)
 
 
 def _candidates(problem: Problem, wishes: Wishes, strategy: str) -> Candidates:
@@ -227,5 +228,8 @@ def _thinned(plans: Sequence[Plan]) -> list[Plan]:
 
 
 def _counted(found: _Found, shown: int) -> tuple[str, ...]:
-    kind = "exact" if found.exact else "not exact"
-    return () if found.total == 1 else (f"{found.total} plans on the front ({kind}), {shown} shown",)
+    if found.total == 1:
+        return ()
+    if not found.sought:
+        return (f"{found.total} plans compared, {shown} shown",)
+    return (f"{found.total} plans on the front ({'exact' if found.exact else 'not exact'}), {shown} shown",)

@@ -116,10 +116,11 @@ def command(
 
 def _write(front: Front, output: Path, mapping: Path | None) -> None:
     """The chosen plan, and all that were shown in `front`; what an earlier search left there goes."""
+    placement = mapping_of(front.plan) if mapping is not None else {}
     codec.save(front.plan, output / options.PLAN_FILE)
     for old in (output / "front").glob("[0-9][0-9].json"):
         old.unlink()
     for number in range(len(front.plans)):
         codec.save(front.marked(number), output / "front" / f"{number:02}.json")
     if mapping is not None:
-        codec.save(mapping_of(front.plan), mapping)
+        codec.save(placement, mapping)

@@ -73,7 +73,14 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def mapping_of(plan: Plan) -> dict[str, list[str]]:
-    """The plan's placement in the same form."""
+    """The plan's placement in the same form.
+
+    Raises:
+        PlanError: the plan divides single ops, or has replicas: a mapping cannot say so.
+    """
+    if plan.splits or len(plan.replicas) > 1:
+        what = f"a plan by '{plan.recipe.strategy}' is no mapping of whole ops"
+        raise PlanError(what, hint="leave out --mapping, or use --strategy stage")
     found: dict[str, list[str]] = {}
     for group in plan.replicas[0].groups:
         found.setdefault(group.unit, []).extend(group.ops)

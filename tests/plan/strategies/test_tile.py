@@ -89,7 +89,7 @@ def test_more_tiles_than_rows_name_the_layer_and_how_many_there_are(tmp_path: Pa
         Tile().divide(tasked(graph, 8), [1] * 8)
     assert caught.value.needed == "one for each of 8 shares"
     assert caught.value.had is not None
-    assert caught.value.had.startswith("5 rows")
+    assert caught.value.had.startswith("5, divided ")
     assert caught.value.hint == "at most 5 equal shares"
 
 
@@ -98,7 +98,7 @@ def test_shares_too_uneven_for_the_rows(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="too few rows") as caught:
         Tile().divide(tasked(graph, 3), (50, 1, 50))
     assert caught.value.hint == "more even shares"
-    assert caught.value.had == "5 rows, divided 3, 0, 2"
+    assert caught.value.had == "5, divided 3, 0, 2"
 
 
 @pytest.mark.parametrize(
