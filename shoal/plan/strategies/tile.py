@@ -42,17 +42,22 @@ class Tile:
     def divide(self, problem: Problem, shares: Sequence[float]) -> Division:
         """See `Strategy.divide`. Refuses more tiles than rows, and a stack that cannot be cut up to `until`."""
         users = users_of(problem, shares)
-        return division_of(problem, [unit for unit, _ in users], self._splits(problem.graph, [s for _, s in users]))
+        return division_of(problem, [unit for unit, _ in users], self.splits(problem.graph, [s for _, s in users]))
 
     def transfer_bytes(self, problem: Problem, shares: Sequence[float]) -> int:
         """Strips of the input to the others, halos between groups of `depth` layers, strips of the result home."""
-        return transfer_bytes(problem.graph, self._splits(problem.graph, [s for _, s in users_of(problem, shares)]))
+        return transfer_bytes(problem.graph, self.splits(problem.graph, [s for _, s in users_of(problem, shares)]))
 
     def variants(self) -> Sequence[Tile]:
         """Depths from all layers at once to one at a time, unless the user said."""
         return [replace(self, depth=depth) for depth in DEPTHS] if self.depth is None else [self]
 
-    def _splits(self, graph: Graph, shares: Sequence[float]) -> tuple[Split, ...]:
+    def splits(self, graph: Graph, shares: Sequence[float]) -> tuple[Split, ...]:
+        """How the ops of the stack are shared between as many parts as there are shares, all above zero.
+
+        Raises:
+            PlanError: as `divide`.
+        """
         stack = self._stack(graph, shares)
         return tiled(graph, stack, AXES[self.axis], shares, self.depth or 0) if len(shares) > 1 else ()
 
