@@ -183,3 +183,16 @@ def test_a_strategy_that_cannot_is_left_out_of_several_and_named(chain: Graph) -
     assert {plan.recipe.strategy for plan in pinned.plans} == {"stage"}
     fault = refusal(PlanError, chain, slow(1, 1), "tile+channel_in", pins={"c0": "a"})
     assert "'tile' divides them" in fault.what
+
+
+def test_frames_use_every_replica_by_its_share(chain: Graph) -> None:
+    """Three units together give the items a second that each gives by itself."""
+    machines = slow(0.02, 0.01, 0.005)
+    front = found(chain, machines, "frame", items=70)
+    whole = max(front.plans, key=lambda plan: plan.prediction.throughput_items_per_s)
+    alone = found(chain, machines, "frame", items=70, exclude=("b", "c")).plan
+    assert (whole.units, alone.units) == (("a/cpu", "b/cpu", "c/cpu"), ("a/cpu",))
+    gain = whole.prediction.throughput_items_per_s / alone.prediction.throughput_items_per_s
+    assert gain == pytest.approx(1.75, rel=0.1)
+    assert whole.label == "a/cpu + b/cpu + c/cpu by frame"
+    assert "by frame" in " ".join(point.label for point in front.plan.front)

@@ -84,6 +84,15 @@ def test_the_sockets_count_what_the_formula_says(strategy: str, shares: tuple[fl
     assert sum(device.received_bytes for device in devices) == ITEMS * (between + inputs)
 
 
+def test_replicas_send_nothing_to_each_other_and_all_of_them_work() -> None:
+    graph, samples = network()
+    _, plan = planned(graph, "frame", (2, 1))
+    result = execute(plan, Settings(items=6, over="shm"), samples)
+    assert result.run.outputs_match
+    answers = sum(graph.tensors[name].bytes for name in graph.outputs)
+    assert [device.sent_bytes for device in result.run.devices.values()] == [4 * answers, 2 * answers]
+
+
 @pytest.mark.slow
 def test_ranks_of_mpi_send_the_same(tmp_path: Path) -> None:
     task, plan = planned(network()[0], "channel_pair", (2, 1))

@@ -85,7 +85,7 @@ def test_every_layer_costs_one_exchange(chain: Graph) -> None:
     assert messages["channel_out"] == layers * others - 4 + 2  # the input leaves from home only; answers go home
     assert messages["channel_in"] == layers * others + 2 + 2  # parts of the input go out; answers go home
     assert messages["channel_pair"] == layers * others - 4 + 2
-    assert max(segments.values()) <= 3 * (layers + 4)
+    assert max(segments.values()) <= 2 * 3 * (layers + 1)
 
 
 def test_what_normalises_across_channels_runs_everywhere_or_at_home(tmp_path: Path) -> None:
