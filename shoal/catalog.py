@@ -73,6 +73,16 @@ def build(technique: type[Any], name: str, options: dict[str, Any]) -> Any:
         raise InputError(f"option of '{name}': {fault}") from fault
 
 
+def spelled(name: str, technique: Any) -> str:
+    """The text that `make` turns into this technique: its name, and the options that are not as they come."""
+    options = [
+        f"{field.name}={value}"
+        for field in dataclasses.fields(technique)
+        if (value := getattr(technique, field.name)) != field.default
+    ]
+    return f"{name}:{','.join(options)}" if options else name
+
+
 def label(family: str) -> str:
     """The singular of a family's folder name, for messages: "plan/strategies" gives "strategy"."""
     word = family.rsplit("/", 1)[-1]

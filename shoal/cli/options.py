@@ -164,13 +164,15 @@ def limits_of(texts: Sequence[str]) -> dict[str, float]:
 
 
 def shares_of(text: str) -> tuple[float, ...]:
-    """Figures from "3,1"."""
+    """Figures from "3,1". Only their ratio counts: 0.5,0.6 is as good as 5,6."""
     try:
         shares = tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
         shares = (math.nan,)
     if not all(math.isfinite(share) and share >= 0 for share in shares):
-        raise PlanError(f"'{text}' are no shares", where="--shares", hint="one figure for each unit: 3,1")
+        raise PlanError(
+            f"'{text}' are no shares", where="--shares", hint="figures of at least zero, one for each unit: 3,1"
+        )
     return shares
 
 

@@ -4,6 +4,7 @@ from shoal.graph.carry import carry_over
 from shoal.graph.cuts import Cut, cuts
 from shoal.graph.divide import Divided, Part, Split, divide
 from shoal.graph.extract import extract, save
+from shoal.graph.flow import transfer_bytes
 from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
 from shoal.graph.names import node_names
@@ -35,4 +36,5 @@ __all__ = [
     "pieces",
     "save",
     "seeded",
+    "transfer_bytes",
 ]

@@ -43,17 +43,21 @@ def cover(box: Box, pieces: Sequence[Piece], owner: int) -> Taken | Joined | Non
     near = sorted(
         (piece for piece in pieces if meet(piece.box, box)), key=lambda each: (each.owner != owner, each.owner)
     )
-    has_some = bool(near) and near[0].owner == owner
-    for piece in near:
-        if covers(piece.box, box) and (piece.owner == owner or not has_some):
+    own = [piece for piece in near if piece.owner == owner]
+    for piece in own or near:
+        if covers(piece.box, box):
             return Taken(piece, box)
-    for axis in range(len(box)):
-        marks = _marks(box, near, axis)
-        if len(marks) > 2:
-            slabs = ((*box[:axis], interval, *box[axis + 1 :]) for interval in pairwise(marks))
-            members = [cover(slab, near, owner) for slab in slabs]
-            found = [member for member in members if member is not None]
-            return _join(axis, box, found) if len(found) == len(members) else None
+    for bounding in (
+        own,
+        near,
+    ):  # first along what the owner has, so that of the rest as much as can be comes at once
+        for axis in range(len(box)):
+            marks = _marks(box, bounding, axis)
+            if len(marks) > 2:
+                slabs = ((*box[:axis], interval, *box[axis + 1 :]) for interval in pairwise(marks))
+                members = [cover(slab, near, owner) for slab in slabs]
+                found = [member for member in members if member is not None]
+                return _join(axis, box, found) if len(found) == len(members) else None
     return None
 
 

@@ -79,7 +79,7 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
         return Divided(graph, {op.name: home for op in graph.ops})
     rewriter = _Rewriter(graph, home)
     for node in graph.model.graph:
-        rewriter.add(node, by_op.get(label(node)) or _whole(node, home))
+        rewriter.add(node, by_op.get(label(node)) or _whole(graph, label(node), home))
     model = rewriter.finished()
     digest = hashlib.sha256(codec.encode((graph.sha256, home, splits))).hexdigest()
     made = carry_over(from_model(model, graph.name, graph.source, digest), graph.carried)
@@ -87,8 +87,8 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
     return Divided(dataclasses.replace(made, ops=ops, base=graph), rewriter.nodes.owners)
 
 
-def _whole(node: ir.Node, owner: int) -> Split:
-    return Split(label(node), (Part(owner, full(access.dims(node.outputs[0]))),))
+def _whole(graph: Graph, op: str, owner: int) -> Split:
+    return Split(op, (Part(owner, full(graph.tensors[op].shape)),))
 
 
 class _Rewriter:
@@ -101,15 +101,15 @@ class _Rewriter:
         self._got: dict[tuple[str, int], list[Piece]] = {}  # by tensor and part: what was put together there
 
     def add(self, node: ir.Node, split: Split) -> None:
-        if len(split.parts) == 1 and self._is_whole(node, split.parts[0]):
-            self._keep(node, split.parts[0].owner)
-            return
-        tensor = access.name(node.outputs[0])
         partial = [self._make(node, part) for part in split.parts if part.inner is not None]
         if partial:
-            self._made[tensor] = [self._sum(tensor, part, partial) for part in split.sums]
-        else:
-            self._made[tensor] = [self._make(node, part) for part in split.parts]
+            self._made[split.op] = [self._sum(split.op, part, partial) for part in split.sums]
+            return
+        for part in split.parts:
+            if part.box == full(self._graph.tensors[split.op].shape):
+                self._copy(node, part.owner, alone=len(split.parts) == 1)
+            else:
+                self._made.setdefault(split.op, []).append(self._make(node, part))
 
     def finished(self) -> ir.Model:
         """The model, once every op was added."""
@@ -120,22 +120,15 @@ class _Rewriter:
                 self.nodes.answer(value, name, self._home)
         return self.nodes.model()
 
-    @staticmethod
-    def _is_whole(node: ir.Node, part: Part) -> bool:
-        return part.inner is None and part.box == full(access.dims(node.outputs[0]))
-
-    def _keep(self, node: ir.Node, owner: int) -> None:
-        """The op as it is, on one part."""
+    def _copy(self, node: ir.Node, owner: int, *, alone: bool) -> None:
+        """The op as it is, all its outputs, on one part; under its own name if no other part has it."""
         reads = {
             name: self._fetch(name, full(self._graph.tensors[name].shape), owner)
             for name in dict.fromkeys(access.name(value) for value in node.inputs if value is not None)
             if name in self._graph.tensors
         }
-        self.nodes.copy(node, reads, owner)
-        for value in node.outputs:
-            if value.name in self._graph.tensors:
-                name = access.name(value)
-                self._made[name] = [Piece(owner, full(self._graph.tensors[name].shape), name)]
+        for name, value in self.nodes.copy(node, reads, owner, alone=alone).items():
+            self._made.setdefault(name, []).append(Piece(owner, full(self._graph.tensors[name].shape), value))
 
     def _make(self, node: ir.Node, part: Part) -> Piece:
         """The nodes that make one part's box, joined along the channels if there are several."""

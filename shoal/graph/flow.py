@@ -13,10 +13,9 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from shoal.graph import access
 from shoal.graph.box import Box, covers, full, volume
 from shoal.graph.divide import HOME, Part, Split
-from shoal.graph.portions import reads
+from shoal.graph.portions import boxes
 from shoal.graph.tidy import label
 from shoal.graph.values import Graph
 
@@ -35,31 +34,33 @@ def transfer_bytes(graph: Graph, splits: Sequence[Split], home: int = HOME) -> i
         name: {home: [full(graph.tensors[name].shape)]} for name in graph.given
     }
     read: dict[tuple[str, int], list[Box]] = {}
+    undivided = set(graph.given)  # made by a single part
     total = 0
     for node in graph.model.graph:
-        shape = access.dims(node.outputs[0])
-        split = by_op.get(label(node)) or Split(label(node), (Part(home, full(shape)),))
+        op = label(node)
+        split = by_op.get(op) or Split(op, (Part(home, full(graph.tensors[op].shape)),))
         for part in split.parts:
-            for name, box in reads(node, part.box, part.inner).items():
+            for name, found in boxes(node, part.box, part.inner).items():
                 if name in graph.tensors:
-                    read.setdefault((name, part.owner), []).append(box)
+                    read.setdefault((name, part.owner), []).extend(found)
         summing = any(part.inner is not None for part in split.parts)
         if summing:
-            total += sum(_summed(graph, access.name(node.outputs[0]), part, split.parts) for part in split.sums)
+            total += sum(_summed(graph, op, part, split.parts) for part in split.sums)
         makers = split.sums if summing else split.parts
+        if not summing and len(makers) == 1:
+            undivided.update(value.name or "" for value in node.outputs)
         for value in node.outputs:
             tensor = graph.tensors.get(value.name or "")
             if tensor is not None:
                 for part in makers:
-                    box = part.box if value is node.outputs[0] else full(tensor.shape)
+                    box = part.box if value.name == op else full(tensor.shape)
                     made.setdefault(tensor.name, {}).setdefault(part.owner, []).append(box)
     carried = [each.output for each in graph.carried]
     for name in (*graph.outputs, *carried):
-        whole = full(graph.tensors[name].shape)
-        if name in carried or not any(whole in boxes for boxes in made[name].values()):
-            read.setdefault((name, home), []).append(whole)
-    for (name, owner), boxes in read.items():
-        total += _lacking(boxes, made[name].get(owner, ())) * _itemsize(graph, name)
+        if name in carried or name not in undivided:
+            read.setdefault((name, home), []).append(full(graph.tensors[name].shape))
+    for (name, owner), needed in read.items():
+        total += _lacking(needed, made[name].get(owner, ())) * _itemsize(graph, name)
     return total
 
 

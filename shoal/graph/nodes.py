@@ -59,22 +59,30 @@ class Nodes:
         )
         return ir.Model(part, ir_version=max(source.model.ir_version, OLDEST_IR_VERSION), producer_name="shoal")
 
-    def copy(self, node: ir.Node, reads: Mapping[str, str], owner: int) -> None:
-        """`node` as it is, reading each tensor under the name `reads` gives."""
+    def copy(self, node: ir.Node, reads: Mapping[str, str], owner: int, *, alone: bool) -> dict[str, str]:
+        """`node` as it is, reading each tensor under the name `reads` gives.
+
+        Returns the names of what it makes: its own, or, unless it is `alone`, ones that tell the owner.
+        """
         import onnx_ir as ir
 
         inputs = [
             None if value is None or not value.name else self._value(reads.get(value.name, value.name))
             for value in node.inputs
         ]
-        outputs = [
-            self._new(access.name(value), access.dims(value), access.dtype(value))
-            if value.name in self._source.tensors
-            else ir.Value(name=value.name or "")
-            for value in node.outputs
-        ]
+        outputs, names = [], {}
+        for value in node.outputs:
+            name = value.name or ""
+            own = name if alone or not name else f"{name}@{owner}"
+            if name in self._source.tensors:
+                add = self._new if alone else self._fresh
+                outputs.append(add(own, access.dims(value), access.dtype(value)))
+                names[name] = access.name(outputs[-1])
+            else:
+                outputs.append(ir.Value(name=own))  # nobody reads it, but engines may want it there
         made = ir.Node(node.domain, node.op_type, inputs, node.attributes.values(), outputs=outputs)
-        self._add(made, label(node), owner, label(node))
+        self._add(made, names[label(node)], owner, label(node))
+        return names
 
     def portion(self, node: ir.Node, portion: Portion, values: Sequence[str | None], owner: int) -> str:
         """The node that makes a portion of `node`."""

@@ -84,8 +84,13 @@ def refuse_control_flow(model: ir.Model, where: str) -> None:
 
 def label(node: ir.Node) -> str:
     """The name a node will have as an op: that of its first output somebody reads."""
-    read = [value for value in node.outputs if value.uses() or value.is_graph_output()]
-    return next((value.name for value in [*read, *node.outputs] if value.name), node.name or node.op_type)
+    read = first_read(node)
+    return next((value.name for value in [read, *node.outputs] if value and value.name), node.name or node.op_type)
+
+
+def first_read(node: ir.Node) -> ir.Value | None:
+    """The first output of a node that somebody reads; None for what is dead."""
+    return next((value for value in node.outputs if value.uses() or value.is_graph_output()), None)
 
 
 def replace_by_constant(value: ir.Value, tensor: ir.TensorProtocol) -> None:

@@ -32,7 +32,7 @@ def nearest_plan(plans: Sequence[Plan]) -> LimitError:
     if limits.latency_limit_s is not None and figures.alone_latency_s > limits.latency_limit_s:
         return LimitError(
             "no plan is quick enough",
-            where=" → ".join(best.units),
+            where=best.label,
             needed=f"at most {format_seconds(limits.latency_limit_s)}",
             had=f"{format_seconds(figures.alone_latency_s)} at best",
             hint=f"raise the limit to {format_seconds(_up(figures.alone_latency_s))}, or add a faster device",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,3 +126,11 @@ class Strategy(Protocol):
 
     def transfer_bytes(self, problem: Problem, shares: Sequence[float]) -> int:
         """Payload bytes between units for one item: the strategy's closed formula, worked out without a rewrite."""
+
+
+@runtime_checkable
+class Varied(Strategy, Protocol):
+    """A strategy with options that a search had better try than guess."""
+
+    def variants(self) -> Sequence[Strategy]:
+        """Itself with every setting worth trying of the options that the user left open."""

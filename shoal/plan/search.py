@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import shoal
 from shoal import catalog
 from shoal.cost import Costs
+from shoal.errors import LimitError, PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph, divide
 from shoal.plan.chains import line_of
@@ -23,7 +24,7 @@ from shoal.plan.placement import Assessor
 from shoal.plan.predict import forecast
 from shoal.plan.problem import Candidates, Problem
 from shoal.plan.values import GOALS, Division, Front, ModelRef, Objective, Plan, Recipe, Replica
-from shoal.plan.wishes import Wishes, goals_of, pins_of, units_of
+from shoal.plan.wishes import Wishes, goals_of, pins_of, strategies_of, units_of
 from shoal.program import Workload
 from shoal.search import front, knee, representatives
 
@@ -47,37 +48,76 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
     problem = Problem(
         graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines, workload.pattern
     )
-    maker = _Maker(problem, model, workload, wishes)
-    if wishes.strategy.partition(":")[0] == WHOLE_LAYERS:
-        plans, found, exact = _placed(maker, wishes)
-    else:
-        plans = by_strategy(problem, wishes, maker.plan)
-        found, exact = len(plans), False
-    kept = _undominated([plan for plan in plans if keeps(plan)], wishes.objective.goals[0])
+    maker = _Maker(problem, model, workload, wishes.objective)
+    found = _several(maker, wishes)
+    kept = _undominated([plan for plan in found.plans if keeps(plan)], wishes.objective.goals[0])
     if not kept:
-        raise nearest_plan(plans)
-    return Front(tuple(kept), choose(kept), exact, _notes(found, exact, len(kept)))
+        raise nearest_plan(found.plans)
+    shown = _thinned(kept)
+    return Front(tuple(shown), choose(shown), found.exact, (*_counted(found, len(shown)), *found.notes))
 
 
-def _placed(maker: _Maker, wishes: Wishes) -> tuple[list[Plan], int, bool]:
-    """Plans whose groups a planner found, out of how many that were found, and whether that front is exact."""
-    sought = _sought(maker.problem, wishes)
+@dataclass(frozen=True)
+class _Found:
+    """Plans of one strategy or of several."""
+
+    plans: tuple[Plan, ...]
+    total: int  # out of which these were picked
+    sought: bool = False  # a planner found them: they are on a front
+    exact: bool = False  # nothing better exists under the cost model
+    notes: tuple[str, ...] = ()
+
+
+def _several(maker: _Maker, wishes: Wishes) -> _Found:
+    """What the wished strategies find; of several, those that cannot divide the model are left out and named."""
+    strategies = strategies_of(wishes)
+    if len(strategies) == 1:
+        return _of(maker, wishes, strategies[0])
+    found, faults, notes = [], [], []
+    for strategy in strategies:
+        try:
+            found.append(_of(maker, wishes, strategy))
+        except (PlanError, LimitError) as fault:
+            faults.append(fault)
+            notes.append(f"without {strategy}: {fault.what}")
+    if not found:
+        raise faults[0]
+    plans = tuple(plan for each in found for plan in each.plans)
+    return _Found(plans, sum(each.total for each in found), notes=tuple(notes))
+
+
+def _of(maker: _Maker, wishes: Wishes, strategy: str) -> _Found:
+    """What one strategy finds."""
+    if strategy.partition(":")[0] == WHOLE_LAYERS:
+        return _placed(maker, wishes, strategy)
+    plans = by_strategy(maker.problem, wishes, strategy, maker.plan)
+    return _Found(tuple(plans), len(plans))
+
+
+def _placed(maker: _Maker, wishes: Wishes, strategy: str) -> _Found:
+    """Plans whose groups a planner found."""
+    sought = _sought(maker.problem, wishes, strategy)
     problem = maker.problem.divided(sought.splits)
     candidates = _contended(problem, with_engines(problem, sought))
     if not candidates.placements:
         raise no_division(problem)
     shown = _shown(candidates, problem)
     explainer = Explainer(problem, line_of(problem), candidates.scores)
+    shares = ",".join(f"{share:g}" for share in wishes.shares)
+    how = f"shares {shares}" if shares else wishes.planner
     plans = [
-        maker.plan(Division((Replica(tuple(groups)),), sought.splits), explainer.reasons(groups))
+        replace(
+            maker.plan(Division((Replica(tuple(groups)),), sought.splits), strategy, how),
+            reasons=explainer.reasons(groups),
+        )
         for groups in shown.placements
     ]
-    return plans, len(candidates.placements), candidates.exact
+    return _Found(tuple(plans), len(candidates.placements), sought=True, exact=candidates.exact)
 
 
-def _sought(problem: Problem, wishes: Wishes) -> Candidates:
+def _sought(problem: Problem, wishes: Wishes, strategy: str) -> Candidates:
     if wishes.shares:
-        division = catalog.make("plan/strategies", wishes.strategy).divide(problem, wishes.shares)
+        division = catalog.make("plan/strategies", strategy).divide(problem, wishes.shares)
         groups = division.replicas[0].groups
         return Candidates((groups,), Assessor(problem).scores([groups]), exact=False)
     found: Candidates = catalog.make("plan/planners", wishes.planner).search(problem)
@@ -134,29 +174,27 @@ class _Maker:
     problem: Problem
     model: ModelRef
     workload: Workload
-    wishes: Wishes
+    objective: Objective
 
-    def plan(self, division: Division, reasons: tuple[str, ...] = ()) -> Plan:
-        """The Plan, with what its Program does in the simulator as its prediction."""
-        problem, wishes = self.problem, self.wishes
+    def plan(self, division: Division, strategy: str, how: str) -> Plan:
+        """The Plan, with what its Program does in the simulator as its prediction; `how` its shares were found."""
+        problem = self.problem
         graph = divide(problem.graph, division.splits).graph
         costs = problem.costs.of(graph) if division.splits else problem.costs
         program = program_of(graph, division.replicas, problem.window, self.model.name)
         found = forecast(program, problem.fleet, costs, self.workload)
-        shares = ",".join(f"{share:g}" for share in wishes.shares)
         return Plan(
             model=self.model,
             fleet=problem.fleet,
-            objective=wishes.objective,
+            objective=self.objective,
             workload=self.workload,
             replicas=division.replicas,
             window=problem.window,
             prediction=found.prediction,
             estimates=found.estimates,
             segment_units={segment.name: segment.unit for segment in program.segments},
-            recipe=Recipe(wishes.strategy, f"shares {shares}" if shares else wishes.planner, shoal.__version__),
+            recipe=Recipe(strategy, how, shoal.__version__),
             splits=division.splits,
-            reasons=reasons,
         )
 
 
@@ -182,6 +220,20 @@ def choose(plans: Sequence[Plan]) -> int:
     return _pick(values, units, np.array([plan.prediction.alone_latency_s for plan in plans]))
 
 
-def _notes(found: int, exact: bool, shown: int) -> tuple[str, ...]:
-    kind = "exact" if exact else "not exact"
-    return () if found == 1 else (f"{found} plans on the front ({kind}), {shown} shown",)
+def _thinned(plans: Sequence[Plan]) -> list[Plan]:
+    """As many as a person is shown, the one that would be chosen among them."""
+    if len(plans) <= SHOWN:
+        return list(plans)
+    values = [
+        [catalog.make("plan/objectives", goal).predicted(plan.prediction) for goal in GOALS] for plan in plans
+    ]
+    spread = {choose(plans), *representatives(np.array(values), SHOWN - 1).tolist()}
+    return [plans[index] for index in sorted(spread)]
+
+
+def _counted(found: _Found, shown: int) -> tuple[str, ...]:
+    if found.total == 1:
+        return ()
+    if not found.sought:
+        return (f"{found.total} plans compared, {shown} shown",)
+    return (f"{found.total} plans on the front ({'exact' if found.exact else 'not exact'}), {shown} shown",)

@@ -17,7 +17,7 @@ def users_of(problem: Problem, shares: Sequence[float]) -> list[tuple[str, float
     """
     if len(shares) != len(problem.units) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise PlanError(
-            "shares must be one figure of at least zero for each unit",
+            "shares must be one figure of at least zero for each unit and not all zero",
             needed=f"{len(problem.units)}: {', '.join(problem.units)}",
             had=", ".join(f"{share:g}" for share in shares),
         )

@@ -27,6 +27,7 @@ def front_json(front: Front) -> dict[str, Any]:
                 "throughput_items_per_s": plan.prediction.throughput_items_per_s,
                 "energy_j": dict(plan.prediction.energy_j),
                 "memory_bytes": dict(plan.prediction.memory_bytes),
+                "strategy": plan.recipe.strategy,
                 "placement": placement_of(plan),
             }
             for plan in front.plans
@@ -126,7 +127,7 @@ def _front_table(front: Front) -> Padding:
         chosen = number == front.chosen
         table.add_row(
             f"{'▶' if chosen else ' '}{number:>2}",
-            " → ".join(plan.units),
+            plan.label,
             format_seconds(figures.alone_latency_s),
             f"{figures.throughput_items_per_s:.3g}",
             format_joules(max(figures.energy_j.values())),

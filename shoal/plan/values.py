@@ -107,6 +107,13 @@ class Plan:
         groups = (group for replica in self.replicas for group in replica.groups)
         return tuple(dict.fromkeys(group.unit for group in groups))
 
+    @property
+    def label(self) -> str:
+        """The plan in a few words: its units one after another, or how else they share the work."""
+        if not self.splits and len(self.replicas) == 1:
+            return " → ".join(self.units)
+        return f"{' + '.join(self.units)} by {self.recipe.strategy}"
+
 
 @dataclass(frozen=True)
 class Front:
@@ -126,7 +133,7 @@ class Front:
         """The plan at `index` with the points of the whole front, its own marked."""
         points = tuple(
             FrontPoint(
-                label=" → ".join(plan.units),
+                label=plan.label,
                 latency_s=plan.prediction.alone_latency_s,
                 throughput_items_per_s=plan.prediction.throughput_items_per_s,
                 energy_j=max(plan.prediction.energy_j.values()),

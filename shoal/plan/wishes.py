@@ -13,6 +13,7 @@ from shoal.plan.problem import usable_engines
 from shoal.plan.values import Objective
 from shoal.program import Workload
 
+STRATEGIES, ALL = "plan/strategies", "all"
 LISTED = 20  # names beyond which a hint does not list them all
 
 
@@ -22,7 +23,7 @@ class Wishes:
 
     objective: Objective = field(default_factory=Objective)
     workload: Workload | None = None  # None: closed, `items` of them, with a window that keeps every unit busy
-    strategy: str = "stage"
+    strategy: str = "stage"  # with options; several joined by "+", or "all"
     planner: str = "chain_dp"
     pins: Mapping[str, str] = field(default_factory=dict)  # op → device or unit
     exclude: tuple[str, ...] = ()  # devices or units
@@ -43,6 +44,20 @@ def goals_of(objective: Objective) -> None:
         raise PlanError("no goal to minimise", hint=f"known: {known}")
     for goal in objective.goals:
         catalog.find("plan/objectives", goal)
+
+
+def strategies_of(wishes: Wishes) -> tuple[str, ...]:
+    """The strategies to try, each with its options as written.
+
+    Raises:
+        InputError: no such strategy or option; the hint names the nearest.
+    """
+    if wishes.strategy == ALL:
+        return catalog.names(STRATEGIES)
+    found = tuple(dict.fromkeys(part.strip() for part in wishes.strategy.split("+")))
+    for text in found:
+        catalog.make(STRATEGIES, text)
+    return found
 
 
 def units_of(fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:

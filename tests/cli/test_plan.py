@@ -77,7 +77,14 @@ def test_the_keys_are_those_promised(here: Path, capsys: pytest.CaptureFixture[s
     told = answer(capsys)
     assert {"front", "chosen"} <= set(told)
     for row in told["front"]:
-        assert set(row) == {"latency_s", "throughput_items_per_s", "energy_j", "memory_bytes", "placement"}
+        assert set(row) == {
+            "latency_s",
+            "throughput_items_per_s",
+            "energy_j",
+            "memory_bytes",
+            "strategy",
+            "placement",
+        }
         assert sum(len(ops) for ops in row["placement"].values()) == 65
         assert set(row["energy_j"]) == {unit.partition("/")[0] for unit in row["placement"]}
         assert row["latency_s"] > 0

@@ -80,6 +80,13 @@ def test_the_keys_for_machines(front: Front) -> None:
     assert found["chosen"] == front.chosen
     assert len(found["front"]) == len(front.plans)
     shown = found["front"][front.chosen]
-    assert list(shown) == ["latency_s", "throughput_items_per_s", "energy_j", "memory_bytes", "placement"]
+    assert list(shown) == [
+        "latency_s",
+        "throughput_items_per_s",
+        "energy_j",
+        "memory_bytes",
+        "strategy",
+        "placement",
+    ]
     assert set(shown["energy_j"]) == set(shown["memory_bytes"]) == {u.partition("/")[0] for u in shown["placement"]}
     assert sum(len(ops) for ops in shown["placement"].values()) == 65

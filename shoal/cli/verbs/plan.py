@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shoal import codec
+from shoal import catalog, codec
 from shoal.cli import options
 from shoal.fleet import load as load_fleet
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
@@ -18,9 +18,11 @@ from shoal.program import Workload
 from shoal.program.workload_file import load_workload
 from shoal.run.handled import kept_handling
 
+STRATEGIES = ", ".join(catalog.names("plan/strategies"))
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
     "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
+    "shoal plan model.onnx fleet.toml --strategy all --minimize latency",
     "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
 )
 
@@ -47,7 +49,13 @@ def command(
             help="what must hold: memory=1GiB (a device), latency=50ms (an item), energy=2J (a device and item)",
         ),
     ] = [],
-    strategy: Annotated[str, typer.Option(metavar="NAME", help="how to divide by shares")] = "stage",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"how the work is divided, with options (tile:depth=2), several joined by +, or all: {STRATEGIES}",
+        ),
+    ] = "stage",
     planner: Annotated[
         str,
         typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given, ilp, evolve, anneal"),
@@ -121,10 +129,11 @@ def _workload(file: Path | None, items: int | None, window: int | None) -> Workl
 
 def _write(front: Front, output: Path, mapping: Path | None) -> None:
     """The chosen plan, and all that were shown in `front`; what an earlier search left there goes."""
+    placement = mapping_of(front.plan) if mapping is not None else {}
     codec.save(front.plan, output / options.PLAN_FILE)
     for old in (output / "front").glob("[0-9][0-9].json"):
         old.unlink()
     for number in range(len(front.plans)):
         codec.save(front.marked(number), output / "front" / f"{number:02}.json")
     if mapping is not None:
-        codec.save(mapping_of(front.plan), mapping)
+        codec.save(placement, mapping)

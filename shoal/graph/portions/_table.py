@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from shoal.graph.access import dims, name
 from shoal.graph.box import Box, Interval, full, hull
 from shoal.graph.portions import _pointwise, _products, _shapes, _windowed
 from shoal.graph.portions.contract import Ints, Portion, Rule, Stack, Zero, refuse
+from shoal.graph.tidy import first_read
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -45,10 +47,10 @@ RULES: dict[str, Rule] = {
 
 
 def portions(node: ir.Node, box: Box, inner: Interval | None = None) -> Sequence[Portion]:
-    """The nodes that make `box` of the first output of `node`, one behind the other along the channels.
+    """The nodes that make `box` of what `node` is called after, its first output that is read, one behind the other along the channels.
 
     Args:
-        node: an op with static _shapes.
+        node: an op with static shapes.
         box: what to make.
         inner: only this interval of what is summed over (input channels; within each group, of a grouped
             convolution): the result is a partial sum.
@@ -56,33 +58,39 @@ def portions(node: ir.Node, box: Box, inner: Interval | None = None) -> Sequence
     Raises:
         PlanError: the op cannot be divided so; names op and limit.
     """
-    whole = full(dims(node.outputs[0]))
+    whole = full(dims(first_read(node)))
     if box == whole and inner is None:
         return (Portion(box, tuple(None if each is None else full(dims(each)) for each in node.inputs)),)
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
-        refuse(node, "it has more than one output")
+        refuse(node, "more than its first output is read")
     rule = RULES.get(node.op_type) if not node.domain else None
     if rule is None:
         refuse(node, f"no rule for {node.op_type}")
     return rule(node, box, inner)
 
 
-def reads(node: ir.Node, box: Box, inner: Interval | None = None) -> dict[str, Box]:
-    """The smallest box of each input that `box` of the output needs.
+def boxes(node: ir.Node, box: Box, inner: Interval | None = None) -> dict[str, list[Box]]:
+    """The boxes of each input that `box` of the output needs; they may overlap.
 
     Raises:
         PlanError: as `portions`.
     """
-    found: dict[str, Box] = {}
+    found: dict[str, list[Box]] = {}
     for portion in portions(node, box, inner):
         for value, read in zip(node.inputs, portion.reads, strict=False):
             if value is None or read is None or isinstance(read, Ints | Zero):
                 continue
-            boxes = read.boxes if isinstance(read, Stack) else (read,)
-            for each in boxes:
-                key = name(value)
-                found[key] = hull(found[key], each) if key in found else each
+            found.setdefault(name(value), []).extend(read.boxes if isinstance(read, Stack) else (read,))
     return found
+
+
+def reads(node: ir.Node, box: Box, inner: Interval | None = None) -> dict[str, Box]:
+    """The smallest box of each input around all that `box` of the output needs.
+
+    Raises:
+        PlanError: as `portions`.
+    """
+    return {key: reduce(hull, found) for key, found in boxes(node, box, inner).items()}
 
 
 def grain(node: ir.Node, axis: int) -> int:

@@ -39,6 +39,8 @@ def pool(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]:
     spatial, pads = _windows(node, box[2:], kernel)
     if node.attributes.get_int("count_include_pad", 0):
         _refuse_overhang(node, pads)
+    if any(max(pad) >= extent for pad, extent in zip(pads, kernel, strict=True)):
+        refuse(node, f"its last window hangs over by more than the {max(kernel) - 1} that engines pad")
     floors = {"ceil_mode": 0} if node.attributes.get_int("ceil_mode", 0) else {}  # the windows fit exactly
     return (Portion(box, ((box[0], box[1], *spatial),), _padded(pads) | floors),)
 
@@ -153,6 +155,8 @@ def _padded(pads: Sequence[Interval]) -> dict[str, int | str | tuple[int, ...]]:
 
 def _refuse_overhang(node: ir.Node, pads: Sequence[Interval]) -> None:
     """An average over padding counts what the model pads, not what rounding up adds."""
+    if (node.attributes.get_string("auto_pad", "") or "").startswith("SAME"):
+        return  # all of it is padding, none is rounding
     stated = list(node.attributes.get_ints("pads", (0,) * 2 * len(pads)) or ())[len(pads) :]
     if any(after > limit for (_, after), limit in zip(pads, stated, strict=True)):
         refuse(node, "it averages over padding and its last window hangs over")

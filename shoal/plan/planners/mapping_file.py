@@ -121,9 +121,12 @@ def mapping_of(plan: Plan) -> dict[str, Any]:
     """The plan's placement in the same form. A plan that divides ops is held against its model's file.
 
     Raises:
-        PlanError: an op is divided in a way that no kind describes.
+        PlanError: an op is divided in a way that no kind describes, or the plan has replicas.
         ModelError: the model cannot be loaded, for a plan that divides ops.
     """
+    if len(plan.replicas) > 1:
+        what = f"a plan by '{plan.recipe.strategy}' has replicas, which a mapping cannot say"
+        raise PlanError(what, hint="leave out --mapping, or use --strategy stage")
     if not plan.splits:
         return _lists(plan, None)
     graph = load(plan.model.path, plan.model.shapes, plan.model.sizes, plan.model.carried)

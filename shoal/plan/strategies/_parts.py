@@ -72,11 +72,21 @@ def checked_bounds(
     found = list(pairwise(bounds))
     if any(first == end for first, end in found):
         what = "channels" if axis == channel_axis(len(shape)) else ("rows" if axis == 2 else "columns")
-        units = f"{what} in steps of {step}" if step > 1 else what
-        raise PlanError(
-            f"op '{op}' ({kind}) has too few {units} for these shares",
-            needed=f"one for each of {len(shares)} shares",
-            had=f"{size // step} {units}, divided {', '.join(str(end - first) for first, end in found)}",
-            hint=f"at most {size // step} equal shares" if size // step < len(shares) else "more even shares",
-        )
+        raise _too_few(op, kind, what, step, [end - first for first, end in found])
     return found
+
+
+def _too_few(op: str, kind: str, what: str, step: int, counts: Sequence[int]) -> PlanError:
+    """More shares than steps of an axis, or one that is too small for a single step."""
+    steps, shares = sum(counts) // step, len(counts)
+    in_steps = f" in steps of {step}" if step > 1 else ""
+    if steps == 1:
+        hint = f"it cannot be divided along its {what}: run it whole on one unit"
+    else:
+        hint = f"at most {steps} equal shares" if steps < shares else "more even shares"
+    return PlanError(
+        f"op '{op}' ({kind}) has too few {what}{in_steps} for these shares",
+        needed=f"one for each of {shares} shares",
+        had=f"{steps}{in_steps}, divided {', '.join(map(str, counts))}",
+        hint=hint,
+    )
