@@ -69,7 +69,10 @@ def test_several_strategies_in_one_front(model: Path, fleet: Path, shoal: Shoal)
         (("--strategy", "tile", "--shares", "99,1"), "op 'c0' (Conv) has too few rows"),
         (("--strategy", "channel_out", "--shares", "99,1"), "op 'c0' (Conv) has too few channels"),
         (("--strategy", "channel_in", "--pin", "c0=pi"), "leave out --pin, or use --strategy stage"),
-        (("--strategy", "channel_in", "--shares", "1,1", "--mapping", "m.json"), "no mapping can say how op 'c0' is divided"),
+        (
+            ("--strategy", "channel_in", "--shares", "1,1", "--mapping", "m.json"),
+            "no mapping can say how op 'c0' is divided",
+        ),
     ],
 )
 def test_wishes_that_cannot_be(options: tuple[str, ...], says: str, model: Path, fleet: Path, shoal: Shoal) -> None:
