@@ -20,12 +20,22 @@ from shoal.plan.written import with_files
 from shoal.program import Program, TensorSpec, Workload
 from shoal.record import Observed, Run, SplitFigures, SplitFront, SplitRepeat
 from shoal.run.coordinator import Coordinator
-from shoal.run.execute import Settings, connected, pace_of, refuse_late, stretch_of, warm
+from shoal.run.execute import (
+    Settings,
+    connected,
+    pace_of,
+    provenance_of,
+    refuse_late,
+    stretch_of,
+    throttling_of,
+    warm,
+)
 from shoal.run.samples import Arrays, Samples, answered, compare, drawn
 from shoal.search import front, hypervolume, knee
 from shoal.units import format_bytes, format_seconds
 
 BEYOND = 1.1  # the reference of the hypervolume, over the worst latency and period
+LEAST_STEADY = 5  # answers of a pipelined run that count
 LEAST_ALONE = 3  # items one at a time, in each repeat
 
 
@@ -35,7 +45,7 @@ class Sweep:
 
     items: int = 32  # in each pipelined run, if time allows
     repeats: int = 3
-    seconds: float = inf  # what one pipelined run may take before it gets fewer items; never below 2 windows and 2
+    seconds: float = inf  # what one pipelined run may take before it gets fewer items; never below 3 windows
     hopeless_s: float = inf  # a link time above which a cut is left out if it cannot be on the front any more
     over: str = "shaped"  # a transport with its options
     emulate: bool = False  # pace workers and links to their boards
@@ -104,9 +114,10 @@ def notes_of(plans: Sequence[CutPlan], how: Sweep) -> tuple[str, ...]:
     """What a reader must know of how the cuts were run."""
     boards = {plan.fleet.device(unit).board for plan in (each.plan for each in plans) for unit in plan.units}
     foreign = ", ".join(sorted(boards - {HERE}))
+    found = dict.fromkeys(throttling_of(each.plan, how.settings).note for each in plans)
     if foreign and not how.emulate:
-        return (f"measured on this machine, not on {foreign}; --emulate paces to them",)
-    return ()
+        found[f"measured on this machine, not on {foreign}; --emulate paces to them"] = None
+    return tuple(filter(None, found))
 
 
 def _one(graph: Graph, each: CutPlan, how: Sweep, samples: Samples, before: Sequence[SplitFigures]) -> SplitFigures:
@@ -119,7 +130,7 @@ def _one(graph: Graph, each: CutPlan, how: Sweep, samples: Samples, before: Sequ
         tensors=each.cut.tensors,
         twin=each.twin,
         window=each.plan.window,
-        provenance="emulated" if how.emulate else "measured",
+        provenance=provenance_of(each.plan, how.settings),
     )
     if why := _skipped(each, how, before):
         return replace(figures, skipped=why)
@@ -257,14 +268,19 @@ def _alone_s(warmed: Observed) -> float:
     return median(answer.answered_s - answer.arrived_s for answer in warmed.answers)
 
 
+def _least_items(each: CutPlan) -> int:
+    """As many answers as a window holds, or LEAST_STEADY, are left when filling and draining are taken off."""
+    return 2 * each.plan.window - 1 + max(LEAST_STEADY, each.plan.window)
+
+
 def _most_items(each: CutPlan, how: Sweep) -> int:
-    return max(2 * each.plan.window + 2, how.items)
+    return max(_least_items(each), how.items)
 
 
 def _items(each: CutPlan, how: Sweep, alone_s: float) -> int:
     """Items of a pipelined run: enough for a steady part, more as time allows."""
     period_s = max(each.twin.period_s, alone_s / each.plan.window)
-    return max(2 * each.plan.window + 2, int(min(how.items, how.seconds / period_s)))
+    return max(_least_items(each), int(min(how.items, how.seconds / period_s)))
 
 
 def _items_alone(how: Sweep, alone_s: float) -> int:

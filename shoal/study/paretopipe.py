@@ -1,33 +1,30 @@
-"""Every cut of five networks between two unlike devices, run over two links; after ParetoPipe."""
+"""Every cut of several networks between two unlike devices, run over two links; after ParetoPipe."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from math import log
-from statistics import mean, median
 from typing import TYPE_CHECKING
 
+from shoal.errors import WorkError
 from shoal.record import SplitFigures, SplitFront
 from shoal.study import (
     AtLeast,
     AtMost,
     Bench,
-    Chart,
     Claim,
     Finding,
     Holds,
     Model,
-    Note,
-    Series,
     Shown,
     Source,
     Table,
     untestable,
     words,
 )
+from shoal.study._paretopipe_shown import FAST, LINKS, SLOW, depth_of, findings, same, shown
 
 if TYPE_CHECKING:
     from shoal.plan.every_cut import CutPlan
@@ -43,8 +40,6 @@ LINK = """
     bandwidth = "{0:g} Mbit/s"
     latency = "{1:g} ms"
 """
-LINKS = {"1 Gbit/s, 0.1 ms": (1000.0, 0.1), "5 Mbit/s, 200 ms": (5.0, 200.0)}
-FAST, SLOW = LINKS
 TCP, MPI = "TCP, our header", "MPI over sockets, polling"
 CARRIERS = {  # how messages go → transport, and whether MPI is held to sockets
     TCP: ("tcp", False),
@@ -70,7 +65,7 @@ class Paretopipe:
     speeds: str = "0.7+0.35"  # of the first and the second device, as shares of a core of this machine
     cuts: int = 8  # of each network at most, evenly spread
     items: int = 32  # in a pipelined run on the fast link, if `seconds` allow
-    slow_items: int = 8  # the same on the slow link; never less than two windows and two
+    slow_items: int = 8  # the same on the slow link; never less than three windows
     repeats: int = 3  # of each cut on each link
     seconds: float = 3.0  # what a pipelined run may take before it gets fewer items
     hopeless_s: float = 0.1  # a link time above which hopeless cuts are left out on the slow link
@@ -90,7 +85,7 @@ class Paretopipe:
         Claim("several", "networks of which several cuts are optimal at once, fast link", "several", "%", AtLeast(50.0)),
         Claim("moves", "the best cut for throughput moves with the network: its range in work before it", "it moves", "%", AtLeast(10.0)),
         Claim("front", "the slow link changes the front of every network", None, "", Holds()),
-        Claim("fewer", "the best compromise moves to a cut with fewer bytes on the slow link, every network", None, "", Holds()),
+        Claim("fewer", "the best cut for throughput has fewer bytes on the slow link, every network", None, "", Holds()),
         Claim("links", "largest error of the shaped links in an echo test", None, "%", AtMost(5.0)),
         Claim("overlap", "gain of a full pipe that comes from both computing at once, most of all cuts", None, "×", AtMost(2.0)),
         Claim("gain", "full pipe over one item at a time, fast link, median of cuts; the rest is waiting removed", "13.85 over 2.17 items/s", "×", AtLeast(1.0)),
@@ -107,14 +102,17 @@ class Paretopipe:
         for name in bench.each(words(self.models), "model"):
             model = self._model(bench, name)
             found[name] = self._fronts(bench, model)
-            depth[name] = _depth(model, found[name][FAST])
-            yield from _shown(model.ref.name, found[name])
-        yield from _findings(found, depth)
+            for link, front in found[name].items():
+                if not front.best:
+                    raise WorkError("no cut ran", where=f"{name}, {link}", had=front.splits[0].failure)
+            depth[name] = depth_of(model, found[name][FAST])
+            yield from shown(model.ref.name, found[name])
+        yield from findings(found, depth)
         yield from self._links(bench)
         yield from self._messages(bench)
         if self.lite0:
             whole = self._fronts(bench, self._model(bench, self.lite0))[FAST].splits
-            yield Finding("lite0", _same(whole), whole[0].provenance, len(whole))
+            yield Finding("lite0", same(whole), whole[0].provenance, len(whole))
         else:
             yield untestable(
                 "lite0", "its weights are no part of shoal; lite0=FILE, made by examples.models, runs it"
@@ -160,7 +158,6 @@ class Paretopipe:
 
     def _links(self, bench: Bench) -> Iterator[Shown]:
         """What an echo says of both links."""
-        from shoal.errors import WorkError
         from shoal.measure.checked import check_shaped
         from shoal.measure.link import LinkFigures
 
@@ -199,73 +196,3 @@ class Paretopipe:
 
 def _say(bench: Bench, each: SplitFigures) -> None:
     bench.say(f"cut {each.number} after {each.after}: {each.skipped or each.failure or f'{each.period_s:.3g} s'}")
-
-
-def _findings(fronts: Mapping[str, Mapping[str, SplitFront]], depth: Mapping[str, float]) -> Iterator[Shown]:
-    """What all networks together say."""
-    both = [(each[FAST], each[SLOW]) for each in fronts.values()]
-    ran = [split for pair in both for front in pair for split in front.splits if split.done]
-    how, count = ran[0].provenance, len(both)
-    fast = [split for front, _ in both for split in front.splits if split.done]
-    yield Finding(
-        "same", _same([split for pair in both for front in pair for split in front.splits]), how, len(ran)
-    )
-    yield Finding("several", 100 * mean(len(front.front) > 1 for front, _ in both), how, count)
-    yield Finding("moves", 100 * (max(depth.values()) - min(depth.values())), how, count)
-    yield Finding("front", all(_numbers(quick) != _numbers(slow) for quick, slow in both), how, count)
-    fewer = [_knee(slow).bytes < _knee(quick).bytes for quick, slow in both]
-    yield Finding("fewer", all(fewer), how, count, why=f"{sum(fewer)} of {count} networks")
-    overlap, gain = max(split.overlap for split in ran), median(split.gain for split in fast)
-    yield Finding("overlap", overlap, how, len(ran), why="both parts' seconds over the period of the full pipe")
-    shares = [log(max(1.0, split.overlap)) / log(split.gain) for split in fast if split.gain > 1]
-    share = 100 * median(shares) if shares else 0.0
-    yield Finding("gain", gain, how, len(fast), why=f"{share:.0f} % of it (of its logarithm) by overlap")
-    for figure in ("period", "latency"):
-        pairs = [(getattr(split.twin, f"{figure}_s"), getattr(split, f"{figure}_s")) for split in ran]
-        errors = [100 * abs(twin / real - 1) for twin, real in pairs]
-        yield Finding(figure, median(errors), how, len(ran), (min(errors), max(errors)), "interval: all cuts")
-
-
-def _shown(name: str, fronts: Mapping[str, SplitFront]) -> Iterator[Shown]:
-    """One network: its cuts on both links, and what entered or left the front."""
-    rows = [
-        (split.number, split.after, split.bytes / 1024, link, 1e3 * split.latency_s, 1e3 * split.twin.latency_s,
-         split.throughput_items_per_s, 1 / split.twin.period_s, split.gain, split.overlap, place in front.front)
-        for link, front in fronts.items() for place, split in enumerate(front.splits) if split.done
-    ]  # fmt: skip
-    yield Table(
-        f"{name}: every cut that ran",
-        ("cut", "after", "KiB", "link", "latency, ms", "twin, ms", "items/s", "twin", "gain, ×", "overlap, ×", "front"),
-        rows,
-    )  # fmt: skip
-    quick, slow = (_numbers(fronts[link]) for link in LINKS)
-    yield Note(
-        f"{name}: from {FAST} to {SLOW} the cuts {sorted(slow - quick) or 'none'} entered the front and "
-        f"{sorted(quick - slow) or 'none'} left it; hypervolumes "
-        f"{fronts[FAST].hypervolume:.3g} and {fronts[SLOW].hypervolume:.3g} s²."
-    )
-    lines = tuple(
-        Series(link, [1e3 * each.latency_s for each in front.best], [each.throughput_items_per_s for each in front.best])
-        for link, front in fronts.items()
-    )  # fmt: skip
-    yield Chart(f"{name}: fronts", "latency, ms", "throughput, items/s", lines, log_x=True)
-
-
-def _numbers(front: SplitFront) -> set[int]:
-    return {each.number for each in front.best}
-
-
-def _knee(front: SplitFront) -> SplitFigures:
-    return front.splits[front.knee or 0]
-
-
-def _same(splits: Sequence[SplitFigures]) -> bool:
-    """Whether every cut ran to its end, or was left out, and answered like the whole."""
-    return all(each.skipped or (each.done and each.outputs_match) for each in splits)
-
-
-def _depth(model: Model, front: SplitFront) -> float:
-    """The share of the work that lies before the best cut for throughput."""
-    best = min((each for each in front.splits if each.done), key=lambda each: each.period_s)
-    ops = model.graph.ops[: model.graph.position[best.after] + 1]
-    return sum(op.macs for op in ops) / model.graph.macs
