@@ -31,6 +31,7 @@ from shoal.run.execute import (
     warm,
 )
 from shoal.run.samples import Arrays, Samples, answered, compare, drawn
+from shoal.run.throttle import Way
 from shoal.search import front, hypervolume, knee
 from shoal.units import format_bytes, format_seconds
 
@@ -49,6 +50,7 @@ class Sweep:
     hopeless_s: float = inf  # a link time above which a cut is left out if it cannot be on the front any more
     over: str = "shaped"  # a transport with its options
     emulate: bool = False  # pace workers and links to their boards
+    throttle: Way = "auto"  # how devices with a `speed` are slowed; "pace" is the same for short and long parts
     seed: int = 0  # of drawn inputs
     samples: int = 4  # distinct inputs
     patience_s: float = 60.0  # how long nothing may happen
@@ -57,7 +59,10 @@ class Sweep:
     def settings(self) -> Settings:
         """Of each run; shaped links are the emulation's own."""
         over = "shm" if self.emulate else self.over
-        return Settings(self.items, over, self.emulate, False, self.seed, self.patience_s, self.samples)
+        return Settings(
+            items=self.items, over=over, emulate=self.emulate, compare=False, seed=self.seed,
+            patience_s=self.patience_s, samples=self.samples, throttle=self.throttle,
+        )  # fmt: skip
 
 
 def sweep(

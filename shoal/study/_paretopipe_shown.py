@@ -58,6 +58,7 @@ def shown(name: str, fronts: Mapping[str, SplitFront]) -> Iterator[Shown]:
         f"{sorted(quick - slow) or 'none'} left it; hypervolumes "
         f"{fronts[FAST].hypervolume:.3g} and {fronts[SLOW].hypervolume:.3g} s²."
     )
+    yield from (Note(f"{name}: {note}") for note in dict.fromkeys((*fronts[FAST].notes, *fronts[SLOW].notes)))
     lines = tuple(
         Series(link, [1e3 * each.latency_s for each in front.best], [each.throughput_items_per_s for each in front.best])
         for link, front in fronts.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.cost.models.roofline import Roofline
-from shoal.fleet import Fleet, Link
+from shoal.fleet import Device, Fleet, Link
 from shoal.graph import load
 from shoal.plan import ModelRef
 from shoal.plan.every_cut import CutPlan, every_cut
@@ -23,10 +24,10 @@ from tests.run import plans
 PAIR = ("d0/cpu", "d1/cpu")
 
 
-def cut_plans(folder: Path, link: Link | None = None) -> tuple[CutPlan, ...]:
+def cut_plans(folder: Path, link: Link | None = None, devices: tuple[Device, ...] = ()) -> tuple[CutPlan, ...]:
     graph = random_chain(folder, seed=1, layers=4)
     machines = plans.fleet(2)
-    machines = Fleet(machines.devices, default_link=link or machines.default_link)
+    machines = Fleet(devices or machines.devices, default_link=link or machines.default_link)
     reference = ModelRef(graph.name, graph.source, graph.sha256)
     return every_cut(graph, reference, machines, Roofline().over(graph, machines, ()), PAIR)
 
@@ -53,6 +54,15 @@ def test_each_cut_is_run_as_often_as_asked_and_answers_right(tmp_path: Path) -> 
     assert front.knee in front.front
 
 
+def test_devices_that_are_throttled_are_called_emulated(tmp_path: Path) -> None:
+    devices = tuple(replace(device, speed=0.25) for device in plans.fleet(2).devices)
+    each = cut_plans(tmp_path, Link("any", (), 1e8, 1e-4), devices)[:1]
+    (split,) = sweep(load(each[0].plan.model.path), each, Sweep(items=4, repeats=1))
+    assert split.done
+    assert split.provenance == "emulated"
+    assert "throttled by" in notes_of(each, Sweep())[0]
+
+
 def test_a_slow_link_leaves_hopeless_cuts_out(tmp_path: Path) -> None:
     each = cut_plans(tmp_path, Link("slow", (), 2e5, 1e-3))
     found = sweep(
@@ -68,8 +78,6 @@ def test_a_slow_link_leaves_hopeless_cuts_out(tmp_path: Path) -> None:
 
 
 def test_a_cut_that_no_memory_holds_is_not_run(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     (first, *_) = cut_plans(tmp_path)
     memory = dict.fromkeys(first.plan.prediction.memory_bytes, 1 << 50)
     full = replace(first, plan=replace(first.plan, prediction=replace(first.plan.prediction, memory_bytes=memory)))
