@@ -24,7 +24,7 @@ venv: $(VENV)/done
 $(VENV)/done: pyproject.toml
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos]'
+	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp]'
 	@$(PIP) --no-deps pnnx
 	@touch $@
 

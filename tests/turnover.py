@@ -55,7 +55,7 @@ class Turnover:
             case Unready(why=why):
                 return state, (Stop(why),)
             case Finished(item=item):
-                stream = replace(state.stream, in_flight=state.stream.in_flight - {item})
+                stream = state.stream.finished(item)
                 state = replace(state, stream=stream)
             case Ready(epoch=epoch, program=program):
                 state = replace(state, ready={**state.ready, epoch: program})
@@ -107,7 +107,7 @@ class OnceReady:
             case Lost(unit=unit, why=why):
                 return state, (Stop(f"{unit} is gone ({why})"),)
             case Finished(item=item):
-                state = replace(state, in_flight=state.in_flight - {item})
+                state = state.finished(item)
             case Ready():
                 state = replace(state, until=state.next_item)
             case Unready():

@@ -1,7 +1,7 @@
 """What a plan would cost in seconds, joules and bytes, and what a run did cost."""
 
 from shoal.cost.account import About, Match, account, period_s
-from shoal.cost.conserve import elapsed_s, faults
+from shoal.cost.conserve import check_conserved, elapsed_s, faults
 from shoal.cost.contract import CostKey, CostModel, Costs, Traffic
 from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
 from shoal.cost.features import Fit, Fits, Hints, KernelTimes, fit_kernels
@@ -34,6 +34,7 @@ __all__ = [
     "account",
     "buffers_bytes",
     "busy_energy_j",
+    "check_conserved",
     "device_energy_j",
     "elapsed_s",
     "faults",

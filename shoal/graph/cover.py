@@ -43,8 +43,9 @@ def cover(box: Box, pieces: Sequence[Piece], owner: int) -> Taken | Joined | Non
     near = sorted(
         (piece for piece in pieces if meet(piece.box, box)), key=lambda each: (each.owner != owner, each.owner)
     )
+    has_some = bool(near) and near[0].owner == owner
     for piece in near:
-        if covers(piece.box, box):
+        if covers(piece.box, box) and (piece.owner == owner or not has_some):
             return Taken(piece, box)
     for axis in range(len(box)):
         marks = _marks(box, near, axis)

@@ -1,18 +1,22 @@
 """Groups of ops, one per owner, split into pieces that can each run as soon as its inputs are there.
 
 The rule. An op waits for the pieces of other owners whose tensors it needs, directly or through ops of its
-own owner. A piece is all ops of one owner that wait for the same pieces. So
+own owner. It is urgent for the first tensor that another owner needs and that depends on it, first by how many
+heavy ops (those that multiply) lie before it. A piece is all ops of one owner that wait for the same pieces and
+are as urgent. So
 
 * no piece waits for a tensor that only part of it needs: a unit ships its first branch before the input of
   its second has come;
+* no tensor that others wait for is kept back by heavy work that it does not need: half a picture leaves before
+  the unit sets to work on the other half;
 * no two pieces of an owner could be joined without breaking that, so a stage fed by one other stage is one
   piece;
 * tensors of one piece leave together, when it has run, so waiting for one or for all of them is the same.
 
 It is acyclic. Give each piece a rank: 0 if it waits for nobody, else one more than the highest rank it waits
 for. Between owners, an arrow from P to Q makes Q wait for P: the rank rises. Within one owner, an op that
-reads from another waits for all that it waits for: the rank does not fall, and if it stays, the set grows,
-since equal sets would be one piece. A cycle would need neither to rise anywhere.
+reads from another waits for all that it waits for: the rank does not fall, and if it stays, the set grows, or
+stays too and the urgency falls, since all three equal would be one piece. A cycle would need none to change.
 
 Ops that depend on no input of the item (they unpack a weight, or begin with a carried tensor) and are read by
 their own owner only would found pieces for nothing; each goes to the earliest piece that reads it, so the arrows
@@ -24,7 +28,8 @@ for, and stays in one piece, which keeps the tensor. No way leads out of a loop 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shoal.errors import PlanError
@@ -32,7 +37,8 @@ from shoal.graph.liveness import boundary
 from shoal.graph.loops import contracted, topological
 from shoal.graph.values import Graph
 
-Key = tuple[str, frozenset[int]]  # owner, numbers of the pieces waited for
+Wait = tuple[str, frozenset[int]]  # owner, numbers of the pieces waited for
+NEVER = math.inf  # the urgency of ops on which no other owner's depend
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,13 @@ def _floating(graph: Graph, owners: list[str]) -> set[int]:
 def _numbered(
     graph: Graph, owners: list[str], floating: set[int], intact: Sequence[Sequence[int]]
 ) -> dict[int, int]:
-    """Op index to the number of its piece, floating ops left out."""
+    """Op index to the number of its piece, floating ops left out; of pieces free to go the least goes first."""
+    nodes = contracted(graph, intact)
+    urgency = _urgency(graph, owners, nodes)
     waits: dict[int, frozenset[int]] = {}
-    numbers: dict[Key, int] = {}
+    numbers: dict[Wait, dict[float, int]] = {}  # by urgency
     number: dict[int, int] = {}
-    for node in contracted(graph, intact):
+    for node in nodes:
         if node[0] in floating:
             continue
         wait: set[int] = set()
@@ -108,10 +116,44 @@ def _numbered(
             if source is None or source in floating or source in node:
                 continue
             wait |= waits[source] if owners[source] == owners[node[0]] else {number[source]}
+        alike = numbers.setdefault((owners[node[0]], frozenset(wait)), {})
+        fresh = sum(len(each) for each in numbers.values())
         for index in node:
             waits[index] = frozenset(wait)
-            number[index] = numbers.setdefault((owners[index], waits[index]), len(numbers))
-    return number
+            number[index] = alike.setdefault(urgency[index], fresh)
+    return _joined(graph, number, numbers.values())
+
+
+def _urgency(graph: Graph, owners: list[str], nodes: Sequence[Sequence[int]]) -> dict[int, float]:
+    """Of each op, the heavy ops before the first tensor that another owner waits for and that depends on it."""
+    depth: dict[int, int] = {}
+    for node in nodes:
+        sources = {graph.producer.get(name) for index in node for name in graph.ops[index].inputs}
+        before = max((depth[source] for source in sources if source in depth), default=0)
+        depth |= dict.fromkeys(node, before + any(graph.ops[index].macs > 0 for index in node))
+    urgency: dict[int, float] = {}
+    for node in reversed(nodes):
+        outputs = [name for index in node for name in graph.ops[index].outputs]
+        readers = {reader for name in outputs for reader in graph.consumers[name]}.difference(node)
+        near = [urgency[reader] for reader in readers if owners[reader] == owners[node[0]]]
+        far = [depth[node[0]]] if len(near) < len(readers) else []
+        urgency |= dict.fromkeys(node, min((*near, *far), default=NEVER))
+    return urgency
+
+
+def _joined(graph: Graph, number: Mapping[int, int], alike: Iterable[Mapping[float, int]]) -> dict[int, int]:
+    """Pieces numbered anew, the urgent of those that wait for the same before the others.
+
+    Of these, what no other owner needs goes along with the last, unless there is heavy work in it.
+    """
+    heavy = {place for index, place in number.items() if graph.ops[index].macs > 0}
+    fresh: dict[int, int] = {}
+    for pieces_of in sorted(alike, key=lambda each: min(each.values())):
+        for urgent in sorted(pieces_of):
+            place = pieces_of[urgent]
+            light = urgent == NEVER and len(pieces_of) > 1 and place not in heavy
+            fresh[place] = len(fresh) - 1 if light else len(fresh)
+    return {index: fresh[place] for index, place in number.items()}
 
 
 def _ordered(graph: Graph, number: dict[int, int]) -> list[int]:

@@ -88,6 +88,11 @@ class Assessor:
         """Scores of several placements, shape (placements, 4)."""
         return np.array([self.assess(groups).score for groups in placements]).reshape(-1, 4)
 
+    def device_bytes(self, groups: Sequence[Group]) -> dict[str, float]:
+        """Memory of each device that `groups` use."""
+        found, owners = self._laid(groups)
+        return self._memory(found, owners, self._messages(found, owners))
+
     def group_s(self, group: Group) -> float:
         """Seconds of all ops of a group; inf if one cannot run there."""
         return float(self._ops_s(group, group.ops).sum())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
+from math import inf
 
 from shoal.errors import ProgramError
 from shoal.program.check_task import check_task
@@ -25,13 +26,14 @@ def check(program: Program) -> None:
     """
     _names_are_unique(program)
     _sizes_are_bound(program)
+    parties = frozenset(program.parties)
     for edge in program.edges:
-        _edge_is_sound(program, edge)
+        _edge_is_sound(program, edge, parties)
     for segment in program.segments:
         _segment_is_sound(program, segment)
     for route in program.routes:
         _ends_at_the_client(program, route)
-        _each_unit_once(program, route)
+        _each_unit_once(route, parties)
         for task in route.tasks:
             check_task(program, task, f"{task.unit}, entry {route.entry}")
         _messages_match(program, route)
@@ -61,10 +63,10 @@ def _sizes_are_bound(program: Program) -> None:
                 raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
 
 
-def _edge_is_sound(program: Program, edge: Edge) -> None:
+def _edge_is_sound(program: Program, edge: Edge, parties: frozenset[str]) -> None:
     where = f"edge '{edge.name}'"
     for party in (edge.source, edge.target):
-        if party not in program.parties:
+        if party not in parties:
             raise ProgramError(f"edge '{edge.name}' names the unknown unit '{party}'")
     if edge.inside and edge.takes != "previous":
         raise ProgramError(f"leads from '{edge.source}' to itself", where=where, hint="a state stays on its unit")
@@ -106,6 +108,8 @@ def _segment_is_sound(program: Program, segment: Segment) -> None:
 
 def _ends_at_the_client(program: Program, route: Route) -> None:
     where = f"entry {route.entry}"
+    if not 0 < route.share < inf:
+        raise ProgramError("a route's share of the items is above zero", where=where, had=f"{route.share}")
     if not route.outputs:
         raise ProgramError(f"entry '{route.entry}' answers nothing: no edge leads back to the client")
     for found, end in ((route.inputs, "source"), (route.outputs, "target")):
@@ -114,9 +118,9 @@ def _ends_at_the_client(program: Program, route: Route) -> None:
                 raise ProgramError(f"'{name}' is no edge that has the client as its {end}", where=where)
 
 
-def _each_unit_once(program: Program, route: Route) -> None:
+def _each_unit_once(route: Route, parties: frozenset[str]) -> None:
     for unit, count in Counter(task.unit for task in route.tasks).items():
-        if unit not in program.units:
+        if unit == CLIENT or unit not in parties:
             raise ProgramError(f"a task names the unknown unit '{unit}'", where=f"entry {route.entry}")
         if count > 1:
             raise ProgramError(f"unit '{unit}' has {count} tasks", where=f"entry {route.entry}", needed="one")

@@ -19,8 +19,8 @@ def joined(programs: Mapping[int, Program]) -> Program:
 
     It is for accounts of what was run, not to be run: a unit stands once and holds what it held in every epoch.
     """
-    if len(programs) == 1:
-        return next(iter(programs.values()))
+    if set(programs) == {0}:
+        return programs[0]
     named = [_named(epoch, programs[epoch]) for epoch in sorted(programs)]
     return replace(
         named[0],

@@ -4,7 +4,8 @@ The simulator takes its times from here, and so does a worker that emulates a bo
 rules, so the times of an emulated run are those of a simulated one as long as the real machine keeps up.
 
 One thing differs: an emulating worker knows only what it sends itself. On a medium that several parties share, it
-does not wait for what the others send; the simulator does.
+does not wait for what the others send; and it books the second hop of a message when it sends it, while in the
+simulator messages queue at each hop in the order in which they get there.
 """
 
 from __future__ import annotations
@@ -50,7 +51,16 @@ class Media:
         """Put a message on its way at `start_s`; returns when it is there (store and forward at each hop)."""
         now = start_s
         for hop in hops:
-            free = max(now, self._free_s.get(hop.medium, 0.0)) + payload_bytes / hop.bytes_per_s
-            self._free_s[hop.medium] = free
-            now = free + hop.latency_s
+            now = self.cross(hop, payload_bytes, now)
         return now
+
+    def cross(self, hop: Hop, payload_bytes: float, start_s: float) -> float:
+        """Put a message on one hop at `start_s`; returns when it has crossed it."""
+        begin_s = self._free_s.get(hop.medium, 0.0)
+        begin_s = max(begin_s, start_s)
+        free_s = self._free_s[hop.medium] = self._end_s(hop.medium, begin_s, payload_bytes / hop.bytes_per_s)
+        return free_s + hop.latency_s
+
+    def _end_s(self, medium: str, begin_s: float, seconds: float) -> float:
+        """When a message that begins then and takes `seconds` leaves the medium to the next one."""
+        return begin_s + seconds

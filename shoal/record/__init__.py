@@ -1,7 +1,8 @@
 """What happened, what was expected, and how each figure was got."""
 
 from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, KernelWork
-from shoal.record.observed import Answer, Observed, UnitReport
+from shoal.record.observed import Answer, Observed, Totals, UnitReport
+from shoal.record.splits import SplitFigures, SplitFront, SplitRepeat, Twin
 from shoal.record.values import (
     DeviceFigures,
     Estimate,
@@ -34,6 +35,11 @@ __all__ = [
     "Run",
     "Sample",
     "Span",
+    "SplitFigures",
+    "SplitFront",
+    "SplitRepeat",
+    "Totals",
     "Trace",
+    "Twin",
     "UnitReport",
 ]

@@ -2,7 +2,19 @@
 
 from shoal.report.html import write as write_html
 from shoal.report.keys import summary
+from shoal.report.splits import csv_text, front_json, print_splits, split_json, write_splits_page
 from shoal.report.table import print_table, tables
 from shoal.report.trace import write_trace
 
-__all__ = ["print_table", "summary", "tables", "write_html", "write_trace"]
+__all__ = [
+    "csv_text",
+    "front_json",
+    "print_splits",
+    "print_table",
+    "split_json",
+    "summary",
+    "tables",
+    "write_html",
+    "write_splits_page",
+    "write_trace",
+]

@@ -1,5 +1,19 @@
-"""The event simulation of a Program: the same steps and driver, with times from a Pace."""
+"""The event simulation of a Program: the same steps and driver, with times from a Pace, noise and faults."""
 
-from shoal.sim.simulate import simulate, simulate_epochs
+from shoal.sim.scenario import Fault, LinkSlows, Noise, Scenario, UnitDies, UnitSlows
+from shoal.sim.simulate import MAX_SPANS, attempt, simulate, simulate_epochs
+from shoal.sim.simulation import Trial
 
-__all__ = ["simulate", "simulate_epochs"]
+__all__ = [
+    "MAX_SPANS",
+    "Fault",
+    "LinkSlows",
+    "Noise",
+    "Scenario",
+    "Trial",
+    "UnitDies",
+    "UnitSlows",
+    "attempt",
+    "simulate",
+    "simulate_epochs",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -154,6 +155,19 @@ class Bench:
                 had=f"{result.run.max_abs_difference:g}",
             )
         return result.run
+
+    @contextmanager
+    def spare_cache(self) -> Iterator[None]:
+        """A cache of its own until the block ends: for many plans of large networks that nobody needs again."""
+        before = os.environ.get("SHOAL_CACHE")
+        with cache.workspace("spare") as folder:
+            os.environ["SHOAL_CACHE"] = str(folder)
+            try:
+                yield
+            finally:
+                os.environ.pop("SHOAL_CACHE")
+                if before is not None:
+                    os.environ["SHOAL_CACHE"] = before
 
     def simulate(self, plan: Plan, items: int = 32) -> Run:
         """`plan` in simulated time, on machines that need not be here.

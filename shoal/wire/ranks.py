@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class RankEndpoint:
         nap_s = _FIRST_NAP_S
         self._pump()
         while not self._inbox:
-            left = nap_s if until is None else until - time.monotonic()
+            left = inf if until is None else until - time.monotonic()
             if left <= 0:
                 return None
             time.sleep(min(nap_s, left))

@@ -18,7 +18,11 @@ from shoal.plan.problem import Candidates, Problem
 from tests.plan.toys import device, fleet, problem, random_branches, random_chain, three
 
 PLANNERS = catalog.names("plan/planners")
-OPTIONS = {"evolve": ":population=12,generations=5,refine=20"}
+OPTIONS = {
+    "anneal": ":evaluations=400",
+    "evolve": ":population=12,generations=5,refine=20",
+    "ilp": ":time_limit_s=60,points=1",
+}
 
 
 def planner(name: str, folder: Path, graph: Graph) -> Any:

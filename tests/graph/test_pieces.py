@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from graphlib import TopologicalSorter
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,29 @@ def test_a_branch_leaves_before_the_other_has_its_input() -> None:
 def test_a_piece_does_not_wait_for_what_part_of_it_needs() -> None:
     net = graph({"a": "x", "far": "x", "b": "a", "c": "far", "d": "b c"}, "d")
     assert split(net, "abccc") == [("a", "a"), ("b", "far"), ("c", "b"), ("c", "c"), ("c", "d")]
+
+
+def heavy(net: Graph, names: str) -> Graph:
+    """The same graph, with ops that multiply."""
+    return replace(net, ops=tuple(replace(op, macs=int(op.name in names.split())) for op in net.ops))
+
+
+def test_what_others_wait_for_leaves_before_heavy_work_that_it_does_not_need() -> None:
+    net = graph({"a": "x", "s": "x", "b": "a", "far": "s", "d": "b far"}, "d")
+    assert split(net, "aaaba") == [("a", "a s b"), ("b", "far"), ("a", "d")]
+    assert split(heavy(net, "a b"), "aaaba") == [("a", "s"), ("a", "a b"), ("b", "far"), ("a", "d")]
+
+
+def test_of_several_tensors_the_one_with_less_work_before_it_leaves_first() -> None:
+    net = graph({"s": "x", "a": "x", "t": "a", "b": "t", "u": "s", "v": "t u", "c": "b v"}, "c")
+    assert split(heavy(net, "a b"), "aaaabba") == [
+        ("a", "s"),
+        ("a", "a t"),
+        ("a", "b"),
+        ("b", "u"),
+        ("b", "v"),
+        ("a", "c"),
+    ]
 
 
 def test_alternating_owners() -> None:
@@ -88,9 +113,30 @@ def floating(net: Graph, groups: dict[str, str]) -> set[str]:
     return found
 
 
+def urgency(net: Graph, groups: dict[str, str]) -> dict[str, float]:
+    """Op to the least number of heavy ops before a tensor that it, or its owner's ops after it, make for another."""
+    depth: dict[str, int] = {}
+    for op in net.ops:
+        before = [depth[net.ops[net.producer[name]].name] for name in op.inputs if name in net.producer]
+        depth[op.name] = max(before, default=0) + (op.macs > 0)
+    found: dict[str, float] = {}
+    for op in reversed(net.ops):
+        readers = [net.ops[index].name for name in op.outputs for index in net.consumers[name]]
+        far = [float(depth[op.name]) for name in readers if groups[name] != groups[op.name]]
+        found[op.name] = min(
+            [*far, *(found[name] for name in readers if groups[name] == groups[op.name])], default=inf
+        )
+    return found
+
+
 @settings(max_examples=300)
-@given(random_graphs(), st.lists(st.sampled_from("abc"), min_size=14, max_size=14))
-def test_pieces_of_any_graph_under_any_owners(net: Graph, letters: list[str]) -> None:
+@given(
+    random_graphs(),
+    st.lists(st.sampled_from("abc"), min_size=14, max_size=14),
+    st.lists(st.booleans(), min_size=14, max_size=14),
+)
+def test_pieces_of_any_graph_under_any_owners(net: Graph, letters: list[str], multiply: list[bool]) -> None:
+    net = heavy(net, " ".join(op.name for op, one in zip(net.ops, multiply, strict=False) if one))
     groups = dict(zip(net.position, letters, strict=False))
     made = pieces(net, groups)
     assert sorted(name for piece in made for name in piece.ops) == sorted(net.position)
@@ -104,15 +150,18 @@ def test_pieces_of_any_graph_under_any_owners(net: Graph, letters: list[str]) ->
                     assert source < place[op.name]  # in an order in which they can run
                     arrows[place[op.name]].add(source)
     list(TopologicalSorter(arrows).static_order())  # raises on a cycle
-    needed, free = foreign(net, groups, made), floating(net, groups)
+    needed, free, urgent = foreign(net, groups, made), floating(net, groups), urgency(net, groups)
     kinds = set()
     for piece in made:
         assert {groups[name] for name in piece.ops} == {piece.owner}
         assert (piece.inputs, piece.outputs) == boundary(net, piece.ops)
         assert list(piece.ops) == sorted(piece.ops, key=net.position.__getitem__)
-        waits = {frozenset(needed[name]) for name in piece.ops if name not in free}
-        assert len(waits) <= 1  # no op waits for what only another needs
-        if waits:
-            kinds.add((piece.owner, *waits))
-    ordinary = [piece for piece in made if not free.issuperset(piece.ops)]
-    assert len(kinds) == len(ordinary)  # no two pieces could be one
+        ordinary = [name for name in piece.ops if name not in free]
+        assert len({frozenset(needed[name]) for name in ordinary}) <= 1  # no op waits for what only another needs
+        for_others = {urgent[name] for name in ordinary} - {inf}
+        assert len(for_others) <= 1  # nothing is kept back by heavy work that it does not need
+        for_nobody = [net.ops[net.position[name]] for name in ordinary if urgent[name] == inf]
+        assert not for_others or not any(op.macs for op in for_nobody)
+        if ordinary:
+            kinds.add((piece.owner, frozenset(needed[ordinary[0]]), min((*for_others, inf))))
+    assert len(kinds) == sum(1 for piece in made if not free.issuperset(piece.ops))  # no two pieces could be one

@@ -145,7 +145,9 @@ def test_a_chain_scores_as_the_assessor_does_and_never_parts_a_loop(name: str, t
         assert assessor.rounds(groups) == ([], 0.0)
 
 
-@pytest.mark.parametrize("planner", ["chain_dp", "exhaustive", "evolve:generations=4,population=10"])
+@pytest.mark.parametrize(
+    "planner", ["chain_dp", "exhaustive", "evolve:generations=4,population=10", "ilp", "anneal"]
+)
 def test_planners_take_states_along(planner: str, tmp_path: Path) -> None:
     graph = NETS["double"].load(tmp_path)
     machines = fleet(device("a"), device("b"))

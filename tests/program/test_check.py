@@ -86,6 +86,7 @@ def told_too_late() -> Program:
 
 
 REFUSED = [
+    (route(TWO, share=0.0), "share of the items is above zero"),
     (edited(TWO, "edges", f"s0>{B}", buffer_items=3), "edge 's0>b/cpu'.*smaller than the window.*needed 4.*had 3"),
     (edited(TWO, "edges", f"s0>{B}", target="c/cpu"), "edge 's0>b/cpu' names the unknown unit 'c/cpu'"),
     (edited(TWO, "edges", f"s0>{B}", target=A), "leads from 'a/cpu' to itself"),

@@ -101,7 +101,8 @@ def test_joined_programs_keep_what_each_does() -> None:
     assert [segment.name for segment in whole.segments] == ["s0", "s1", "e1.s0"]
     assert len(whole.edges) == len(first.edges) + len(other.edges)
     assert whole.window == 9
-    assert joined({1: other}) is other
+    assert joined({0: first}) is first
+    assert [segment.name for segment in joined({1: other}).segments] == ["e1.s0"]  # as in its spans
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,25 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from shoal.program import CLIENT, Edge, Job, Program, ReadySet, Route, Segment, Step, Task, TensorSpec, ValueKey
+from shoal.program import (
+    CLIENT,
+    Edge,
+    Job,
+    Program,
+    ReadySet,
+    Route,
+    Segment,
+    Step,
+    Task,
+    TensorSpec,
+    ValueKey,
+    outputs_of,
+)
 from tests import toy
+from tests.program.scanning import Scanning
 from tests.programs import Piece, chain, program
 
 UNIT = "a/cpu"
@@ -279,3 +295,95 @@ def test_by_its_scope_a_previous_edge_joins_the_items_of_a_session_or_all(scope:
         takes = 0
     assert job is not None
     assert dict(job.reads)["before"].owner == takes
+
+
+@st.composite
+def units_at_work(draw: st.DrawFn) -> tuple[Program, str]:
+    """A unit of the toy, of the one above, or of a random Program."""
+    kind = draw(st.sampled_from(["toy", "delay", "random", "random"]))
+    if kind == "toy":
+        return toy.program(), draw(st.sampled_from([toy.EYE, toy.ARM]))
+    if kind == "delay":
+        made, scope = delay(), draw(st.sampled_from(["session", "stream"]))
+        edges = [replace(edge, scope=scope) if edge.takes == "previous" else edge for edge in made.edges]
+        return replace(made, edges=tuple(edges)), "b/cpu"
+    pieces: list[Piece] = []
+    for number in range(draw(st.integers(1, 6))):
+        known = ["x", *(piece.name for piece in pieces)]
+        reads = tuple(draw(st.lists(st.sampled_from(known[-3:]), min_size=1, max_size=3, unique=True)))
+        pieces.append(Piece(f"s{number}", draw(st.sampled_from([UNIT, "b/cpu"])), reads))
+    made = program(pieces)
+    return made, draw(st.sampled_from(made.units))
+
+
+def messages(data: st.DataObject, made: Program, unit: str) -> list[tuple[int, int, int, Edge]]:
+    """What the unit is sent for items 0, 1, …, in any order that is first in, first out on each edge."""
+    taken = [
+        [
+            made.edge[step.name]
+            for task in route.tasks
+            for step in task.steps
+            if task.unit == unit and step.kind == "recv"
+        ]
+        for route in made.routes
+    ]
+    waiting: dict[str, list[tuple[int, int, int, Edge]]] = {}
+    for item, session in enumerate(data.draw(st.lists(st.integers(0, 1), min_size=1, max_size=6))):
+        route = item % len(made.routes)
+        edges = [edge for edge in taken[route] if edge.takes == "every"]
+        # whichever route wrote it: the rule is asked, not the driver
+        edges += [edge for each in taken for edge in each if edge.takes != "every"]
+        for edge in edges:
+            waiting.setdefault(edge.name, []).append((route, item, session, edge))
+    turns = data.draw(st.permutations([name for name, queue in waiting.items() for _ in queue]))
+    return [waiting[name].pop(0) for name in turns]
+
+
+@settings(deadline=None, max_examples=120)
+@given(units_at_work(), st.data())
+def test_it_is_the_rule_that_scanning_gives(case: tuple[Program, str], data: st.DataObject) -> None:
+    made, unit = case
+    left = messages(data, made, unit)
+    fast, slow = ReadySet(made, unit), Scanning(made, unit)
+    while True:
+        job, choice = fast.pick(), slow.pick()
+        assert (job is None) == (choice is None)
+        if job is not None and choice is not None:
+            assert (job.item, job.step, job.empty, job.reads, job.newest) == (
+                choice.item, choice.step, choice.empty, choice.reads, choice.newest,
+            )  # fmt: skip
+        if left and (job is None or data.draw(st.booleans())):
+            route, item, session, edge = left.pop(0)
+            empty = data.draw(st.booleans())
+            fast.arrive(route, item, session, edge, empty=empty)
+            slow.arrive(route, item, session, edge, empty=empty)
+        elif job is not None and choice is not None:
+            names = outputs_of(made, made.segment[job.step.name]) if job.step.kind == "run" else ()
+            outputs = {name: job.empty or data.draw(st.booleans()) for name in names}
+            fast.done(job, outputs)
+            slow.done(choice, outputs)
+        else:
+            break
+    assert fast.in_flight == tuple(sorted(slow.items))
+
+
+@settings(deadline=None, max_examples=60)
+@given(units_at_work(), st.data())
+def test_every_value_of_an_item_is_freed_once_after_its_last_read(
+    case: tuple[Program, str], data: st.DataObject
+) -> None:
+    made, unit = case
+    ready, kept, freed = ReadySet(made, unit), set[ValueKey](), set[ValueKey]()
+    for route, item, session, edge in messages(data, made, unit):
+        key = ready.arrive(route, item, session, edge, empty=False)
+        if key is not None and not key.register:
+            kept.add(key)
+        while (job := ready.pick()) is not None:
+            assert not freed & {key for _, key in job.reads}
+            names = outputs_of(made, made.segment[job.step.name]) if job.step.kind == "run" else ()
+            kept |= {ValueKey(job.item, name) for name in names}
+            behind = [key for key in ready.done(job, dict.fromkeys(names, False)) if not key.register]
+            assert not freed & set(behind)
+            freed |= set(behind)
+    if not ready.in_flight:
+        assert freed == kept

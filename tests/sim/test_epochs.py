@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from shoal.errors import WorkError
 from shoal.program import Driver, Epoch, Pace, Workload, switches
 from shoal.record import Observed
-from shoal.sim import simulate, simulate_epochs
+from shoal.sim import Scenario, UnitDies, simulate, simulate_epochs
 from tests.harness import stream
 from tests.programs import Piece, chain, paced, program
 from tests.turnover import OnceReady, Turnover
@@ -71,3 +72,18 @@ def test_units_of_an_epoch_that_was_never_prepared_did_nothing() -> None:
     epochs = {0: Epoch(chain(A), Pace({"s0": 0.1})), 1: Epoch(other, Pace({"s0": 0.1}))}
     assert set(simulate_epochs(epochs, Turnover(), Workload(2)).units) == {A}
     assert set(simulate_epochs(epochs, Turnover({1: 1}), Workload(2)).units) == {A, "c/cpu"}
+
+
+def test_a_program_of_a_later_epoch_alone_bears_its_name() -> None:
+    observed = simulate(ONE, PACES[1], stream(), Workload(2))
+    assert {span.name for span in observed.spans if span.kind == "run"} == {"e1.s1"}
+    assert observed.totals is not None
+    assert observed.totals.segment_s == {"e1.s1": pytest.approx(0.2)}
+
+
+def test_a_unit_that_dies_is_gone_in_every_epoch() -> None:
+    """Both epochs use a; it dies at 0.45, while it runs an item of either."""
+    epochs = {number: Epoch(made, PACES[number]) for number, made in ((0, TWO), (1, ONE))}
+    scenario = Scenario(faults=(UnitDies(A, 0.45),))
+    with pytest.raises(WorkError, match="a/cpu is gone"):
+        simulate_epochs(epochs, Turnover({2: 1}, drain=False), Workload(4, window=4), scenario=scenario)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from shoal import cache
 from shoal.errors import FleetError, InputError
 from shoal.study._bench import opened
 
@@ -58,3 +61,13 @@ def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: p
         monkeypatch.setattr("shoal.study._bench._light_folder", lambda: empty)
         with pytest.raises(InputError, match="lacks its light models"):
             bench.light("squeezenet")
+
+
+def test_a_spare_cache_leaves_nothing(cache_folder: Path) -> None:
+    with opened(0, lambda _: None) as bench, bench.spare_cache():
+        assert cache.folder("written") != cache_folder / "written"
+        cache.entry("written", "a", lambda folder: None)
+        spare = cache.folder("written")
+        assert spare.exists()
+    assert not spare.exists()
+    assert cache.folder("written") == cache_folder / "written"

@@ -49,7 +49,8 @@ def command(
     ] = [],
     strategy: Annotated[str, typer.Option(metavar="NAME", help="how to divide by shares")] = "stage",
     planner: Annotated[
-        str, typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given")
+        str,
+        typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given, ilp, evolve, anneal"),
     ] = "chain_dp",
     pin: Annotated[
         list[str], typer.Option(metavar="OP=DEVICE", help="run this op on this device; may be repeated")

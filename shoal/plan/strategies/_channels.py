@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -31,19 +31,47 @@ def by_channels(graph: Graph, shares: Sequence[float], choose: Choose) -> tuple[
         PlanError: a layer with fewer channels than shares.
     """
     nodes = {label(node): node for node in graph.model.graph}
-    found: dict[str, Split] = {}
-    opened: dict[str, bool] = {}  # tensor → made by output channels, with nothing but channel-wise ops since
-    for op in graph.ops:
+    return _at_home(graph, channels_of(graph, nodes, graph.ops, shares, choose))
+
+
+def channels_of(
+    graph: Graph,
+    nodes: Mapping[str, ir.Node],
+    ops: Sequence[Op],
+    shares: Sequence[float],
+    choose: Choose,
+    before: Mapping[str, Split] | None = None,
+    opened_before: bool = False,
+) -> dict[str, Split]:
+    """Splits of a run of ops, one after another, each divided along its channels or done by every part.
+
+    Args:
+        graph: what the ops are of.
+        nodes: its nodes by op.
+        ops: in topological order.
+        shares: of the parts.
+        choose: see `Choose`.
+        before: how ops whose results these read were divided, as far as that is known.
+        opened_before: whether those were divided by output, with nothing but channel-wise ops since.
+
+    Raises:
+        PlanError: a layer with fewer channels than shares.
+    """
+    found: dict[str, Split] = dict(before or {})
+    opened = dict.fromkeys(
+        found, opened_before
+    )  # tensor → made by output channels, nothing but channel-wise ops since
+    for op in ops:
         node, shape = nodes[op.name], graph.tensors[op.name].shape
-        before = bool(op.inputs) and all(opened.get(name, False) for name in op.inputs)
-        by_input = op.kind in HEAVY and choose(before)
+        upstream = bool(op.inputs) and all(opened.get(name, False) for name in op.inputs)
+        by_input = op.kind in HEAVY and choose(upstream)
         split = _by_input(graph, op, node, found, shares) if by_input else None
         if split is None:
             split = _by_output(op, node, shape, shares)
         found[op.name] = split
         first = op.kind in HEAVY and not split.sums
-        opened.update(dict.fromkeys(op.outputs, first or (op.kind not in HEAVY and before)))
-    return _at_home(graph, found)
+        opened.update(dict.fromkeys(op.outputs, first or (op.kind not in HEAVY and upstream)))
+    return {op.name: found[op.name] for op in ops}
 
 
 def _by_output(op: Op, node: ir.Node, shape: Sequence[int], shares: Sequence[float]) -> Split:

@@ -118,8 +118,7 @@ class Replan:
                 stream = replace(state.stream, stopped=True)
                 return replace(state, stream=stream), (Stop(f"{unit} is gone ({why})"),)
             case Finished(item=item):
-                stream = replace(state.stream, in_flight=state.stream.in_flight - {item})
-                state = replace(state, stream=stream)
+                state = replace(state, stream=state.stream.finished(item))
             case Ready(epoch=epoch, program=program):
                 state = replace(state, programs={**state.programs, epoch: program})
             case Unready(epoch=epoch):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shoal.errors import InputError
 from shoal.program import Begun, Command, Event, Finished, Item, Lost, Program, Start, Stop, WakeAt, Woke, Workload
-from shoal.program.drivers.stream import Stream
+from shoal.program.drivers.stream import Stream, routes_of
 from tests import toy
 from tests.programs import chain
 
@@ -85,3 +89,46 @@ def test_a_lost_unit_ends_it() -> None:
 def test_an_entry_the_program_does_not_have() -> None:
     with pytest.raises(InputError, match="no entry 'prefill'"):
         Talk(Workload(1, pattern=(Item("prefill"),)))
+
+
+def replicas(*shares: float, entry: str = "main") -> Program:
+    """The route of a chain, once for each share."""
+    made = chain("a/cpu")
+    return replace(made, routes=tuple(replace(made.routes[0], entry=entry, share=share) for share in shares))
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [((1.0, 1.0), "010101"), ((2.0, 1.0), "010010010"), ((3.0, 1.0), "00100010"), ((0.5, 0.3, 0.2), "0120010210")],
+)
+def test_replicas_take_turns_by_their_shares(shares: tuple[float, ...], expected: str) -> None:
+    found = routes_of(replicas(*shares), Workload(len(expected)))
+    assert "".join(map(str, found)) == expected
+
+
+@given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6), st.integers(1, 300))
+def test_no_replica_is_far_from_its_share(shares: list[float], items: int) -> None:
+    given_to = Counter(routes_of(replicas(*shares), Workload(items)))
+    for route, share in enumerate(shares):
+        assert abs(given_to[route] - items * share / sum(shares)) < max(1.0, len(shares) / 2)
+
+
+def test_items_of_a_session_stay_with_one_replica_of_every_entry() -> None:
+    made = replicas(1.0, 1.0)
+    made = replace(made, routes=made.routes + replicas(1.0, 1.0, entry="more").routes)
+    pattern = tuple(Item(entry, session) for entry, session in (
+        ("main", 7), ("more", 7), ("main", 8), ("more", 8), ("more", 8), ("main", -1), ("main", 7),
+    ))  # fmt: skip
+    assert routes_of(made, Workload(7, pattern=pattern)) == (0, 2, 1, 3, 3, 0, 0)
+
+
+def test_the_items_that_sessions_bring_count_towards_the_shares() -> None:
+    pattern = (*(Item(session=0) for _ in range(4)), *(Item() for _ in range(4)))
+    assert routes_of(replicas(1.0, 1.0), Workload(8, pattern=pattern)) == (0, 0, 0, 0, 1, 1, 1, 1)
+
+
+def test_the_window_is_that_of_all_replicas_together() -> None:
+    talk = Talk(Workload(9, window=3), replicas(1.0, 1.0))
+    starts = [command for command in talk.say(Begun()) if isinstance(command, Start)]
+    assert [(start.item, start.route) for start in starts] == [(0, 0), (1, 1), (2, 0)]
+    assert talk.say(Finished(1)) == (Start(3, 1),)
