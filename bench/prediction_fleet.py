@@ -85,7 +85,7 @@ def main() -> None:
     widths = (12, 12, 7, 6, 7, 7)
     titles = " ".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True))
     print(f"{'model':13} {'strategy':13} devices  link {titles}")
-    rows = []
+    rows: list[tuple[float, float]] = []
     for name in options.models[:2] if options.quick else options.models:
         rows += of_model(name, QUICK if options.quick else CASES, options)
     figures: dict[str, float] = {"plans": len(rows)}
@@ -173,7 +173,7 @@ def one(name: str, case: Case, decided: Plan, whole: Whole, options: argparse.Na
 def undisturbed(decided: Plan, items: int, options: argparse.Namespace) -> tuple[Run, float]:
     """A run in which workers got the processor when they needed it, or the best of a few, and how far behind."""
     settings = Settings(items, over="shaped", compare=False, throttle=way_of(options.throttle))
-    found = []
+    found: list[tuple[float, int, Run]] = []
     for _ in range(ATTEMPTS):
         run = execute(decided, settings).run
         behind = (run.behind_s or 0.0) / (run.items * run.period_s)

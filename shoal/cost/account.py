@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from shoal.cost.arrivals import overrun, rates
 from shoal.cost.conserve import crossed_bytes, elapsed_s, energy_faults, faults, refuse
 from shoal.cost.energy import busy_energy_j, device_energy_j, device_of, devices_of, transfer_energy_j
 from shoal.fleet import Fleet
@@ -25,7 +26,6 @@ from shoal.record import (
     UnitReport,
 )
 
-KEPT_UP = 0.95  # obtained over offered; a run has an end, so one that keeps up need not reach 1
 Figure = TypeVar("Figure", int, float)
 
 
@@ -113,38 +113,7 @@ def account(
         behind_s=max((u.behind_s for u in observed.units.values() if u.behind_s is not None), default=None),
         offered_items_per_s=offered,
         obtained_items_per_s=obtained,
-        notes=about.notes + _overrun(observed.answers, workload, offered, obtained) + differs,
-    )
-
-
-def rates(answers: Sequence[Answer], workload: Workload) -> tuple[float | None, float | None]:
-    """Items a second that came by themselves, and that were answered; None for a closed workload, or a single item.
-
-    Both between the first and the last of their kind.
-    """
-    arrived_s = workload.arrivals_s() if workload.arrival != "closed" else ()
-    return _per_s(arrived_s), _per_s([answer.answered_s for answer in answers]) if arrived_s else None
-
-
-def _per_s(times_s: Sequence[float]) -> float | None:
-    if len(times_s) < 2 or max(times_s) <= min(times_s):
-        return None
-    return (len(times_s) - 1) / (max(times_s) - min(times_s))
-
-
-def _overrun(
-    answers: Sequence[Answer], workload: Workload, offered: float | None, obtained: float | None
-) -> tuple[str, ...]:
-    """Said where the queue only grew: fewer were answered than came, and at the end more waited than are served."""
-    if offered is None or obtained is None or obtained >= KEPT_UP * offered:
-        return ()
-    last_s = workload.arrivals_s()[-1]
-    waiting = sum(answer.answered_s > last_s for answer in answers) - workload.window
-    if waiting <= 0:
-        return ()
-    return (
-        f"arrivals exceed capacity: {offered:.3g} items/s offered, {obtained:.3g} obtained; {waiting} waited when "
-        "the last one came, and latencies grow with the length of the run",
+        notes=about.notes + overrun(observed.answers, workload) + differs,
     )
 
 

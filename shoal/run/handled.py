@@ -46,15 +46,16 @@ Row = tuple[tuple[float, ...], float]  # how often what Handling has a constant 
 
 @dataclass(frozen=True)
 class Toy:
-    """One device makes `wide` tensors of `elements`, each of `readers` devices takes them all."""
+    """One device makes `wide` tensors of `elements`, each of `readers` devices takes them all; some turns of that."""
 
     wide: int = 1
     elements: int = 16
     readers: int = 1
-    layers: int = 0  # convolutions on each device
+    layers: int = 0  # convolutions on each device and turn
+    turns: int = 1  # each with segments of its own: what a segment needs is not in the caches when its turn comes
 
 
-TOYS = (Toy(), Toy(wide=8), Toy(elements=COPIED, readers=2), Toy(layers=2), Toy(layers=6))
+TOYS = (Toy(), Toy(wide=8), Toy(elements=COPIED, readers=2), Toy(layers=6), Toy(turns=10), Toy(layers=1, turns=10))
 
 
 def kept_handling() -> tuple[Sample, ...]:
@@ -117,10 +118,12 @@ def _spent(profiled: _Profiled, way: str) -> list[Row]:
     program = program_of(graph, plan.replicas, plan.window, graph.name)
     around = traffic(program)
     found: list[Row] = []
-    for segment in program.segments:
-        cpu_s = run.devices[segment.unit.partition("/")[0]].cpu_s or 0.0
-        ops_s = sum(profiled.ops_s[op] for op in segment.ops)
-        found.append(((1.0, *map(float, astuple(around[segment.name])), ops_s), cpu_s / run.items - ops_s))
+    for unit in program.units:
+        own = [segment for segment in program.segments if segment.unit == unit]
+        counts = np.sum([astuple(around[segment.name]) for segment in own], axis=0)
+        ops_s = sum(profiled.ops_s[op] for segment in own for op in segment.ops)
+        cpu_s = run.devices[unit.partition("/")[0]].cpu_s or 0.0
+        found.append(((float(len(own)), *counts.tolist(), ops_s), cpu_s / run.items - ops_s))
     return found
 
 
@@ -170,11 +173,17 @@ def _model(toy: Toy) -> bytes:
             value = op(device, "Conv", value, f"kernel {layer}", pads=[1, 1, 1, 1])
         return op(device, "ReduceMean", value)
 
-    first = worked(0, "x")
-    between = [op(0, "Add", first, "fill") for _ in range(toy.wide)]
-    for reader in range(1, toy.readers + 1):
-        spread = op(reader, "Add", op(reader, "ReduceMean", op(reader, "Sum", *between)), "image")
-        outputs.append(op(reader, "Neg", worked(reader, spread), output=f"{reader}/y"))
+    value = "x"
+    for turn in range(toy.turns):
+        last = turn == toy.turns - 1
+        first = worked(0, value)
+        between = [op(0, "Add", first, "fill") for _ in range(toy.wide)]
+        for reader in range(1, toy.readers + 1):
+            spread = op(reader, "Add", op(reader, "ReduceMean", op(reader, "Sum", *between)), "image")
+            value = op(reader, "Neg", worked(reader, spread), output=f"{reader}/y" * last)
+            outputs += [value] * last
+        if not last:
+            value = op(0, "Add", value, "image")
     source = np.random.default_rng(0)
     constants: dict[str, NDArray[np.float32]] = {
         "fill": np.ones((1, 1, 1, toy.elements), np.float32),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shoal import catalog
 from shoal.cost import Match, account, pace, period_s
-from shoal.cost.account import rates
+from shoal.cost.arrivals import rates
 from shoal.fleet import Fleet
 from shoal.program import Pace, Program, Workload
 from shoal.record import Answer, Observed, Run, Span, UnitReport

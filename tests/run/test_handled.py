@@ -30,7 +30,8 @@ def rows(truth: Handling) -> list[Row]:
         ops_s = 5e-4 * toy.layers + 1e-5
         for around in (Traffic(1, toy.wide * toy.readers, copied), Traffic(toy.wide, 1)):
             row = (1.0, *map(float, astuple(around)), ops_s)
-            found.append((row, truth.seconds(ops_s, around)))
+            seconds = toy.turns * truth.seconds(ops_s, around)
+            found.append((tuple(toy.turns * each for each in row), seconds))
     return found
 
 
@@ -46,8 +47,15 @@ def test_seconds_below_those_of_the_ops_are_no_reason_for_constants_below_zero()
 
 def test_a_toy_through_real_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handled, "ITEMS", 8)
-    toy = _Profiled.of(Toy(wide=3, readers=2), tmp_path / "toy.onnx")
+    toy = _Profiled.of(Toy(wide=3, readers=2, layers=1), tmp_path / "toy.onnx")
     (first, *others) = _spent(toy, "shm")
     assert first[0][:4] == (1.0, 1.0, 6.0, 6 * 16 * 4)
     assert [row[:4] for row, _ in others] == [(1.0, 3.0, 1.0, 0.0)] * 2
     assert all(np.isfinite(seconds) and seconds > 0 for _, seconds in (first, *others))
+
+
+def test_turns_have_segments_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handled, "ITEMS", 4)
+    toy = _Profiled.of(Toy(turns=3), tmp_path / "toy.onnx")
+    first, second = _spent(toy, "shm")
+    assert first[0][:4] == second[0][:4] == (3.0, 3.0, 3.0, 0.0)
