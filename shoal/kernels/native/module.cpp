@@ -1,0 +1,151 @@
+// The door to Python: arrays in, arrays out, checked; the work is done without the interpreter's lock.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/tuple.h>
+
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "climb.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+using Doubles = nb::ndarray<const double, nb::c_contig, nb::device::cpu>;
+using Ints = nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>;
+
+[[noreturn]] void refuse(const std::string &what) { throw std::invalid_argument(what); }
+
+template <class Array>
+Array read(nb::handle from, const char *name, std::initializer_list<std::size_t> shape) {
+    Array array = nb::cast<Array>(from.attr(name));
+    bool fits = array.ndim() == shape.size();
+    for (std::size_t axis = 0; fits && axis < shape.size(); ++axis) fits = array.shape(axis) == shape.begin()[axis];
+    if (!fits) refuse(std::string(name) + " has another shape");
+    return array;
+}
+
+// The arrays of a ChainTables; they outlive the call because the caller holds the tables.
+shoal::Tables tables_of(nb::handle from) {
+    const auto run_s = nb::cast<Doubles>(from.attr("run_s"));
+    if (run_s.ndim() != 3 || run_s.shape(0) == 0 || run_s.shape(1) < 2) refuse("run_s has another shape");
+    const std::size_t m = run_s.shape(0), cuts = run_s.shape(1);
+    const std::size_t kinds = nb::cast<Doubles>(from.attr("idle_w")).size();
+    const std::size_t shared = nb::cast<Doubles>(from.attr("limit_bytes")).size();
+    shoal::Tables t;
+    t.units = static_cast<int>(m), t.cuts = static_cast<int>(cuts);
+    t.kinds = static_cast<int>(kinds), t.shared = static_cast<int>(shared);
+    const auto square = [&](const char *name) { return read<Doubles>(from, name, {m, cuts, cuts}).data(); };
+    const auto arcs = [&](const char *name) { return read<Doubles>(from, name, {m + 1, m, cuts}).data(); };
+    t.run_s = square("run_s"), t.lead_s = square("lead_s");
+    t.dynamic_j = square("dynamic_j"), t.memory_bytes = square("memory_bytes");
+    t.hop_s = arcs("hop_s"), t.busy_s = arcs("busy_s"), t.recv_j = arcs("recv_j"), t.send_j = arcs("send_j");
+    t.idle_w = read<Doubles>(from, "idle_w", {kinds}).data();
+    t.limit_bytes = read<Doubles>(from, "limit_bytes", {shared}).data();
+    const auto kind_of = read<Ints>(from, "kind_of", {m}), shared_of = read<Ints>(from, "shared_of", {m});
+    for (std::size_t u = 0; u < m; ++u) {
+        const std::int64_t kind = kind_of.data()[u], group = shared_of.data()[u];
+        if (kind < 0 || kind >= t.kinds || group < -1 || group >= t.shared) refuse("kind_of or shared_of out of range");
+        t.kind_of.push_back(static_cast<int>(kind)), t.shared_of.push_back(static_cast<int>(group));
+    }
+    t.longest_s = nb::cast<double>(from.attr("longest_s"));
+    return t;
+}
+
+std::vector<shoal::Node> nodes_of(nb::sequence from, const shoal::Tables &tables) {
+    std::vector<shoal::Node> nodes;
+    for (nb::handle each : from) {
+        shoal::Node node;
+        node.unit = nb::cast<int>(each.attr("unit"));
+        node.starts = nb::cast<bool>(each.attr("starts"));
+        if (node.unit < 0 || node.unit >= tables.units) refuse("a node's unit is out of range");
+        for (nb::handle before : nb::borrow<nb::sequence>(each.attr("before"))) {
+            node.before.push_back(nb::cast<int>(before));
+            if (node.before.back() < 0 || node.before.back() >= static_cast<int>(nodes.size()))
+                refuse("a node comes before one it follows");
+        }
+        node.gathering.assign(tables.shared, 0);
+        const auto gathers = [&](int unit) {
+            if (unit < 0 || unit >= tables.units) refuse("a node's unit left is out of range");
+            if (tables.shared_of[unit] >= 0) node.gathering[tables.shared_of[unit]] = 1;
+        };
+        gathers(node.unit);
+        for (nb::handle unit : each.attr("left")) gathers(nb::cast<int>(unit));
+        nodes.push_back(std::move(node));
+    }
+    return nodes;
+}
+
+template <class Number>
+auto array_of(std::vector<Number> numbers, std::size_t columns) {
+    auto *kept = new std::vector<Number>(std::move(numbers));
+    nb::capsule owner(kept, [](void *p) noexcept { delete static_cast<std::vector<Number> *>(p); });
+    return nb::ndarray<nb::numpy, Number, nb::ndim<2>>(kept->data(), {kept->size() / columns, columns}, owner);
+}
+
+auto climb(nb::object tables, nb::sequence nodes, nb::sequence goals, Ints groups, double wide, double time_limit_s) {
+    shoal::Question question;
+    question.tables = tables_of(tables);
+    question.nodes = nodes_of(nodes, question.tables);
+    for (nb::handle goal : goals) question.wanted[nb::cast<int>(goal)] = true;
+    question.time_limit_s = time_limit_s;
+    question.epsilon = wide;
+    std::vector<shoal::Group> given;
+    for (std::size_t i = 0; i < groups.shape(0); ++i) given.push_back({(int)groups.data()[3*i], (int)groups.data()[3*i+1], (int)groups.data()[3*i+2]});
+    shoal::Answer answer = shoal::climb(question, given);
+    std::vector<double> values;
+    for (const shoal::Values &each : answer.values) values.insert(values.end(), each.begin(), each.end());
+    std::vector<std::int64_t> out;
+    for (const shoal::Group &group : answer.groups)
+        out.insert(out.end(), {group.plan, group.last_cut, group.unit});
+    return std::make_tuple(answer.finished, array_of(std::move(values), shoal::kGoals), array_of(std::move(out), 3));
+}
+
+auto sweep(nb::object tables, nb::sequence nodes, nb::sequence goals, Doubles known, double epsilon,
+           double time_limit_s) {
+    shoal::Question question;
+    question.tables = tables_of(tables);
+    question.nodes = nodes_of(nodes, question.tables);
+    for (nb::handle goal : goals) {
+        const int column = nb::cast<int>(goal);
+        if (column < 0 || column >= shoal::kGoals) refuse("no such goal");
+        question.wanted[static_cast<std::size_t>(column)] = true;
+    }
+    if (known.ndim() != 2 || known.shape(1) != shoal::kGoals) refuse("known has another shape");
+    for (std::size_t row = 0; row < known.shape(0); ++row) {
+        shoal::Values values{};
+        for (int goal = 0; goal < shoal::kGoals; ++goal)
+            if (question.wanted[goal]) values[goal] = known.data()[row * shoal::kGoals + goal];
+        question.known.push_back(values);
+    }
+    question.epsilon = epsilon;
+    question.time_limit_s = time_limit_s;
+    bool interrupted = false;
+    question.interrupted = [&] {
+        nb::gil_scoped_acquire lock;
+        return interrupted = PyErr_CheckSignals() != 0;
+    };
+    shoal::Answer answer;
+    {
+        nb::gil_scoped_release unlocked;
+        answer = shoal::sweep(question);
+    }
+    if (interrupted) throw nb::python_error();
+    std::vector<double> values;
+    for (const shoal::Values &each : answer.values) values.insert(values.end(), each.begin(), each.end());
+    std::vector<std::int64_t> groups;
+    for (const shoal::Group &group : answer.groups)
+        groups.insert(groups.end(), {group.plan, group.last_cut, group.unit});
+    return std::make_tuple(answer.finished, array_of(std::move(values), shoal::kGoals), array_of(std::move(groups), 3));
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+    module.doc() = "Native kernels; `shoal.kernels` is their door.";
+    module.def("climb", &climb);
+    module.def("sweep", &sweep, nb::arg("tables"), nb::arg("nodes"), nb::arg("goals"), nb::arg("known"),
+               nb::arg("epsilon"), nb::arg("time_limit_s"));
+}
