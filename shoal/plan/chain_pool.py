@@ -1,76 +1,41 @@
-"""Complete plans found so far, kept non-dominated, and what they rule out."""
+"""Complete plans of a chain found so far, none dominating another."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.plan.chain import Groups
-from shoal.search import Staircase, front
+from shoal.kernels import ChainPlans
+from shoal.plan.chain import GOALS, Groups
+from shoal.search import front
 
 F64 = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
-
-@dataclass(eq=False)
-class History:
-    """Labels a pass kept, for walking back: blocks of (parent, cut, unit)."""
-
-    cuts: Ints  # the chain's cut behind each of the pass's cuts
-    blocks: list[tuple[Ints, Ints, int]] = field(default_factory=list)
-    starts: list[int] = field(default_factory=lambda: [0])
-
-    def add(self, parent: Ints, cut: Ints, unit: int) -> Ints:
-        """Keep labels; their indices."""
-        self.blocks.append((parent, cut, unit))
-        self.starts.append(self.starts[-1] + len(cut))
-        return np.arange(self.starts[-2], self.starts[-1])
-
-    def groups(self, label: int) -> Groups:
-        """The plan that ends in a label."""
-        found: list[tuple[int, int, int]] = []
-        while label >= 0:
-            block = int(np.searchsorted(self.starts, label, side="right")) - 1
-            parent, cut, unit = self.blocks[block]
-            place = label - self.starts[block]
-            first = int(self.cuts[cut[place]])
-            if found:
-                found[-1] = (first, *found[-1][1:])
-            found.append((0, first, unit))
-            label = int(parent[place])
-        return tuple(reversed(found))
+Ints = NDArray[np.int64]
 
 
 class Pool:
-    """Non-dominated complete plans: values of the wanted goals, and the label each ends in."""
+    """What the passes over a chain have found between them."""
 
-    def __init__(self, goals: int) -> None:
-        self.values: F64 = np.empty((0, goals))
-        self.histories: list[History] = []
-        self._history: Ints = np.empty(0, dtype=np.intp)
-        self._label: Ints = np.empty(0, dtype=np.intp)
-        self.stairs = Staircase(self.values)
+    def __init__(self) -> None:
+        self.values: F64 = np.empty((0, len(GOALS)))  # as in `ChainPlans`
+        self.plans: list[Groups] = []
 
-    def open(self, cuts: Ints) -> History:
-        """A history for a new pass."""
-        self.histories.append(History(cuts))
-        return self.histories[-1]
+    def add(self, found: ChainPlans, cuts: Ints) -> None:
+        """Take plans whose cuts are places in `cuts`, the chain's cuts."""
+        values = np.concatenate([self.values, found.values])
+        plans = [*self.plans, *_plans(found, cuts)]
+        kept = front(values)
+        self.values, self.plans = values[kept], [plans[place] for place in kept]
 
-    def add(self, values: F64, labels: Ints) -> None:
-        """Take complete plans of the newest history, values (n, goals)."""
-        if len(labels) == 0:
-            return
-        history = np.full(len(labels), len(self.histories) - 1)
-        self.values = np.concatenate([self.values, values])
-        self._history = np.concatenate([self._history, history])
-        self._label = np.concatenate([self._label, labels])
-        kept = front(self.values)
-        self.values, self._history, self._label = self.values[kept], self._history[kept], self._label[kept]
-        self.stairs = Staircase(self.values)
+    def rows(self) -> Ints:
+        """The plans in the form of `ChainPlans.groups`, over all cuts."""
+        rows = [(number, last, unit) for number, plan in enumerate(self.plans) for _, last, unit in plan]
+        return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
-    def plans(self) -> list[Groups]:
-        """Every plan kept."""
-        pairs = zip(self._history.tolist(), self._label.tolist(), strict=True)
-        return [self.histories[history].groups(label) for history, label in pairs]
+
+def _plans(found: ChainPlans, cuts: Ints) -> list[Groups]:
+    lists: list[list[tuple[int, int, int]]] = [[] for _ in range(len(found.values))]
+    for plan, place, unit in found.groups.tolist():
+        groups = lists[plan]
+        groups.append((groups[-1][1] if groups else 0, int(cuts[place]), unit))
+    return [tuple(groups) for groups in lists]

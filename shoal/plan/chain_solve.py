@@ -1,9 +1,9 @@
 """The Pareto set of plans over a chain: coarse passes for known plans, then the exact one.
 
 A label programme over (cut, units used, last unit) finds every Pareto-optimal division (Martins 1984, "On a
-multicriteria shortest path problem"; states and bounds in `chain_labels` and `chain_bounds`). It is quick
-because the same programme on few cuts, with labels thinned to boxes, finds real plans first, and these rule
-out nearly all partial plans of the exact pass.
+multicriteria shortest path problem"; states and bounds in `shoal.kernels`). It is quick because real plans are
+known first, and these rule out nearly all partial plans of the exact pass: the same programme on few cuts, with
+labels thinned to boxes, finds some, and small changes to them, over and over, find nearly the whole front.
 """
 
 from __future__ import annotations
@@ -16,18 +16,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import PlanError
+from shoal.kernels import (
+    ChainNode,
+    chain_kernel,
+    climb_chain,
+    count_unordered,
+    ordered_nodes,
+    sweep_chain,
+    unordered_nodes,
+)
+from shoal.kernels.chain import Kernel
 from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate
-from shoal.plan.chain_bounds import to_go
-from shoal.plan.chain_labels import Pass
+from shoal.plan.chain_alike import alike_units
 from shoal.plan.chain_pool import Pool
-from shoal.plan.chain_space import Node, ordered, unordered
-from shoal.plan.chain_tables import Tables, tabulate
+from shoal.plan.chain_tables import tabulate
 from shoal.search import front, representatives
 
-_COARSE = ((12, 1.0), (6, 0.2), (3, 0.1), (2, 0.02))  # every so many cuts, boxes of this relative size
-_SETS_UP_TO = 8  # units beyond which sets of used units are too many even for few cuts
+_COARSE = {  # every so many cuts, boxes of this relative size
+    "native": ((12, 1.0), (6, 0.2)),
+    "numpy": ((12, 1.0), (6, 0.2), (3, 0.1), (2, 0.02)),
+}
+_EXACT_NODES = {"native": 2304, "numpy": 80}  # states besides the cut: of 9 and of 5 unlike units in any order
+_SIMPLE_NODES = 2304  # the same with one label a state
+_CLIMB_SHARE = 0.3  # of the time limit
+_SKETCH_NODES = 1024  # beyond it even few cuts take too long
 _SHUFFLES = 6  # orders tried at random beside the sensible ones
 _REFINED = 8  # orders of units searched at every cut once coarse plans are known
+_REFINED_UNITS = 8
 _REFINED_EPSILON = 0.05
 _NEVER_S = 1e9  # ranks units that cannot run a piece behind those that can
 _SKETCH_S = 5.0  # a front that is not exact is not worth waiting for longer
@@ -49,9 +64,14 @@ def solve(
     *,
     epsilon: float = 0.0,
     time_limit_s: float = 60.0,
-    exact_up_to: int = 5,
+    kernel: Kernel | None = None,
 ) -> ChainFront:
     """Find the Pareto-optimal plans of a chain; units may be left out, one alone is a plan.
+
+    Anytime: real plans come first and improve until the front is exact or the time is over. Units that may stand
+    for each other are told apart by number only. In any order the search is exact up to nine unlike units, or more
+    of few kinds (with numpy alone: five); beyond that real plans come within seconds from few cuts and the orders
+    that did well.
 
     Args:
         chain: pieces, units and what they cost.
@@ -59,69 +79,91 @@ def solve(
         goals: which of `GOALS` to minimise; of plans equal in them one is kept.
         epsilon: above 0 a thinner front, not exact: one partial plan a box of this relative size.
         time_limit_s: when it has passed, what was found so far is returned, not exact.
-        exact_up_to: units up to which any order is searched exactly (8 for latency, period or memory alone);
-            beyond it real plans, not exact, come within seconds from few cuts and the orders that did well.
+        kernel: "native" or "numpy"; None: native where it is built.
 
     Raises:
         PlanError: goals or an order that do not exist, or a negative epsilon.
     """
-    search = _Search(chain, tabulate(chain), _columns(goals), time.monotonic() + time_limit_s)
+    deadline_s = time.monotonic() + time_limit_s
+    columns = _columns(goals)
     if order not in ("given", "any") or not epsilon >= 0:
         raise PlanError("no such order or epsilon", needed="given or any, ≥ 0", had=f"{order}, {epsilon}")
-    units = range(chain.units)
-    simple = len(set(goals)) == 1 and "energy" not in goals  # one label a state
+    search = _Search(chain, order, columns, deadline_s, kernel or chain_kernel())
+    alike = alike_units(chain)
     if order == "given":
-        done = search.narrow(ordered(units), epsilon)
-    elif chain.units <= (_SETS_UP_TO if simple else exact_up_to):
-        done = search.narrow(unordered(units), epsilon)
+        done = search.narrow(ordered_nodes(range(chain.units)), epsilon)
+    elif count_unordered(alike) <= search.most_nodes:
+        done = search.narrow(unordered_nodes(alike), epsilon)
     else:
         done = False
-        search.sketch()
+        search.sketch(alike)
     return search.front(done and epsilon == 0)
 
 
 class _Search:
     """The pool of one call of `solve`, and the passes that fill it."""
 
-    def __init__(self, chain: Chain, tables: Tables, columns: tuple[int, ...], deadline_s: float) -> None:
-        self._chain, self._tables, self._columns, self._deadline_s = chain, tables, columns, deadline_s
-        self._pool = Pool(len(columns))
+    def __init__(
+        self, chain: Chain, order: Order, columns: tuple[int, ...], deadline_s: float, kernel: Kernel
+    ) -> None:
+        self._chain, self._order, self._columns = chain, order, columns
+        self._deadline_s, self._kernel = deadline_s, kernel
+        self._tables = tabulate(chain)
+        self._pool = Pool()
+        simple = len(columns) == 1 and "energy" not in (GOALS[column] for column in columns)
+        self.most_nodes = _SIMPLE_NODES if simple else _EXACT_NODES[kernel]
 
     def front(self, exact: bool) -> ChainFront:
         """The plans found, scored by the definition, without those that rounding let through."""
-        plans = self._pool.plans()
+        plans = self._pool.plans
         scores = np.array([evaluate(self._chain, plan) for plan in plans]).reshape(-1, len(GOALS))
-        kept = front(scores[:, sorted(self._columns)])
+        kept = front(scores[:, self._columns])
         return ChainFront(tuple(plans[place] for place in kept), scores[kept], exact)
 
-    def narrow(self, nodes: tuple[Node, ...], epsilon: float) -> bool:
-        """Coarse passes, then every cut; whether all came to their end."""
-        strides = [step for step in _COARSE if step[0] * 3 <= self._chain.pieces]
-        return all(self._sweep(nodes, *step) for step in (*strides, (1, epsilon)))
+    def narrow(self, nodes: tuple[ChainNode, ...], epsilon: float) -> bool:
+        """Coarse passes and what is near their plans, then every cut; whether the last came to its end."""
+        for stride, size in _COARSE[self._kernel]:
+            if stride * 3 <= self._chain.pieces and not self._sweep(nodes, stride, size):
+                return False
+        if self._kernel == "native" and epsilon == 0:
+            self._climb()
+        return self._sweep(nodes, 1, epsilon)
 
-    def sketch(self) -> None:
+    def sketch(self, alike: tuple[int, ...]) -> None:
         """Real plans of a large fleet: few cuts or likely orders, then all cuts in orders that did well."""
         self._deadline_s = min(self._deadline_s, time.monotonic() + _SKETCH_S)
-        units, pieces = self._chain.units, self._chain.pieces
-        if units <= _SETS_UP_TO:
-            nodes = unordered(range(units))
+        pieces = self._chain.pieces
+        if count_unordered(alike) <= _SKETCH_NODES:
+            nodes = unordered_nodes(alike)
             for cuts, epsilon in ((5, 1.0), (10, 0.2)):
                 self._sweep(nodes, -(-pieces // cuts), epsilon)
         else:
             for sequence in self._likely_orders():
-                self._sweep(ordered(sequence), max(1, pieces // 20), 0.2)
+                self._sweep(ordered_nodes(sequence), max(1, pieces // 20), 0.2)
+        if self._kernel == "native":
+            self._climb()
         for sequence in self._orders_found():
-            self._sweep(ordered(sequence), 1, _REFINED_EPSILON)
+            self._sweep(ordered_nodes(sequence), 1, _REFINED_EPSILON)
 
-    def _sweep(self, nodes: tuple[Node, ...], stride: int, epsilon: float) -> bool:
+    def _climb(self) -> None:
+        left_s = self._deadline_s - time.monotonic()
+        found = climb_chain(
+            self._tables, self._columns, self._pool.rows(), self._order == "given", left_s * _CLIMB_SHARE
+        )
+        self._pool.add(found, np.arange(self._chain.pieces + 1))
+
+    def _sweep(self, nodes: tuple[ChainNode, ...], stride: int, epsilon: float) -> bool:
         pieces = self._chain.pieces
         cuts = np.append(np.arange(0, pieces, stride), pieces)
-        tables = self._tables.on_cuts(cuts)
-        if time.monotonic() > self._deadline_s and len(self._pool.values):
+        left_s = self._deadline_s - time.monotonic()
+        if left_s < 0 and self._pool.plans:
             return False
-        bounds = to_go(tables, nodes, energy=GOALS.index("energy") in self._columns)
-        history = self._pool.open(cuts)
-        return Pass(tables, nodes, bounds, self._columns, self._pool, history, epsilon, self._deadline_s).run()
+        tables = self._tables.on_cuts(cuts) if stride > 1 else self._tables
+        found = sweep_chain(
+            tables, nodes, self._columns, self._pool.values, epsilon, left_s, kernel=self._kernel
+        )
+        self._pool.add(found, cuts)
+        return found.finished
 
     def _likely_orders(self) -> Iterable[Sequence[int]]:
         """Quick units first and last, roomy ones first and last, and a few at random (seeded)."""
@@ -135,17 +177,15 @@ class _Search:
 
     def _orders_found(self) -> list[tuple[int, ...]]:
         """Orders of units of a spread of the known plans, filled up with units they leave out."""
-        plans = self._pool.plans()
+        plans = self._pool.plans
         chosen = [plans[place] for place in representatives(self._pool.values, _REFINED)]
         used = [tuple(unit for _, _, unit in plan) for plan in chosen]
         rest = [[unit for unit in range(self._chain.units) if unit not in units] for units in used]
-        spare = [max(0, _SETS_UP_TO - len(units)) for units in used]
+        spare = [max(0, _REFINED_UNITS - len(units)) for units in used]
         return list(dict.fromkeys((*u, *r[:count]) for u, r, count in zip(used, rest, spare, strict=True)))
 
 
 def _columns(goals: Collection[str]) -> tuple[int, ...]:
-    """Columns of GOALS, the period last: known plans then tell the longest period worth having."""
     if not goals or set(goals) - set(GOALS) or isinstance(goals, str):
         raise PlanError("goals a chain does not have", where="goals", needed=", ".join(GOALS), had=repr(goals))
-    columns = [GOALS.index(goal) for goal in GOALS if goal in goals and goal != "period"]
-    return (*columns, GOALS.index("period")) if "period" in goals else tuple(columns)
+    return tuple(column for column, goal in enumerate(GOALS) if goal in goals)

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.kernels import ChainTables
 from shoal.plan.chain import Chain
 
 F64 = NDArray[np.float64]
-Ints = NDArray[np.intp]
+Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Costs by unit u, first cut c and last cut e, of c' = n + 1 cuts; as a sender, m stands for the client.
-
-    A device with one unit spends its sending energy when its group closes; one with several ("shared") when
-    the next unit is known, since between its own units nothing is sent.
-    """
-
-    run_s: F64  # (m, c', c') time of pieces c..e; inf: cannot run, or beyond the memory limit
-    lead_s: F64  # (m, c', c') the same, with the way to the client where e is the last cut
-    dynamic_j: F64  # (m, c', c') joules of the group, sending included for a device with one unit
-    memory_bytes: F64  # (m, c', c') runtime, weights, live activations and buffers
-    hop_s: F64  # (m + 1, m, c') from unit a, or the client, to unit b at cut c
-    busy_s: F64  # (m + 1, m, c')
-    recv_j: F64  # (m + 1, m, c') joules the receiver spends
-    send_j: F64  # (m + 1, m, c') joules a shared sender spends, known only now
-    idle_w: F64  # (k,) the distinct idle powers
-    kind_of: Ints  # (m,) index into idle_w
-    shared_of: Ints  # (m,) index of the unit's shared device, -1: it has one unit
-    limit_bytes: F64  # (shared devices,)
-    longest_s: float  # no plan's period is longer
-
-    def on_cuts(self, cuts: Ints) -> Tables:
-        """The same with these cuts only (ascending, first and last among them)."""
-        square = {name: getattr(self, name)[:, cuts][:, :, cuts] for name in _SQUARE}
-        rows = {name: getattr(self, name)[:, :, cuts] for name in ("hop_s", "busy_s", "recv_j", "send_j")}
-        return replace(self, **square, **rows)
-
-
-_SQUARE = ("run_s", "lead_s", "dynamic_j", "memory_bytes")
-
-
-def tabulate(chain: Chain) -> Tables:
+def tabulate(chain: Chain) -> ChainTables:
     """Every group's costs by the definitions of `shoal.plan.chain`."""
     devices, counts = np.unique(chain.device_of, return_counts=True)
     shared = devices[counts > 1].tolist()
-    shared_of = np.array([shared.index(d) if d in shared else -1 for d in chain.device_of.tolist()])
+    shared_of = np.array([shared.index(d) if d in shared else -1 for d in chain.device_of.tolist()], np.int64)
     idle_w, kind_of = np.unique(chain.idle_w, return_inverse=True)
     run_s, dynamic_j, memory = _groups(chain)
     run_s[memory > chain.memory_limit[:, None, None]] = np.inf
@@ -59,9 +26,9 @@ def tabulate(chain: Chain) -> Tables:
     sent[:, -1] = 0.0
     dynamic_j += np.where(shared_of[:, None] < 0, sent, 0.0)[:, None, :]
     finite = [np.where(np.isfinite(t), t, 0.0) for t in (chain.seconds, chain.hop_busy_s)]
-    return Tables(
-        run_s, lead_s, dynamic_j, memory, *_arrivals(chain, sent, shared_of), idle_w, kind_of, shared_of,
-        np.array([chain.memory_limit[chain.device_of == device][0] for device in shared]),
+    return ChainTables(
+        run_s, lead_s, dynamic_j, memory, *_arrivals(chain, sent, shared_of), idle_w, kind_of.astype(np.int64), shared_of,
+        np.array([chain.memory_limit[chain.device_of == device][0] for device in shared], np.float64),
         (1 + 1e-9) * float(finite[0].max(axis=1).sum() + finite[1].max()),
     )  # fmt: skip
 

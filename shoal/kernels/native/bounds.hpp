@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "clock.hpp"
 #include "tables.hpp"
 
 namespace shoal {
@@ -17,7 +18,7 @@ namespace shoal {
 // transfer takes longer than T_j+1, and a group of a device with idle power p costs at least p * T_j + its joules.
 class ToGo {
   public:
-    ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands);
+    ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Clock &clock);
 
     // Least costs from one place on, for bands of T: `latency_s[j]` and so on.
     struct Costs {

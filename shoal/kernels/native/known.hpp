@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "tables.hpp"
@@ -25,6 +26,13 @@ class Known {
     // `hint`: a known plan that is likely to beat these; becomes the one that does.
     double least_period(const Values &values, Values &hint);
     bool beats(const Values &values, Values &hint) { return least_period(values, hint) <= values[kPeriod]; }
+
+    // Whether a plan with a smaller period is at most as large in all other goals.
+    bool surpasses(const Values &values) {
+        Values nobody;
+        nobody.fill(std::numeric_limits<double>::infinity());
+        return least_period(values, nobody) < values[kPeriod];
+    }
 
     // Add a plan that is not beaten.
     void add(const Values &values, std::int64_t label);

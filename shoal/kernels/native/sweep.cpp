@@ -1,201 +1,123 @@
 #include "sweep.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>
 
 #include "bounds.hpp"
+#include "clock.hpp"
+#include "envelope.hpp"
+#include "figures.hpp"
+#include "shelf.hpp"
 
 namespace shoal {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int kOther = 3;  // figures before the kinds: latency, period, largest memory
+constexpr int kBands = 12;  // of the final period: more of them rule out more and cost more
+constexpr Values kNobody{kInf, kInf, kInf, kInf};
 
-struct Stopped {};  // out of time or interrupted; never leaves this file
+int bands_of(const Wanted &wanted) { return wanted[kPeriod] || wanted[kEnergy] ? kBands : 1; }
 
-// Tells when to stop; looks at the clock only now and then.
-class Clock {
-  public:
-    Clock(double limit_s, const std::function<bool()> &interrupted)
-        : interrupted_(interrupted), began_(Now::now()), limit_s_(limit_s) {}
-
-    void work(std::int64_t steps, bool may_stop) {
-        done_ += steps;
-        if (done_ < kSteps) return;
-        done_ = 0;
-        const double passed_s = std::chrono::duration<double>(Now::now() - began_).count();
-        if (may_stop && passed_s > limit_s_) throw Stopped{};
-        if (passed_s > asked_s_ + 0.1) {
-            asked_s_ = passed_s;
-            if (interrupted_()) throw Stopped{};
-        }
-    }
-
-  private:
-    using Now = std::chrono::steady_clock;
-    static constexpr std::int64_t kSteps = 1 << 14;
-    const std::function<bool()> &interrupted_;
-    Now::time_point began_;
-    double limit_s_, asked_s_ = 0.0;
-    std::int64_t done_ = 0;
-};
-
-// Partial plans that end at one (node, cut): `width` figures each, and what they continue.
+// A label is a partial plan; these are the ones that end at one (node, cut).
 struct Front {
-    std::vector<double> figures;
+    std::vector<double> figures;    // a row each
+    std::vector<double> least;      // of each figure
     std::vector<std::int64_t> ids;  // in the history
-    std::vector<double> low;        // least of each figure
 };
 
+// The last group of a label.
 struct Step {
-    std::int64_t parent;  // -1: the first group
-    std::int32_t cut, unit;
+    std::int64_t parent;  // the label before; -1: this is the first group
+    std::int32_t last_cut, unit;
 };
 
-int bands_of(const Question &question) {
-    if(getenv("BANDS")) return atoi(getenv("BANDS"));
-    return question.wanted[kPeriod] || question.wanted[kEnergy] ? 12 : 1;
-}
+// A label of a front that may continue with the node at hand.
+struct Open {
+    std::size_t row;
+    double cap_s;  // with a longer period a known plan is at least as good
+    Values hint;   // a known plan that beat one of its extensions
+};
 
-// Rows of keys, eight side by side, so that one question is put to eight rows at once.
-class Shelf {
-  public:
-    explicit Shelf(int keys) : keys_(keys) {}
-
-    void clear() { rows_ = 0, lows_.clear(), least_.clear(); }
-
-    void add(const double *keys) {
-        const std::size_t place = rows_++ % kSide, stride = static_cast<std::size_t>(keys_) * kSide;
-        if (place == 0) lows_.resize(lows_.size() + stride, kInf), least_.resize(least_.size() + keys_, kInf);
-        double *low = &lows_[lows_.size() - stride], *least = &least_[least_.size() - keys_];
-        for (int k = 0; k < keys_; ++k) {
-            low[static_cast<std::size_t>(k) * kSide + place] = keys[k];
-            least[k] = std::min(least[k], keys[k]);
-        }
-    }
-
-    // Whether a row is at most as large in every key; for rows that come in the order of key 0 the first need not be asked.
-    bool covers(const double *keys) const {
-        const std::size_t blocks = least_.size() / keys_;
-        for (std::size_t block = 0; block < blocks; ++block) {
-            const double *least = &least_[block * keys_];
-            int k = 1;
-            while (k < keys_ && least[k] <= keys[k]) ++k;
-            if (k == keys_ && covered_by(&lows_[block * keys_ * kSide], keys)) return true;
-        }
-        return false;
-    }
-
-  private:
-    static constexpr std::size_t kSide = 8;
-
-    bool covered_by(const double *low, const double *keys) const {
-        std::int64_t within[kSide];
-        std::fill_n(within, kSide, 1);
-        for (int k = 1; k < keys_; ++k) {
-            for (std::size_t i = 0; i < kSide; ++i) within[i] &= low[static_cast<std::size_t>(k) * kSide + i] <= keys[k];
-        }
-        return std::accumulate(within, within + kSide, std::int64_t{0}) > 0;
-    }
-
-    int keys_;
-    std::size_t rows_ = 0;
-    std::vector<double> lows_, least_;  // blocks of (key, row); of each block the least of every key
+struct Source {
+    int sender, cut;
+    const Front *front;
+    std::vector<Open> open;
+    double cap_s;  // the largest of theirs
+    Values hint;
 };
 
 class Sweep {
   public:
-    explicit Sweep(const Question &question);
-    Answer run();
+    Sweep(const Question &question, Clock &clock);
+    void run();
+    Answer answer();
 
   private:
-    // Labels of one front that may continue with the node at hand, before it is known how far.
-    struct Source {
-        int sender, cut;
-        const Front *front;
-        std::vector<std::int32_t> rows;
-        std::vector<Values> hints;  // of each row: a known plan that beat its last extension
-        Values hint;
-        std::vector<double> cap_s;  // of each row: with a longer period a known plan is at least as good
-        double longest_s;           // the largest of them
-        const double *low;          // least of each figure over the rows
-    };
-
-    // Final periods with which a label may become a plan that no known one beats.
-    struct Range {
-        double from_s, to_s;
-    };
-
     void visit(int place);
-    void gather(int place, int before, const Front &front, int sender, int cut);
-    void extend(int place, int last_cut);
-    bool extended(int place, const Source &source, const double *from, int last_cut, double *to) const;
-    bool hopeful(const ToGo::Costs &costs, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
-    Values hope(const ToGo::Costs &costs, const double *figures, double hop_s, double period_s, int first, int last) const;
-    double joules(const double *figures, double period_s) const;
-    void offer(Source &source, int row, int last_cut, int place);
-    Front thin(int place, int cut);
-    void keys(int place, const ToGo::Costs &costs, const Range &range, double *low, double *high);
-    void lift(const double *dynamic_j, double floor_j, const Range &range, double *lifted);
-    void finish(int place);
-    std::int64_t record(std::int64_t parent, int cut, int unit) {
-        history_.push_back({parent, cut, unit});
+    void gather(int place, const Front &front, int sender, int cut);
+    void arrive(int place, int last_cut);
+    void offer(const Source &source, Open &label, int place, int last_cut);
+    bool hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
+    Values least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const;
+    void keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high);
+    Front best(int unit, int last_cut);
+    void forget(int place);
+
+    const double *row(const std::vector<double> &rows, std::size_t number) const { return &rows[number * width_]; }
+    std::int64_t record(std::int64_t parent, int last_cut, int unit) {
+        history_.push_back({parent, last_cut, unit});
         return static_cast<std::int64_t>(history_.size()) - 1;
     }
+    void work(std::size_t steps) { clock_.work(static_cast<std::int64_t>(steps), !known_.empty()); }
 
     const Question &question_;
     const Tables &t_;
+    const Wanted &wanted_;
+    Clock &clock_;
     const ToGo to_go_;
     Known known_;
-    Values hint_{kInf, kInf, kInf, kInf};
-    Clock clock_;
-    int width_, keys_;
+    const std::size_t width_;
     std::vector<std::vector<Front>> fronts_;  // (node, cut)
-    std::vector<int> readers_;                // nodes yet to read a node's fronts
+    std::vector<int> readers_;                // nodes that have yet to read a node's fronts
     std::vector<Step> history_;
-    Front origin_;
-    std::vector<Source> sources_;
-    // Candidates at the cut at hand.
-    std::vector<double> figures_, low_, high_, scratch_;
+    Front origin_;                 // the label before the first group
+    std::vector<Source> sources_;  // of the node at hand
+    Values hint_ = kNobody;
+    // Candidates at the cut at hand: their figures, what they make needless and what makes them needless.
+    std::vector<double> figures_, low_, high_;
     std::vector<std::int64_t> parents_;
+    std::vector<double> label_;  // the extension at hand
     Shelf shelf_;
-    std::vector<std::pair<double, double>> corners_;  // (period, joules)
+    Envelope envelope_;
 };
 
-Sweep::Sweep(const Question &question)
-    : question_(question), t_(question.tables),
-      to_go_(question.tables, question.nodes, bands_of(question)), known_(question.known),
-      clock_(question.time_limit_s, question.interrupted), width_(kOther + t_.kinds + 2 * t_.shared),
-      keys_(width_), fronts_(question.nodes.size()), readers_(question.nodes.size(), 0), shelf_(keys_) {
+Sweep::Sweep(const Question &question, Clock &clock)
+    : question_(question), t_(question.tables), wanted_(question.wanted), clock_(clock),
+      to_go_(question.tables, question.nodes, bands_of(question.wanted), clock), known_(question.known),
+      width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
+      readers_(question.nodes.size(), 0), label_(width_), shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
         for (const int before : node.before) ++readers_[before];
-    origin_.figures.assign(width_, 0.0);
-    // A kind not used yet must never be the hungriest.
-    for (int k = 0; k < t_.kinds; ++k) origin_.figures[kOther + k] = -t_.idle_w[k] * t_.longest_s;
-    origin_.low = origin_.figures;
-    origin_.ids = {-1};
-    scratch_.resize(width_);
+    origin_ = {beginning(t_), beginning(t_), {-1}};
 }
 
-Answer Sweep::run() {
+void Sweep::run() {
+    for (int place = 0; place < static_cast<int>(question_.nodes.size()); ++place) visit(place);
+}
+
+Answer Sweep::answer() {
     Answer answer;
-    try {
-        for (int place = 0; place < static_cast<int>(question_.nodes.size()); ++place) visit(place);
-        answer.finished = true;
-    } catch (const Stopped &) {
-    }
     for (const Plan &plan : known_.plans()) {
         if (plan.label < 0) continue;
         const int number = static_cast<int>(answer.values.size());
-        const std::size_t first = answer.groups.size();
+        const auto first = static_cast<std::ptrdiff_t>(answer.groups.size());
         answer.values.push_back(plan.values);
         for (std::int64_t label = plan.label; label >= 0; label = history_[label].parent)
-            answer.groups.push_back({number, history_[label].cut, history_[label].unit});
-        std::reverse(answer.groups.begin() + static_cast<std::ptrdiff_t>(first), answer.groups.end());
+            answer.groups.push_back({number, history_[label].last_cut, history_[label].unit});
+        std::reverse(answer.groups.begin() + first, answer.groups.end());
     }
     return answer;
 }
@@ -203,248 +125,170 @@ Answer Sweep::run() {
 void Sweep::visit(int place) {
     const Node &node = question_.nodes[place];
     sources_.clear();
-    if (node.starts) gather(place, -1, origin_, t_.units, 0);
+    if (node.starts) gather(place, origin_, t_.units, 0);
     for (const int before : node.before)
-        for (int cut = 1; cut < t_.cuts - 1; ++cut) gather(place, before, fronts_[before][cut], question_.nodes[before].unit, cut);
-    fronts_[place].resize(t_.cuts);
-    for (int last_cut = 1; last_cut < t_.cuts; ++last_cut) extend(place, last_cut);
-    finish(place);
+        for (int cut = 1; cut < t_.cuts - 1; ++cut) gather(place, fronts_[before][cut], question_.nodes[before].unit, cut);
+    fronts_[place].resize(static_cast<std::size_t>(t_.cuts));
+    for (int last_cut = 1; last_cut < t_.cuts; ++last_cut) arrive(place, last_cut);
+    forget(place);
 }
 
-// Keep the labels of a front that may continue with the node's unit, by what continuing costs at least.
-void Sweep::gather(int place, int before, const Front &front, int sender, int cut) {
+// Keep the labels of a front that may continue with the node's unit, by what continuing costs at least; all of them
+// at once if even the least of their figures have no hope.
+void Sweep::gather(int place, const Front &front, int sender, int cut) {
     const std::size_t arc = t_.arc(sender, question_.nodes[place].unit, cut);
-    if (front.ids.empty() || t_.hop_s[arc] == kInf || to_go_.via(place, cut).period_s == kInf) return;
-    const ToGo::Costs costs = to_go_.via(place, cut);
     const double hop_s = t_.hop_s[arc], busy_s = t_.busy_s[arc];
+    const ToGo::Costs via = to_go_.via(place, cut);
+    if (front.ids.empty() || hop_s == kInf || via.period_s == kInf) return;
+    work(front.ids.size());
     Range range{0.0, t_.longest_s};
-    clock_.work(1, !known_.empty());
-    if (!hopeful(costs, front.low.data(), hop_s, busy_s, range, hint_)) return;
-    Source source{sender, cut, &front, {}, {}, hint_, {}, 0.0, front.low.data()};
-    const int count = static_cast<int>(front.ids.size());
-    for (int row = 0; row < count; ++row) {
+    if (!hopeful(via, front.least.data(), hop_s, busy_s, range, hint_)) return;
+    Source source{sender, cut, &front, {}, 0.0, hint_};
+    for (std::size_t number = 0; number < front.ids.size(); ++number) {
         range = {0.0, t_.longest_s};
-        if (!hopeful(costs, &front.figures[static_cast<std::size_t>(row) * width_], hop_s, busy_s, range, hint_)) continue;
-        source.rows.push_back(row);
-        source.hints.push_back(hint_);
-        source.cap_s.push_back(range.to_s);
-        source.longest_s = std::max(source.longest_s, source.cap_s.back());
+        if (!hopeful(via, row(front.figures, number), hop_s, busy_s, range, hint_)) continue;
+        source.open.push_back({number, range.to_s, hint_});
+        source.cap_s = std::max(source.cap_s, range.to_s);
     }
-    clock_.work(count, !known_.empty());
-    if (!source.rows.empty()) sources_.push_back(std::move(source));
-    (void)before;
+    if (!source.open.empty()) sources_.push_back(std::move(source));
 }
 
 // All labels that reach (node, cut), of which the best become its front.
-void Sweep::extend(int place, int last_cut) {
-    if (to_go_.rest(place, last_cut).period_s == kInf) return;
+void Sweep::arrive(int place, int last_cut) {
     const int unit = question_.nodes[place].unit;
+    const ToGo::Costs rest = to_go_.rest(place, last_cut);
     figures_.clear(), low_.clear(), high_.clear(), parents_.clear();
+    if (rest.period_s == kInf) return;
     for (Source &source : sources_) {
         if (source.cut >= last_cut) continue;
         const double run_s = t_.run_s[t_.group(unit, source.cut, last_cut)];
-        if (run_s == kInf || (question_.wanted[kPeriod] && run_s >= source.longest_s)) continue;
-        if (source.rows.size() > 1) {
-            clock_.work(1, !known_.empty());
-            if (!extended(place, source, source.low, last_cut, scratch_.data())) continue;
-            Range range{0.0, source.longest_s};
-            if (!hopeful(to_go_.rest(place, last_cut), scratch_.data(), 0.0, 0.0, range, source.hint)) continue;
+        if (run_s == kInf || run_s > source.cap_s) continue;
+        work(1 + source.open.size());
+        if (source.open.size() > 1) {
+            label_ = source.front->least;
+            Range range{0.0, source.cap_s};
+            if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) continue;
+            if (!hopeful(rest, label_.data(), 0.0, 0.0, range, source.hint)) continue;
         }
-        clock_.work(static_cast<std::int64_t>(source.rows.size()), !known_.empty());
-        for (std::size_t i = 0; i < source.rows.size(); ++i)
-            if (!(question_.wanted[kPeriod] && run_s >= source.cap_s[i])) offer(source, static_cast<int>(i), last_cut, place);
+        for (Open &label : source.open)
+            if (run_s <= label.cap_s) offer(source, label, place, last_cut);
     }
-    if (last_cut < t_.cuts - 1) fronts_[place][last_cut] = thin(place, last_cut);
-}
-
-// Extend one label, or the least figures of several; false: the device's memory does not suffice.
-bool Sweep::extended(int place, const Source &source, const double *from, int last_cut, double *to) const {
-    const int unit = question_.nodes[place].unit;
-    const std::size_t group = t_.group(unit, source.cut, last_cut), arc = t_.arc(source.sender, unit, source.cut);
-    std::copy_n(from, width_, to);
-    to[0] += t_.hop_s[arc] + t_.lead_s[group];
-    to[1] = std::max({to[1], t_.busy_s[arc], t_.run_s[group]});
-    double memory = t_.memory_bytes[group], joules = t_.dynamic_j[group] + t_.recv_j[arc];
-    double *gathered = to + kOther + t_.kinds;  // by shared device: joules, bytes
-    const int from_shared = source.sender == t_.units ? -1 : t_.shared_of[source.sender];
-    if (from_shared >= 0) {
-        gathered[2 * from_shared] += t_.send_j[arc];
-        double &kind = to[kOther + t_.kind_of[source.sender]];
-        kind = std::max(kind, gathered[2 * from_shared]);
-    }
-    const int shared = t_.shared_of[unit];
-    if (shared >= 0) {
-        joules = gathered[2 * shared] += joules;
-        memory = gathered[2 * shared + 1] += memory;
-        if (memory > t_.limit_bytes[shared]) return false;
-    }
-    to[2] = std::max(to[2], memory);
-    double &kind = to[kOther + t_.kind_of[unit]];
-    kind = std::max(kind, joules);
-    return true;
-}
-
-// Whether a label may still become a plan that no known one beats, and with what final periods. The label has these
-// figures, then at least `hop_s`, `busy_s` and `costs`. `range.to_s` comes in as the longest period worth looking at.
-bool Sweep::hopeful(const ToGo::Costs &costs, const double *figures, double hop_s, double busy_s, Range &range, Values &hint) {
-    const double period_s = std::max({figures[1], busy_s, costs.period_s});
-    if (period_s > range.to_s) return false;
-    const int first = to_go_.band(period_s), last = to_go_.band(range.to_s);
-    // All bands at once: most have no hope, and few questions are asked.
-    if (known_.beats(hope(costs, figures, hop_s, period_s, first, last), hint)) return false;
-    // Then the bands one by one, from below and from above, until one has hope.
-    const auto alive = [&](int j, double &least_s) {
-        if (costs.latency_s[j] == kInf) return false;
-        const Values values = hope(costs, figures, hop_s, std::max(period_s, to_go_.from_s(j)), j, j);
-        least_s = known_.least_period(values, hint);
-        return least_s > values[kPeriod];
-    };
-    int low = first, high = last;
-    double lowest_s = kInf, least_s = kInf;
-    while (low <= high && !alive(low, lowest_s)) ++low;
-    if (low > high) return false;
-    while (high > low && !alive(high, least_s)) --high;
-    if (high == low) least_s = lowest_s;
-    range.from_s = std::max(period_s, to_go_.from_s(low));
-    range.to_s = std::min({range.to_s, to_go_.to_s(high), question_.wanted[kPeriod] ? least_s : kInf});
-    return true;
-}
-
-// What every wanted goal is at least in the end if the period is at least that and lies in these bands; 0 of the others.
-Values Sweep::hope(const ToGo::Costs &costs, const double *figures, double hop_s, double period_s, int first, int last) const {
-    Values values{};
-    if (question_.wanted[kLatency]) values[kLatency] = figures[0] + hop_s + costs.latency_s[last];
-    if (question_.wanted[kPeriod]) values[kPeriod] = period_s;
-    if (question_.wanted[kMemory]) values[kMemory] = std::max(figures[2], costs.memory_bytes[last]);
-    if (question_.wanted[kEnergy]) values[kEnergy] = std::max(*std::min_element(costs.energy_j + first, costs.energy_j + last + 1), joules(figures, period_s));
-    return values;
-}
-
-double Sweep::joules(const double *figures, double period_s) const {
-    double most = 0.0;
-    for (int k = 0; k < t_.kinds; ++k) most = std::max(most, t_.idle_w[k] * period_s + figures[kOther + k]);
-    return most;
+    if (last_cut < t_.cuts - 1) fronts_[place][last_cut] = best(unit, last_cut);
 }
 
 // Take one extension among the candidates, or among the known plans if it is complete.
-void Sweep::offer(Source &source, int i, int last_cut, int place) {
-    const std::size_t row = static_cast<std::size_t>(source.rows[i]);
-    if (!extended(place, source, &source.front->figures[row * width_], last_cut, scratch_.data())) return;
-    Range range{0.0, source.cap_s[i]};
-    const ToGo::Costs costs = to_go_.rest(place, last_cut);
-    if (!hopeful(costs, scratch_.data(), 0.0, 0.0, range, source.hints[i])) return;
+void Sweep::offer(const Source &source, Open &open, int place, int last_cut) {
+    const int unit = question_.nodes[place].unit;
+    const ToGo::Costs rest = to_go_.rest(place, last_cut);
+    std::copy_n(row(source.front->figures, open.row), width_, label_.begin());
+    if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) return;
+    Range range{0.0, open.cap_s};
+    if (!hopeful(rest, label_.data(), 0.0, 0.0, range, open.hint)) return;
+    const std::int64_t parent = source.front->ids[open.row];
     if (last_cut == t_.cuts - 1) {
-        const int band = to_go_.band(scratch_[1]);
-        known_.add(hope(costs, scratch_.data(), 0.0, scratch_[1], band, band), record(source.front->ids[row], last_cut, question_.nodes[place].unit));
+        const Values values = least(rest, label_.data(), 0.0, label_[kPeriodS], 0, 0);
+        if (!known_.beats(values, open.hint)) known_.add(values, record(parent, last_cut, unit));
         return;
     }
-    const std::size_t end = low_.size();
-    low_.resize(end + keys_), high_.resize(end + keys_);
-    figures_.insert(figures_.end(), scratch_.begin(), scratch_.end());
-    parents_.push_back(source.front->ids[row]);
-    keys(place, costs, range, &low_[end], &high_[end]);
+    low_.resize(low_.size() + width_), high_.resize(high_.size() + width_);
+    keys(place, rest, range, &low_[low_.size() - width_], &high_[high_.size() - width_]);
+    figures_.insert(figures_.end(), label_.begin(), label_.end());
+    parents_.push_back(parent);
 }
 
-// What decides between labels at one cut: one makes another needless if its `low` keys are at most the other's
-// `high` ones. High keys are figures raised as far as the plan's final values do not change.
-void Sweep::keys(int place, const ToGo::Costs &costs, const Range &range, double *low, double *high) {
-    const double *figures = scratch_.data();
-    std::fill_n(low, keys_, 0.0);
+// Whether a label may still become a plan that no known one beats, and with what final periods. It has these figures
+// and still to come at least `hop_s`, `busy_s` and `rest`. `range.to_s` comes in as the longest period of interest.
+bool Sweep::hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint) {
+    const double period_s = std::max({figures[kPeriodS], busy_s, rest.period_s});
+    if (period_s > range.to_s) return false;
+    int low = to_go_.band(period_s), high = to_go_.band(range.to_s);
+    // All bands of the period at once: most labels have no hope, and one question settles it.
+    if (known_.beats(least(rest, figures, hop_s, period_s, low, high), hint)) return false;
+    // Then one by one, from below and from above, until one has hope.
+    double least_s = kInf;
+    const auto alive = [&](int band) {
+        if (rest.latency_s[band] == kInf) return false;
+        const Values values = least(rest, figures, hop_s, std::max(period_s, to_go_.from_s(band)), band, band);
+        least_s = known_.least_period(values, hint);
+        return least_s > values[kPeriod];
+    };
+    while (low <= high && !alive(low)) ++low;
+    if (low > high) return false;
+    double cap_s = least_s;
+    for (; high > low && !alive(high); --high) {
+    }
+    if (high > low) cap_s = least_s;
+    range.from_s = std::max(period_s, to_go_.from_s(low));
+    range.to_s = std::min({range.to_s, to_go_.to_s(high), wanted_[kPeriod] ? cap_s : kInf});
+    return true;
+}
+
+// What every wanted goal is at least in the end if the period is no shorter and lies in these bands; 0 of the others.
+Values Sweep::least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const {
+    Values values{};
+    if (wanted_[kLatency]) values[kLatency] = figures[kLatencyS] + hop_s + rest.latency_s[high];
+    if (wanted_[kPeriod]) values[kPeriod] = period_s;
+    if (wanted_[kMemory]) values[kMemory] = std::max(figures[kLargestBytes], rest.memory_bytes[high]);
+    if (wanted_[kEnergy])
+        values[kEnergy] = std::max(*std::min_element(rest.energy_j + low, rest.energy_j + high + 1),
+                                   hungriest(t_, figures, period_s));
+    return values;
+}
+
+// What decides between labels at one cut: one makes another needless if its low keys are at most the other's high
+// ones. High keys are figures raised as far as no final value changes that a known plan does not beat.
+void Sweep::keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high) {
     const int first = to_go_.band(range.from_s), last = to_go_.band(range.to_s);
-    const Values least = hope(costs, figures, 0.0, range.from_s, first, last);
+    const Values hope = least(rest, label_.data(), 0.0, range.from_s, first, last);
+    std::fill_n(low, width_, 0.0);
     if (question_.epsilon > 0.0) {
         for (int goal = 0; goal < kGoals; ++goal)
-            if (question_.wanted[goal])
-                low[goal] = std::floor(std::log(std::max(least[goal], 1e-300)) / std::log1p(question_.epsilon));
-        std::copy_n(low, keys_, high);
+            if (wanted_[goal]) low[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
+        std::copy_n(low, width_, high);
         return;
     }
-    const bool timed = question_.wanted[kPeriod] || question_.wanted[kEnergy];
-    if (question_.wanted[kLatency]) low[0] = figures[0];
-    if (timed) low[1] = figures[1];
-    if (question_.wanted[kMemory]) low[2] = figures[2];
-    const Node &node = question_.nodes[place];
-    const double *gathered = figures + kOther + t_.kinds;
+    const bool timed = wanted_[kPeriod] || wanted_[kEnergy];
+    const int shared = kKinds + t_.kinds;
+    if (wanted_[kLatency]) low[kLatencyS] = label_[kLatencyS];
+    if (timed) low[kPeriodS] = label_[kPeriodS];
+    if (wanted_[kMemory]) low[kLargestBytes] = label_[kLargestBytes];
     for (int s = 0; s < t_.shared; ++s)
-        if (node.gathering[s]) std::copy_n(gathered + 2 * s, 2, low + kOther + t_.kinds + 2 * s);
-    std::copy_n(low, keys_, high);
-    if (timed) high[1] = range.from_s;
-    high[2] = least[kMemory];
-    if (!question_.wanted[kEnergy]) return;
-    std::copy_n(figures + kOther, t_.kinds, low + kOther);
-    lift(figures + kOther, *std::min_element(costs.energy_j + first, costs.energy_j + last + 1), range, high + kOther);
+        if (question_.nodes[place].gathering[s]) std::copy_n(&label_[shared + 2 * s], 2, low + shared + 2 * s);
+    std::copy_n(low, width_, high);
+    if (timed) high[kPeriodS] = range.from_s;
+    high[kLargestBytes] = hope[kMemory];
+    if (!wanted_[kEnergy]) return;
+    const double floor_j = *std::min_element(rest.energy_j + first, rest.energy_j + last + 1);
+    std::copy_n(&label_[kKinds], t_.kinds, low + kKinds);
+    envelope_.lift(t_, &label_[kKinds], floor_j, range, high + kKinds);
 }
 
-// As a function of the final period T a label's energy is f(T) = max(floor, max_k idle_k * T + dynamic_k), and only
-// T between `low_s` and `high_s` matters. The largest dynamic_k that leaves f as it is there is the least of
-// f(T) - idle_k * T, reached at an end or at a corner of f. Another label with dynamic energies at most as large as
-// these lies nowhere above f, so devices that are not the hungriest do not keep labels apart.
-void Sweep::lift(const double *dynamic_j, double floor_j, const Range &range, double *lifted) {
-    const double low_s = range.from_s, high_s = range.to_s;
-    // Walk along f from its left end: the line on top, then the one that crosses it next, ...
-    corners_.clear();
-    double at_s = low_s, slope = 0.0, height = floor_j;
-    const auto higher = [&](double s, double h) {
-        const double here = s * at_s + h, there = slope * at_s + height;
-        return here > there || (here == there && s > slope);
-    };
-    for (int k = 0; k < t_.kinds; ++k)
-        if (higher(t_.idle_w[k], dynamic_j[k])) slope = t_.idle_w[k], height = dynamic_j[k];
-    corners_.push_back({at_s, slope * at_s + height});
-    while (at_s < high_s) {
-        double next_s = high_s, next_slope = slope, next_height = height;
-        for (int k = 0; k < t_.kinds; ++k) {
-            if (t_.idle_w[k] <= slope) continue;
-            const double crossing_s = (height - dynamic_j[k]) / (t_.idle_w[k] - slope);
-            if (crossing_s < next_s || (crossing_s == next_s && t_.idle_w[k] > next_slope && next_slope > slope))
-                next_s = crossing_s, next_slope = t_.idle_w[k], next_height = dynamic_j[k];
-        }
-        at_s = std::max(at_s, next_s);
-        corners_.push_back({at_s, slope * at_s + height});
-        if (next_slope == slope) break;
-        slope = next_slope, height = next_height;
-    }
-    for (int k = 0; k < t_.kinds; ++k) {
-        double least = kInf;
-        for (const auto &[period_s, joules] : corners_) least = std::min(least, joules - t_.idle_w[k] * period_s);
-        lifted[k] = std::max(least, dynamic_j[k]);
-    }
-}
-
-// The candidates no other makes needless, as a front.
-Front Sweep::thin(int place, int cut) {
-    Front front;
-    const std::size_t count = parents_.size();
-    if (count == 0) return front;
-    std::vector<std::uint32_t> order(count);
-    std::iota(order.begin(), order.end(), 0U);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-        const double *one = &high_[static_cast<std::size_t>(a) * keys_], *other = &high_[static_cast<std::size_t>(b) * keys_];
-        for (int k = 0; k < keys_; ++k)
-            if (one[k] != other[k]) return one[k] < other[k];
-        return a < b;
+// The candidates no other makes needless, as a front. In ascending order only an earlier one can.
+Front Sweep::best(int unit, int last_cut) {
+    std::vector<std::size_t> order(parents_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        const double *one = row(high_, a), *other = row(high_, b);
+        const auto [mine, theirs] = std::mismatch(one, one + width_, other);
+        return mine == one + width_ ? a < b : *mine < *theirs;
     });
-    std::vector<std::uint32_t> kept;
+    Front front;
+    front.least.assign(width_, kInf);
     shelf_.clear();
-    for (const std::uint32_t candidate : order) {
-        const std::size_t row = static_cast<std::size_t>(candidate) * keys_;
-        if (shelf_.covers(&high_[row])) continue;
-        shelf_.add(&low_[row]);
-        kept.push_back(candidate);
-        clock_.work(1 + static_cast<std::int64_t>(kept.size()) / 32, !known_.empty());
-    }
-    front.low.assign(width_, kInf);
-    for (const std::uint32_t candidate : kept) {
-        const double *figures = &figures_[static_cast<std::size_t>(candidate) * width_];
+    for (const std::size_t candidate : order) {
+        work(1 + shelf_.rows() / 32);
+        if (shelf_.covers(row(high_, candidate))) continue;
+        shelf_.add(row(low_, candidate));
+        const double *figures = row(figures_, candidate);
         front.figures.insert(front.figures.end(), figures, figures + width_);
-        for (int k = 0; k < width_; ++k) front.low[k] = std::min(front.low[k], figures[k]);
-        front.ids.push_back(record(parents_[candidate], cut, question_.nodes[place].unit));
+        for (std::size_t k = 0; k < width_; ++k) front.least[k] = std::min(front.least[k], figures[k]);
+        front.ids.push_back(record(parents_[candidate], last_cut, unit));
     }
     return front;
 }
 
-// Fronts nobody reads any more are let go.
-void Sweep::finish(int place) {
+// Let go of fronts nobody will read any more.
+void Sweep::forget(int place) {
     for (const int before : question_.nodes[place].before)
         if (--readers_[before] == 0) fronts_[before] = {};
     if (readers_[place] == 0) fronts_[place] = {};
@@ -452,6 +296,22 @@ void Sweep::finish(int place) {
 
 }  // namespace
 
-Answer sweep(const Question &question) { return Sweep(question).run(); }
+Answer sweep(const Question &question) {
+    Clock clock(question.time_limit_s, question.interrupted);
+    try {
+        Sweep sweep(question, clock);
+        Answer answer;
+        try {
+            sweep.run();
+            answer = sweep.answer();
+            answer.finished = true;
+        } catch (const Stopped &) {
+            answer = sweep.answer();
+        }
+        return answer;
+    } catch (const Stopped &) {  // before it began
+        return {};
+    }
+}
 
 }  // namespace shoal

@@ -16,7 +16,7 @@ class ChainDp:
 
     order: Literal["given", "any"] = "any"  # units in the fleet's order, any of them left out, or in any order
     epsilon: float = 0.0  # relative width of the boxes in which one plan stands for all; 0 = exact
-    time_limit_s: float = 20.0  # afterwards the front found so far, labelled not exact
+    time_limit_s: float = 60.0  # afterwards the best plans found so far, labelled not exact
 
     def search(self, problem: Problem) -> Candidates:
         """The front over latency, period, largest energy and largest memory."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.plan.chain_space import Node
-from shoal.plan.chain_tables import Tables
+from shoal.kernels.chain_nodes import ChainNode
+from shoal.kernels.chain_values import ChainTables
 
 F64 = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class ToGo:
         return found
 
 
-def to_go(tables: Tables, nodes: tuple[Node, ...], energy: bool = True) -> ToGo:
+def to_go(tables: ChainTables, nodes: tuple[ChainNode, ...], energy: bool = True) -> ToGo:
     """The backward programme; without `energy` its bound is 0."""
     cuts = tables.run_s.shape[1]
     least = [np.full((len(nodes) + 1, cuts), np.inf) for _ in range(3)]  # the last row: before the first node
@@ -75,7 +75,7 @@ def _levels(low_s: float, high_s: float, nodes: int) -> F64:
     return levels
 
 
-def _energy_to_go(tables: Tables, nodes: tuple[Node, ...], period_s: float) -> F64:
+def _energy_to_go(tables: ChainTables, nodes: tuple[ChainNode, ...], period_s: float) -> F64:
     least = np.full((len(nodes) + 1, tables.run_s.shape[1]), np.inf)
     least[: len(nodes), -1] = 0.0
     for follower in range(len(nodes) - 1, -1, -1):
@@ -112,7 +112,7 @@ def lifted(dynamic_j: F64, idle_w: F64, floor_j: F64, low_s: F64, high_s: F64) -
     return np.array([(energy - slope * at).min(axis=0) for slope, _ in lines[1:]])
 
 
-def _before(nodes: tuple[Node, ...], follower: int, tables: Tables) -> list[tuple[int, int]]:
+def _before(nodes: tuple[ChainNode, ...], follower: int, tables: ChainTables) -> list[tuple[int, int]]:
     """(node, its unit) that `follower` may come after; the client is before the nodes that may come first."""
     found = [(node, nodes[node].unit) for node in nodes[follower].before]
     return [*found, (len(nodes), len(tables.kind_of))] if nodes[follower].starts else found

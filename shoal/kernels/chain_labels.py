@@ -15,17 +15,17 @@ when another label at the same node and cut is at least as good whatever follows
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.plan.chain_bounds import ToGo, lifted
-from shoal.plan.chain_pool import History, Pool
-from shoal.plan.chain_space import Node
-from shoal.plan.chain_tables import Tables
+from shoal.kernels.chain_bounds import ToGo, lifted, to_go
+from shoal.kernels.chain_known import History, Known
+from shoal.kernels.chain_nodes import ChainNode
+from shoal.kernels.chain_values import ChainPlans, ChainTables
 from shoal.search import front
 
 F64 = NDArray[np.float64]
@@ -38,6 +38,27 @@ _LARGEST, _KINDS = 2, 3  # rows of figures after latency and period: memory, the
 
 class _OutOfTimeError(Exception):
     """Never leaves this file."""
+
+
+def sweep(
+    tables: ChainTables,
+    nodes: Sequence[ChainNode],
+    goals: Collection[int],
+    known: F64,
+    epsilon: float,
+    time_limit_s: float,
+) -> ChainPlans:
+    """See `sweep_chain`; this is what the native kernel is held to."""
+    deadline_s = time.monotonic() + time_limit_s
+    columns = (*sorted(set(goals) - {_PERIOD}), *({_PERIOD} & set(goals)))  # the period last: see `Staircase`
+    found = Known(known[:, columns])
+    bounds = to_go(tables, tuple(nodes), energy=_ENERGY in columns)
+    history = History()
+    finished = _Pass(tables, tuple(nodes), bounds, columns, found, history, epsilon, deadline_s).run()
+    new = found.labels >= 0
+    values = np.zeros((int(new.sum()), 4))
+    values[:, columns] = found.values[new]
+    return ChainPlans(values, history.groups(found.labels[new]), finished)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,20 +83,20 @@ class Labels:
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
-    """One sweep over all nodes. It fills the pool; `run` says whether it came to the end."""
+class _Pass:
+    """One sweep over all nodes. It adds to the known plans; `run` says whether it came to the end."""
 
-    tables: Tables
-    nodes: tuple[Node, ...]
+    tables: ChainTables
+    nodes: tuple[ChainNode, ...]
     to_go: ToGo
     goals: tuple[int, ...]  # columns of GOALS wanted, the period last if among them
-    pool: Pool
+    known: Known
     history: History
     epsilon: float  # 0: exact; else one label a box of this relative size
     deadline_s: float  # time.monotonic()
 
     def run(self) -> bool:
-        """Sweep; False when the time ran out, with the pool as far as it came."""
+        """Sweep; False when the time ran out, with the known plans as far as it came."""
         open_labels: list[Labels] = []
         last = self.tables.run_s.shape[1] - 1
         for place, node in enumerate(self.nodes):
@@ -86,17 +107,17 @@ class Pass:
                 return False
             ids = self.history.add(kept.parent, kept.cut, node.unit)
             ended = kept.cut == last
-            self.pool.add(kept.hopes[list(self.goals)][:, ended].T, ids[ended])
+            self.known.add(kept.hopes[list(self.goals)][:, ended].T, ids[ended])
             kept = kept.take(~ended)
             open_labels.append(Labels(kept.figures, kept.cut, ids[~ended], kept.hopes, kept.period_cap_s))
         return True
 
     def _check_time(self) -> None:
         """Give up when time is over, unless there is no plan at all yet."""
-        if time.monotonic() > self.deadline_s and len(self.pool.values):
+        if time.monotonic() > self.deadline_s and len(self.known.values):
             raise _OutOfTimeError
 
-    def _arrive(self, place: int, node: Node, open_labels: list[Labels]) -> Labels:
+    def _arrive(self, place: int, node: ChainNode, open_labels: list[Labels]) -> Labels:
         """All labels that reach a node and that no known plan beats."""
         client = len(self.tables.kind_of)
         sources = [(self.nodes[before].unit, open_labels[before]) for before in node.before]
@@ -150,7 +171,7 @@ class Pass:
         np.maximum(kind, joules, out=kind)
         np.maximum(figures[_LARGEST], memory, out=figures[_LARGEST])
         hopes = self._hopes(place, figures, ends)
-        least = self.pool.stairs.least([hopes[goal] for goal in self.goals[:-1]])
+        least = self.known.stairs.least([hopes[goal] for goal in self.goals[:-1]])
         alive = fits & (hopes[self.goals[-1]] < least) & np.isfinite(hopes[_LATENCY])
         cap_s = np.full(len(ends), tables.longest_s)
         if self.goals[-1] == _PERIOD:
