@@ -1,27 +1,67 @@
-"""Seconds the exact chain programme takes on seeded random chains of unlike units, on one thread.
+"""Seconds the exact chain programme takes on seeded random chains, on one thread, and how good its early fronts are.
 
-Run: OMP_NUM_THREADS=1 python bench/chain_dp.py
+Run: OMP_NUM_THREADS=1 python -m bench.chain_dp [figures|anytime|numpy]...   (default: figures anytime)
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from shoal.kernels.chain import Kernel
 from shoal.plan.chain import GOALS, Chain, Order
-from shoal.plan.chain_solve import solve
+from shoal.plan.chain_solve import ChainFront, solve
+from shoal.search import hypervolume, representatives
 
-CASES: tuple[tuple[int, int, Order, tuple[str, ...]], ...] = (
-    (60, 4, "any", GOALS),
-    (60, 4, "given", GOALS),
-    (60, 5, "any", GOALS),
-    (60, 8, "any", GOALS),
-    (120, 8, "given", ("latency", "period", "memory")),
-    (120, 8, "given", ("latency", "period", "energy")),
-    (120, 8, "any", ("period",)),
-)
 SEEDS = (0, 1, 2)
+COMPARED = 100  # plans of each front whose volume is compared: a spread of it
+
+
+@dataclass(frozen=True)
+class Case:
+    """A size of chain and what is asked of it."""
+
+    cuts: int
+    units: int
+    order: Order
+    goals: Sequence[str] = GOALS
+    each: int = 1  # units of every kind
+    aim_s: float | None = None
+    kernel: Kernel | None = None
+
+    def chain(self, seed: int) -> Chain:
+        """The seeded chain."""
+        chain = unlike_chain(seed, self.cuts, self.units // self.each)
+        return several_of_each(chain, self.each) if self.each > 1 else chain
+
+    def solved(self, seed: int, time_limit_s: float = 60.0) -> tuple[ChainFront, float, float]:
+        """The front, the seconds it took, and those of the processor."""
+        chain, began, cpu_began = self.chain(seed), time.perf_counter(), time.process_time()
+        found = solve(chain, self.order, self.goals, time_limit_s=time_limit_s, kernel=self.kernel)
+        return found, time.perf_counter() - began, time.process_time() - cpu_began
+
+    def __str__(self) -> str:
+        kinds = f" of {self.units // self.each} kinds" if self.each > 1 else ""
+        few = "" if len(self.goals) == len(GOALS) else " " + ",".join(self.goals)
+        return f"{self.cuts} x {self.units}{kinds}, {self.order} order{few}"
+
+
+FIGURES = (
+    Case(120, 8, "given", aim_s=1.5),
+    Case(120, 6, "any", aim_s=2.0),
+    Case(120, 8, "any", each=2, aim_s=5.0),
+    Case(120, 8, "any", ("latency", "period", "energy"), aim_s=5.0),
+    Case(120, 8, "any", aim_s=60.0),
+    Case(60, 4, "any", aim_s=3.0),
+    Case(60, 5, "any"),
+    Case(60, 8, "any"),
+)
+NUMPY = tuple(Case(60, units, order, kernel="numpy") for units, order in ((4, "any"), (5, "any"), (4, "given")))
+ANYTIME, LIMITS_S = Case(120, 8, "any"), (0.25, 0.5, 1.0, 2.0, 5.0, 60.0)
 
 
 def unlike_chain(seed: int, pieces: int, units: int) -> Chain:
@@ -54,17 +94,55 @@ def unlike_chain(seed: int, pieces: int, units: int) -> Chain:
     )
 
 
-def main() -> None:
-    """Print one line a case and seed."""
-    print(" cuts units  order seed  seconds    cpu s  plans exact goals")
-    for pieces, units, order, goals in CASES:
+def several_of_each(chain: Chain, each: int) -> Chain:
+    """The same boards, so many of each."""
+    kind = np.repeat(np.arange(chain.units), each)
+    pieces = {name: getattr(chain, name)[:, kind] for name in ("seconds", "joules", "weights_bytes", "live_bytes")}
+    hops = {name: getattr(chain, name)[:, kind][:, :, kind] for name in ("hop_s", "hop_busy_s")}
+    boards = ("send_j", "recv_j", "entry_s", "exit_s", "idle_w", "base_bytes", "memory_limit")
+    units = {name: getattr(chain, name)[kind] for name in boards}
+    return replace(chain, **pieces, **hops, **units, device_of=np.arange(len(kind)))
+
+
+def volume(found: ChainFront, corner: np.ndarray, whole: np.ndarray) -> float:
+    """Share of the volume that a spread of `whole` covers that one of `found` does."""
+    few = found.objectives[representatives(found.objectives, COMPARED)]
+    return hypervolume(few, corner) / hypervolume(whole, corner)
+
+
+def figures(cases: Sequence[Case]) -> None:
+    """One line a case and seed."""
+    print(f"{'case':<55} seed  seconds    cpu s  plans  exact  aim")
+    for case in cases:
         for seed in SEEDS:
-            chain = unlike_chain(seed, pieces, units)
-            wall, cpu = time.perf_counter(), time.process_time()
-            found = solve(chain, order, goals)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            line = f"{pieces:>5} {units:>5} {order:>6} {seed:>4} {wall:>8.2f} {cpu:>8.2f} {len(found.groups):>6}"
-            print(line, f"{found.exact!s:<5}", ",".join(goals))
+            found, seconds, cpu_s = case.solved(seed)
+            aim = f"<= {case.aim_s:g} s" if case.aim_s else "-"
+            row = f"{case!s:<55} {seed:>4} {seconds:>8.2f} {cpu_s:>8.2f} {len(found.groups):>6}"
+            print(f"{row}  {found.exact!s:<5}  {aim}", flush=True)
+
+
+def anytime() -> None:
+    """Early fronts of the hardest case against its exact one, or against the best there is after a minute."""
+    print(f"{ANYTIME}: volume of a spread of {COMPARED} plans against the exact front's")
+    print("seed  limit s  seconds  plans  exact  in the exact front  volume")
+    for seed in SEEDS:
+        exact, *_ = ANYTIME.solved(seed, 600.0)
+        corner = exact.objectives.max(axis=0) * 1.01
+        whole = exact.objectives[representatives(exact.objectives, COMPARED)]
+        known = {tuple(row) for row in exact.objectives.tolist()}
+        for limit_s in LIMITS_S:
+            found, seconds, _ = ANYTIME.solved(seed, limit_s)
+            share = sum(tuple(row) in known for row in found.objectives.tolist()) / len(known)
+            ratio = volume(found, corner, whole)
+            row = f"{seed:>4} {limit_s:>8g} {seconds:>8.2f} {len(found.groups):>6}  {found.exact!s:<5}"
+            print(f"{row} {share:>18.1%} {ratio:>8.4f}", flush=True)
+
+
+def main() -> None:
+    """The parts asked for."""
+    parts = {"figures": lambda: figures(FIGURES), "anytime": anytime, "numpy": lambda: figures(NUMPY)}
+    for name in sys.argv[1:] or ("figures", "anytime"):
+        parts[name]()
 
 
 if __name__ == "__main__":

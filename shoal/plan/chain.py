@@ -118,16 +118,53 @@ def evaluate(chain: Chain, groups: Sequence[Group]) -> Score:
     Raises:
         PlanError: groups that are no division of the chain.
     """
+    return evaluate_all(chain, [groups])[0]
+
+
+def evaluate_all(chain: Chain, plans: Sequence[Sequence[Group]]) -> list[Score]:
+    """`evaluate` of many plans, quicker: what they have in common is added up once.
+
+    Raises:
+        PlanError: see `evaluate`.
+    """
+    costs = _GroupCosts(chain)
+    idle_w = dict(zip(chain.device_of.tolist(), chain.idle_w.tolist(), strict=True))
+    return [_score(chain, groups, costs, idle_w) for groups in plans]
+
+
+def _score(chain: Chain, groups: Sequence[Group], costs: _GroupCosts, idle_w: dict[int, float]) -> Score:
     check_groups(chain, groups)
-    busy = [float(np.sum(chain.seconds[first:last, unit])) for first, last, unit in groups]
+    busy = [costs.of(group).seconds for group in groups]
     hops = [(first, before[2], unit) for before, (first, _, unit) in pairwise(groups)]
     latency = float(chain.entry_s[groups[0][2]] + chain.exit_s[groups[-1][2]]) + sum(busy)
     latency += sum(float(chain.hop_s[hop]) for hop in hops)
     period = max([*busy, *(float(chain.hop_busy_s[hop]) for hop in hops)])
-    loads = device_loads(chain, groups)
-    idle_w = {int(device): float(watts) for device, watts in zip(chain.device_of, chain.idle_w, strict=True)}
+    loads = _loads(chain, groups, costs)
     energy = max(_idle_j(idle_w[device], period) + load.dynamic_j for device, load in loads.items())
     return Score(latency, period, energy, max(load.memory_bytes for load in loads.values()))
+
+
+class _Cost(NamedTuple):
+    """Of one group by itself."""
+
+    seconds: float
+    joules: float
+    memory_bytes: float
+
+
+class _GroupCosts:
+    """Costs of groups, each added up once."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._known: dict[Group, _Cost] = {}
+
+    def of(self, group: Group) -> _Cost:
+        if (known := self._known.get(group)) is None:
+            first, last, unit = group
+            seconds, joules = (float(np.sum(t[first:last, unit])) for t in (self._chain.seconds, self._chain.joules))
+            known = self._known[group] = _Cost(seconds, joules, group_bytes(self._chain, first, last, unit))
+        return known
 
 
 def device_loads(chain: Chain, groups: Sequence[Group]) -> dict[int, DeviceLoad]:
@@ -135,16 +172,21 @@ def device_loads(chain: Chain, groups: Sequence[Group]) -> dict[int, DeviceLoad]
 
     Memory = Σ over its groups of runtime base + weights + peak live activations + window · (bytes in + out).
     """
+    return _loads(chain, groups, _GroupCosts(chain))
+
+
+def _loads(chain: Chain, groups: Sequence[Group], costs: _GroupCosts) -> dict[int, DeviceLoad]:
     loads: dict[int, DeviceLoad] = {}
+    device_of, cut_bytes = chain.device_of, chain.cut_bytes
     for place, (first, last, unit) in enumerate(groups):
-        joules = float(np.sum(chain.joules[first:last, unit]))
-        if place > 0 and _apart(chain, groups[place - 1][2], unit):
-            joules += float(chain.recv_j[unit] * chain.cut_bytes[first])
-        if place + 1 < len(groups) and _apart(chain, unit, groups[place + 1][2]):
-            joules += float(chain.send_j[unit] * chain.cut_bytes[last])
-        memory = group_bytes(chain, first, last, unit)
-        before = loads.get(int(chain.device_of[unit]), DeviceLoad(0.0, 0.0))
-        loads[int(chain.device_of[unit])] = DeviceLoad(before.dynamic_j + joules, before.memory_bytes + memory)
+        cost, device = costs.of((first, last, unit)), int(device_of[unit])
+        joules = cost.joules
+        if place > 0 and device_of[groups[place - 1][2]] != device:
+            joules += float(chain.recv_j[unit] * cut_bytes[first])
+        if place + 1 < len(groups) and device_of[groups[place + 1][2]] != device:
+            joules += float(chain.send_j[unit] * cut_bytes[last])
+        before = loads.get(device, DeviceLoad(0.0, 0.0))
+        loads[device] = DeviceLoad(before.dynamic_j + joules, before.memory_bytes + cost.memory_bytes)
     return loads
 
 
@@ -171,10 +213,6 @@ def check_groups(chain: Chain, groups: Sequence[Group]) -> None:
     known = len(set(units)) == len(units) and all(0 <= unit < chain.units for unit in units)
     if not (joined and known and ends[-1] == chain.pieces):
         raise PlanError("groups that do not divide the chain", needed=f"0..{chain.pieces}", had=str(groups))
-
-
-def _apart(chain: Chain, one: int, other: int) -> bool:
-    return bool(chain.device_of[one] != chain.device_of[other])
 
 
 def _idle_j(watts: float, period_s: float) -> float:

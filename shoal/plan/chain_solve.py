@@ -26,7 +26,7 @@ from shoal.kernels import (
     unordered_nodes,
 )
 from shoal.kernels.chain import Kernel
-from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate
+from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate_all
 from shoal.plan.chain_alike import alike_units
 from shoal.plan.chain_pool import Pool
 from shoal.plan.chain_tables import tabulate
@@ -116,7 +116,7 @@ class _Search:
     def front(self, exact: bool) -> ChainFront:
         """The plans found, scored by the definition, without those that rounding let through."""
         plans = self._pool.plans
-        scores = np.array([evaluate(self._chain, plan) for plan in plans]).reshape(-1, len(GOALS))
+        scores = np.array(evaluate_all(self._chain, plans)).reshape(-1, len(GOALS))
         kept = front(scores[:, self._columns])
         return ChainFront(tuple(plans[place] for place in kept), scores[kept], exact)
 

@@ -1,19 +1,14 @@
 #include "known.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace shoal {
 namespace {
 
-constexpr int kLeaf = 8;
-constexpr std::size_t kFresh = 64;
-
-bool within(const Values &low, const Values &high) {
-    return low[kLatency] <= high[kLatency] && low[kEnergy] <= high[kEnergy] && low[kMemory] <= high[kMemory];
-}
-
-bool dominates(const Values &one, const Values &other) { return within(one, other) && one[kPeriod] <= other[kPeriod]; }
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr std::size_t kWorth = 64;  // plans looked at one by one that cost as much as putting one into the tree
 
 }  // namespace
 
@@ -24,7 +19,9 @@ Known::Known(const std::vector<Values> &points) {
 
 double Known::least_period(const Values &values, Values &hint) {
     if (dominates(hint, values)) return hint[kPeriod];
-    double least = std::numeric_limits<double>::infinity();
+    if (looked_ > kWorth * (plans_.size() + fresh_.size())) rebuild();
+    looked_ += fresh_.size();
+    double least = kInf;
     const auto look = [&](const Plan &plan) {
         if (!(plan.values[kPeriod] < least && within(plan.values, values))) return false;
         least = plan.values[kPeriod];
@@ -34,15 +31,19 @@ double Known::least_period(const Values &values, Values &hint) {
     };
     for (const Plan &plan : fresh_)
         if (look(plan)) return least;
-    for (int place = 0, end = static_cast<int>(boxes_.size()); place < end;) {
-        const Box &box = boxes_[place];
-        if (!(box.low[kPeriod] < least && within(box.low, values))) {
-            place = box.skip;
-            continue;
+    stack_.clear();
+    if (root_ >= 0) stack_.push_back(root_);
+    while (!stack_.empty()) {
+        const Box &box = boxes_[static_cast<std::size_t>(stack_.back())];
+        stack_.pop_back();
+        unsigned open = at_most(box.low[kLatency], values[kLatency]) & at_most(box.low[kMemory], values[kMemory]);
+        if (open == 0) continue;
+        open &= at_most(box.low[kEnergy], values[kEnergy]) & at_most(box.low[kPeriod], least);
+        for (; open != 0; open &= open - 1) {
+            const int below = box.below[std::countr_zero(open)];
+            if (!box.leaf) stack_.push_back(below);
+            else if (look(plans_[static_cast<std::size_t>(below)])) return least;
         }
-        for (int i = box.first; i < box.first + box.count; ++i)
-            if (look(plans_[i])) return least;
-        ++place;
     }
     return least;
 }
@@ -50,7 +51,6 @@ double Known::least_period(const Values &values, Values &hint) {
 void Known::add(const Values &values, std::int64_t label) {
     std::erase_if(fresh_, [&](const Plan &plan) { return dominates(values, plan.values); });
     fresh_.push_back({values, label});
-    if (fresh_.size() >= std::max(kFresh, plans_.size() / 16)) rebuild();
 }
 
 const std::vector<Plan> &Known::plans() {
@@ -64,26 +64,43 @@ void Known::rebuild() {
     });
     plans_.insert(plans_.end(), fresh_.begin(), fresh_.end());
     fresh_.clear();
+    looked_ = 0;
     boxes_.clear();
-    if (!plans_.empty()) build(0, static_cast<int>(plans_.size()), 0);
+    root_ = plans_.empty() ? -1 : build(0, static_cast<int>(plans_.size()), 0);
 }
 
-void Known::build(int first, int last, int axis) {
-    const std::size_t place = boxes_.size();
-    Values low;
-    low.fill(std::numeric_limits<double>::infinity());
-    for (int i = first; i < last; ++i)
-        for (int goal = 0; goal < kGoals; ++goal) low[goal] = std::min(low[goal], plans_[i].values[goal]);
-    const bool leaf = last - first <= kLeaf;
-    boxes_.push_back({low, 0, first, leaf ? last - first : 0});
-    if (!leaf) {
-        const int middle = first + (last - first) / 2;
-        std::nth_element(plans_.begin() + first, plans_.begin() + middle, plans_.begin() + last,
-                         [axis](const Plan &a, const Plan &b) { return a.values[axis] < b.values[axis]; });
-        build(first, middle, (axis + 1) % kGoals);
-        build(middle, last, (axis + 1) % kGoals);
+int Known::build(int first, int last, int axis) {
+    Box box;
+    for (auto &low : box.low) std::fill_n(low, kEight, kInf);
+    std::fill_n(box.below, kEight, -1);
+    int parts = 1;
+    while (parts < kEight && parts * kEight < last - first) parts *= 2;
+    box.leaf = parts == 1;
+    std::vector<int> edges{first};
+    if (box.leaf) for (int i = first; i < last; ++i) edges.push_back(i + 1);
+    else split(first, last, axis, parts, edges);
+    for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
+        for (int place = edges[i]; place < edges[i + 1]; ++place)
+            for (int goal = 0; goal < kGoals; ++goal)
+                box.low[goal][i] = std::min(box.low[goal][i], plans_[static_cast<std::size_t>(place)].values[static_cast<std::size_t>(goal)]);
+        box.below[i] = box.leaf ? edges[i] : build(edges[i], edges[i + 1], axis + 1);
     }
-    boxes_[place].skip = static_cast<int>(boxes_.size());
+    boxes_.push_back(box);
+    return static_cast<int>(boxes_.size()) - 1;
+}
+
+// Sort plans into so many parts, by halves along one goal after the other; `edges` gains the end of each.
+void Known::split(int first, int last, int axis, int parts, std::vector<int> &edges) {
+    if (parts == 1) {
+        edges.push_back(last);
+        return;
+    }
+    const int middle = first + (last - first) / 2;
+    const auto goal = static_cast<std::size_t>(axis % kGoals);
+    std::nth_element(plans_.begin() + first, plans_.begin() + middle, plans_.begin() + last,
+                     [goal](const Plan &a, const Plan &b) { return a.values[goal] < b.values[goal]; });
+    split(first, middle, axis + 1, parts / 2, edges);
+    split(middle, last, axis + 1, parts / 2, edges);
 }
 
 }  // namespace shoal

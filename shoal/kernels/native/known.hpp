@@ -6,11 +6,20 @@
 #include <limits>
 #include <vector>
 
+#include "eight.hpp"
 #include "tables.hpp"
 
 namespace shoal {
 
 using Values = std::array<double, kGoals>;  // of goals nobody asked for: 0
+
+inline bool within(const Values &low, const Values &high) {
+    return low[kLatency] <= high[kLatency] && low[kEnergy] <= high[kEnergy] && low[kMemory] <= high[kMemory];
+}
+
+inline bool dominates(const Values &one, const Values &other) {
+    return within(one, other) && one[kPeriod] <= other[kPeriod];
+}
 
 struct Plan {
     Values values;
@@ -22,7 +31,7 @@ class Known {
     explicit Known(const std::vector<Values> &points);
 
     // The least period among the plans at most as large in all other goals; inf: there is none. If a plan is at most
-    // as large in the period as well, any such plan's period is the answer (and `values` are beaten).
+    // as large in the period as well, any such plan's period is the answer (and `values` are beaten). Finite values.
     // `hint`: a known plan that is likely to beat these; becomes the one that does.
     double least_period(const Values &values, Values &hint);
     bool beats(const Values &values, Values &hint) { return least_period(values, hint) <= values[kPeriod]; }
@@ -41,17 +50,22 @@ class Known {
     const std::vector<Plan> &plans();
 
   private:
-    // Boxes of a k-d tree in the order of a walk: if `low` is above a question, the walk goes on at `skip`.
+    // A node of a k-d tree: eight plans, or eight nodes below, side by side. Unused places hold inf.
     struct Box {
-        Values low;
-        int skip, first, count;  // count 0: not a leaf
+        double low[kGoals][kEight];  // least values in each
+        int below[kEight];           // number of the plan or of the box
+        bool leaf;
     };
     void rebuild();
-    void build(int first, int last, int axis);
+    int build(int first, int last, int axis);
+    void split(int first, int last, int axis, int parts, std::vector<int> &edges);
 
-    std::vector<Plan> plans_;  // in the order of the tree's leaves
+    std::vector<Plan> plans_;
     std::vector<Box> boxes_;
+    int root_ = -1;            // -1: no plans
     std::vector<Plan> fresh_;  // not in the tree yet
+    std::size_t looked_ = 0;   // fresh plans, since the tree was built
+    std::vector<int> stack_;   // boxes to visit
 };
 
 }  // namespace shoal

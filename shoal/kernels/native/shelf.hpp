@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <numeric>
 #include <vector>
+
+#include "eight.hpp"
 
 namespace shoal {
 
@@ -40,15 +40,13 @@ class Shelf {
     }
 
   private:
-    static constexpr std::size_t kSide = 8;
+    static constexpr std::size_t kSide = kEight;
     static constexpr double kInf = std::numeric_limits<double>::infinity();
 
     bool any_within(const double *low, const double *keys) const {
-        std::int64_t within[kSide];
-        std::fill_n(within, kSide, 1);
-        for (std::size_t k = 1; k < keys_; ++k)
-            for (std::size_t i = 0; i < kSide; ++i) within[i] &= low[k * kSide + i] <= keys[k];
-        return std::accumulate(within, within + kSide, std::int64_t{0}) > 0;
+        unsigned within = (1U << kEight) - 1;
+        for (std::size_t k = 1; k < keys_ && within != 0; ++k) within &= at_most(low + k * kSide, keys[k]);
+        return within != 0;
     }
 
     std::size_t keys_, rows_ = 0;

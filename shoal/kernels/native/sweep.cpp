@@ -202,8 +202,9 @@ bool Sweep::hopeful(const ToGo::Costs &rest, const double *figures, double hop_s
     const double period_s = std::max({figures[kPeriodS], busy_s, rest.period_s});
     if (period_s > range.to_s) return false;
     int low = to_go_.band(period_s), high = to_go_.band(range.to_s);
-    // All bands of the period at once: most labels have no hope, and one question settles it.
-    if (known_.beats(least(rest, figures, hop_s, period_s, low, high), hint)) return false;
+    if (rest.latency_s[high] == kInf) return false;
+    // All bands of the period at once: one look settles it for most labels.
+    if (dominates(hint, least(rest, figures, hop_s, period_s, low, high))) return false;
     // Then one by one, from below and from above, until one has hope.
     double least_s = kInf;
     const auto alive = [&](int band) {
