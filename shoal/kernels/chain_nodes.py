@@ -20,7 +20,8 @@ class ChainNode:
 def ordered_nodes(units: Sequence[int]) -> tuple[ChainNode, ...]:
     """Nodes for units in a given order, any left out: the last unit says it all. Followers come later."""
     return tuple(
-        ChainNode(unit, tuple(range(place)), True, frozenset(units[place + 1 :])) for place, unit in enumerate(units)
+        ChainNode(unit, tuple(range(place)), True, frozenset(units[place + 1 :]))
+        for place, unit in enumerate(units)
     )
 
 

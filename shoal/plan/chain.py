@@ -162,7 +162,9 @@ class _GroupCosts:
     def of(self, group: Group) -> _Cost:
         if (known := self._known.get(group)) is None:
             first, last, unit = group
-            seconds, joules = (float(np.sum(t[first:last, unit])) for t in (self._chain.seconds, self._chain.joules))
+            seconds, joules = (
+                float(np.sum(t[first:last, unit])) for t in (self._chain.seconds, self._chain.joules)
+            )
             known = self._known[group] = _Cost(seconds, joules, group_bytes(self._chain, first, last, unit))
         return known
 

@@ -159,9 +159,7 @@ class _Search:
         if left_s < 0 and self._pool.plans:
             return False
         tables = self._tables.on_cuts(cuts) if stride > 1 else self._tables
-        found = sweep_chain(
-            tables, nodes, self._columns, self._pool.values, epsilon, left_s, kernel=self._kernel
-        )
+        found = sweep_chain(tables, nodes, self._columns, self._pool.values, epsilon, left_s, kernel=self._kernel)
         self._pool.add(found, cuts)
         return found.finished
 

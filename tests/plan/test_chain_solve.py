@@ -9,66 +9,14 @@ from numpy.typing import NDArray
 
 from shoal.errors import PlanError
 from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate, feasible
+from shoal.kernels.chain import Kernel, chain_kernel
 from shoal.plan.chain_solve import ChainFront, solve
 from shoal.plan.enumerate import all_plans
-from shoal.search import front, hypervolume
+from shoal.search import front, hypervolume, representatives
+from tests.plan.chains_at_random import alike_chain, random_chain, real_chain
 
 F64 = NDArray[np.float64]
-
-
-def random_chain(seed: int, pieces: int, units: int) -> Chain:
-    """Whole figures, so that sums are exact; with gaps, memory limits, unlike links, shared devices."""
-    rng = np.random.default_rng(seed)
-    n, m = pieces, units
-
-    def whole(low: int, high: int, *shape: int) -> F64:
-        return rng.integers(low, high, shape).astype(np.float64)
-
-    device_of = rng.integers(0, m, m) if rng.random() < 0.5 else np.arange(m)
-    seconds = whole(1, 12, n, m) * whole(1, 5, m)
-    seconds[rng.random((n, m)) < rng.choice([0.0, 0.1, 0.3])] = np.inf
-    cut_bytes = whole(0, 8, n + 1)
-    busy = cut_bytes[:, None, None] * whole(0, 4, m, m)
-    hop = busy + whole(0, 5, m, m)
-    hop[:, rng.random((m, m)) < 0.05] = np.inf
-    limit = np.full(m, np.inf) if rng.random() < 0.4 else whole(30, 150, m)
-    return Chain(
-        seconds=seconds,
-        joules=whole(0, 10, n, m) * whole(1, 4, m),
-        weights_bytes=whole(0, 10, n, m),
-        live_bytes=whole(0, 20, n, m),
-        cut_bytes=cut_bytes,
-        hop_s=hop,
-        hop_busy_s=busy,
-        send_j=whole(0, 3, m),
-        recv_j=whole(0, 3, m),
-        entry_s=whole(0, 4, m),
-        exit_s=whole(0, 4, m),
-        idle_w=rng.choice([0.0, 1.0, 2.0, 5.0], m)[device_of],
-        device_of=device_of,
-        base_bytes=whole(0, 15, m),
-        memory_limit=limit[device_of],
-        window=int(rng.integers(1, 4)),
-    )
-
-
-def real_chain(seed: int, pieces: int, units: int) -> Chain:
-    """The same with figures that do round, no gaps and no limits."""
-    chain, rng = random_chain(seed, pieces, units), np.random.default_rng(seed)
-    seconds = (
-        rng.lognormal(-5, 0.7, (pieces, 1)) * rng.lognormal(0, 0.6, units) * rng.uniform(0.8, 1.2, (pieces, units))
-    )
-    busy = chain.cut_bytes[:, None, None] * rng.uniform(1e-4, 2e-3, (units, units))
-    return replace(
-        chain,
-        seconds=seconds,
-        joules=seconds * rng.uniform(2, 15, units),
-        weights_bytes=chain.weights_bytes + rng.random((pieces, 1)),
-        hop_s=busy + 1e-3,
-        hop_busy_s=busy,
-        send_j=rng.uniform(0, 1e-2, units),
-        memory_limit=np.full(units, np.inf),
-    )
+KERNELS: tuple[Kernel, ...] = ("numpy", "native") if chain_kernel() == "native" else ("numpy",)
 
 
 def columns(goals: Collection[str]) -> list[int]:
@@ -93,8 +41,9 @@ def as_set(rows: F64) -> set[tuple[float, ...]]:
     return {tuple(row) for row in rows.tolist()}
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("block", range(8))
-def test_equals_every_plan_on_hundreds_of_small_chains(block: int) -> None:
+def test_equals_every_plan_on_hundreds_of_small_chains(block: int, kernel: Kernel) -> None:
     sizes = []
     for seed in range(block * 45, block * 45 + 45):
         rng = np.random.default_rng(seed)
@@ -102,7 +51,7 @@ def test_equals_every_plan_on_hundreds_of_small_chains(block: int) -> None:
         order: Order = "given" if rng.random() < 0.4 else "any"
         goals = rng.permutation(GOALS)[: rng.integers(1, 5)].tolist() if rng.random() < 0.5 else GOALS
         chain = random_chain(seed, pieces, units)
-        found, wanted = solve(chain, order, goals), oracle(chain, order, goals)
+        found, wanted = solve(chain, order, goals, kernel=kernel), oracle(chain, order, goals)
         assert found.exact
         assert as_set(found.objectives[:, columns(goals)]) == as_set(wanted), seed
         assert len(found.groups) == len(wanted), seed
@@ -113,9 +62,12 @@ def test_equals_every_plan_on_hundreds_of_small_chains(block: int) -> None:
 
 
 @pytest.mark.parametrize(("seed", "pieces", "units"), [(1, 12, 3), (2, 12, 3), (3, 20, 3), (4, 37, 2), (5, 9, 4)])
-def test_equals_every_plan_where_coarse_passes_come_first(seed: int, pieces: int, units: int) -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equals_every_plan_where_coarse_passes_come_first(
+    seed: int, pieces: int, units: int, kernel: Kernel
+) -> None:
     chain = random_chain(seed, pieces, units)
-    assert as_set(solve(chain).objectives) == as_set(oracle(chain, "any"))
+    assert as_set(solve(chain, kernel=kernel).objectives) == as_set(oracle(chain, "any"))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -152,10 +104,49 @@ def test_one_goal_gives_its_optimum() -> None:
         assert alone.objectives[0, column] == pytest.approx(whole[:, column].min(), rel=1e-12)
 
 
-@pytest.mark.parametrize("units", [6, 7, 10])
-def test_large_fleets_get_real_plans_near_the_front(units: int) -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("seed", range(40))
+def test_units_of_one_kind_are_used_up_in_order_and_nothing_is_lost(seed: int, kernel: Kernel) -> None:
+    counts = ((2, 2), (3, 1), (4,), (1, 2, 1))[seed % 4]
+    chain = alike_chain(seed, 5, counts)
+    found = solve(chain, kernel=kernel)
+    assert found.exact
+    assert as_set(found.objectives) == as_set(oracle(chain, "any"))
+    assert_real(chain, found)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_nine_units_of_two_kinds_are_few_states(kernel: Kernel) -> None:
+    chain = alike_chain(8, 8, (7, 2))
+    assert solve(chain, kernel=kernel).exact
+
+
+@pytest.mark.skipif(chain_kernel() == "numpy", reason="needs the native kernel")
+@pytest.mark.parametrize(("units", "order"), [(4, "any"), (6, "given"), (8, "given"), (6, "any")])
+def test_both_kernels_find_the_same_front(units: int, order: Order) -> None:
+    pieces = 40 if order == "given" or units < 5 else 14
+    chain = real_chain(units, pieces, units)
+    native = solve(chain, order)
+    assert native.exact
+    assert_real(chain, native)
+    reference = solve(chain, order, kernel="numpy", time_limit_s=100)
+    if not reference.exact:  # numpy does not take on so many units: it must at least find nothing better
+        both = np.concatenate([native.objectives, reference.objectives])
+        assert digits(both[front(both)]) == digits(native.objectives)
+    else:
+        assert digits(native.objectives) == digits(reference.objectives)
+
+
+def digits(rows: F64) -> set[tuple[str, ...]]:
+    """The front to twelve digits, in which roundings do not show."""
+    rounded = np.array([[float(f"{value:.11e}") for value in row] for row in rows.tolist()])
+    return {tuple(f"{value:.11e}" for value in rounded[place].tolist()) for place in front(rounded)}
+
+
+@pytest.mark.parametrize(("units", "kernel"), [(6, "numpy"), (7, "numpy"), (10, None)])
+def test_large_fleets_get_real_plans_near_the_front(units: int, kernel: Kernel | None) -> None:
     chain = real_chain(5, 16, units)
-    found = solve(chain, "any")
+    found = solve(chain, "any", kernel=kernel)
     assert not found.exact
     assert_real(chain, found)
     assert len(front(found.objectives)) == len(found.objectives)
@@ -177,9 +168,10 @@ def test_large_fleets_that_cannot_do_it_give_nothing() -> None:
     assert blocked.groups == ()
 
 
-def test_time_limit_gives_real_plans_and_says_so() -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_time_limit_gives_real_plans_and_says_so(kernel: Kernel) -> None:
     chain = real_chain(1, 60, 5)
-    found = solve(chain, time_limit_s=0.0)
+    found = solve(chain, time_limit_s=0.0, kernel=kernel)
     assert not found.exact
     assert len(found.groups) > 0
     assert_real(chain, found)
@@ -195,10 +187,20 @@ def test_epsilon_thins_the_front_within_its_size() -> None:
         assert (thin.objectives <= row * 1.1**4).all(axis=1).any()  # at most one box a unit
 
 
-def test_same_chain_same_plans() -> None:
-    chain = real_chain(4, 12, 6)
-    first: tuple[Groups, ...] = solve(chain).groups
-    assert first == solve(chain).groups
+@pytest.mark.skipif(chain_kernel() == "numpy", reason="needs the native kernel")
+def test_a_front_cut_short_is_near_the_exact_one() -> None:
+    chain = real_chain(6, 60, 6)
+    early, whole = solve(chain, time_limit_s=0.5).objectives, solve(chain).objectives
+    corner = np.maximum(early.max(axis=0), whole.max(axis=0)) * 1.01
+    shown, best = (rows[representatives(rows, 60)] for rows in (early, whole))
+    assert hypervolume(shown, corner) > 0.9 * hypervolume(best, corner)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_same_chain_same_plans(kernel: Kernel) -> None:
+    chain = real_chain(4, 12, 5)
+    first: tuple[Groups, ...] = solve(chain, kernel=kernel).groups
+    assert first == solve(chain, kernel=kernel).groups
 
 
 @pytest.mark.parametrize("goals", [(), ("speed",), "period"])
