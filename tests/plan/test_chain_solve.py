@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shoal.errors import PlanError
-from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate, feasible
 from shoal.kernels.chain import Kernel, chain_kernel
+from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate, feasible
 from shoal.plan.chain_solve import ChainFront, solve
 from shoal.plan.enumerate import all_plans
 from shoal.search import front, hypervolume, representatives

@@ -13,7 +13,7 @@ void lower(double &to, double by) { to = std::min(to, by); }
 
 }  // namespace
 
-ToGo::ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Clock &clock)
+ToGo::ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Clock &clock, bool may_stop)
     : cuts_(tables.cuts), bands_(bands) {
     const int count = static_cast<int>(nodes.size());
     periods(tables, nodes);
@@ -31,7 +31,7 @@ ToGo::ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Cloc
             rest_.latency_s[first + j] = rest_.energy_j[first + j] = rest_.memory_bytes[first + j] = 0.0;
     }
     for (int q = count - 1; q >= 0; --q) {
-        clock.work(static_cast<std::int64_t>(cuts_) * cuts_, false);
+        clock.work(static_cast<std::int64_t>(cuts_) * cuts_, may_stop);
         continue_with(tables, nodes[q], q);
         for (const int before : nodes[q].before) arrive_at(tables, before, nodes[before].unit, q, nodes[q].unit);
         if (nodes[q].starts) arrive_at(tables, count, tables.units, q, nodes[q].unit);

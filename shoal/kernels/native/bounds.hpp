@@ -18,7 +18,7 @@ namespace shoal {
 // transfer takes longer than T_j+1, and a group of a device with idle power p costs at least p * T_j + its joules.
 class ToGo {
   public:
-    ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Clock &clock);
+    ToGo(const Tables &tables, const std::vector<Node> &nodes, int bands, Clock &clock, bool may_stop);
 
     // Least costs from one place on, for bands of T: `latency_s[j]` and so on.
     struct Costs {

@@ -96,7 +96,7 @@ class Sweep {
 
 Sweep::Sweep(const Question &question, Clock &clock)
     : question_(question), t_(question.tables), wanted_(question.wanted), clock_(clock),
-      to_go_(question.tables, question.nodes, bands_of(question.wanted), clock), known_(question.known),
+      to_go_(question.tables, question.nodes, bands_of(question.wanted), clock, !question.known.empty()), known_(question.known),
       width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
       readers_(question.nodes.size(), 0), label_(width_), shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
