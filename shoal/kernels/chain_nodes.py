@@ -15,6 +15,7 @@ class ChainNode:
     before: tuple[int, ...]  # nodes this one may follow, earlier in the list
     starts: bool  # may come first
     left: frozenset[int]  # units that may still come
+    within: tuple[int, ...] = ()  # earlier nodes with the same last unit, or one like it, and one unit less used
 
 
 def ordered_nodes(units: Sequence[int]) -> tuple[ChainNode, ...]:
@@ -33,16 +34,19 @@ def unordered_nodes(alike: Sequence[int]) -> tuple[ChainNode, ...]:
             order, and a set says no more than how many of each kind it holds.
     """
     nodes: list[ChainNode] = []
-    place: dict[tuple[frozenset[int], int], int] = {}
+    place: dict[tuple[frozenset[int], int | None], int] = {}
     everyone = frozenset(range(len(alike)))
     level = [frozenset[int]()]
     while level := sorted({used | {unit} for used in level for unit in _next(alike, used)}, key=sorted):
         for used in level:
-            for unit in _last(alike, used):
+            last = _last(alike, used)
+            for unit in last:
                 others = used - {unit}
                 before = tuple(place[others, other] for other in _last(alike, others))
+                fewer = ((used - {each}, unit if each != unit else _like(alike, others, unit)) for each in last)
+                within = tuple(place[less] for less in fewer if less in place)
                 place[used, unit] = len(nodes)
-                nodes.append(ChainNode(unit, before, not others, everyone - used))
+                nodes.append(ChainNode(unit, before, not others, everyone - used, within))
     return tuple(nodes)
 
 
@@ -64,3 +68,8 @@ def _next(alike: Sequence[int], used: frozenset[int]) -> list[int]:
 def _last(alike: Sequence[int], used: frozenset[int]) -> list[int]:
     """The last used unit of each kind: those that may have come last."""
     return sorted({alike[unit]: unit for unit in sorted(used)}.values())
+
+
+def _like(alike: Sequence[int], used: frozenset[int], unit: int) -> int | None:
+    """The last used unit of the same kind."""
+    return max((other for other in used if alike[other] == alike[unit]), default=None)

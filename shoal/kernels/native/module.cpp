@@ -64,11 +64,16 @@ std::vector<shoal::Node> nodes_of(nb::iterable from, const shoal::Tables &tables
         node.unit = nb::cast<int>(each.attr("unit"));
         node.starts = nb::cast<bool>(each.attr("starts"));
         if (node.unit < 0 || node.unit >= tables.units) refuse("a node's unit is out of range");
-        for (nb::handle before : nb::borrow<nb::iterable>(each.attr("before"))) {
-            node.before.push_back(nb::cast<int>(before));
-            if (node.before.back() < 0 || node.before.back() >= static_cast<int>(nodes.size()))
-                refuse("a node comes before one it follows");
-        }
+        const auto earlier = [&](const char *name) {
+            std::vector<int> found;
+            for (nb::handle place : nb::borrow<nb::iterable>(each.attr(name))) {
+                found.push_back(nb::cast<int>(place));
+                if (found.back() < 0 || found.back() >= static_cast<int>(nodes.size()))
+                    refuse("a node comes before one it follows");
+            }
+            return found;
+        };
+        node.before = earlier("before"), node.within = earlier("within");
         node.gathering.assign(tables.shared, 0);
         const auto gathers = [&](int unit) {
             if (unit < 0 || unit >= tables.units) refuse("a node's unit left is out of range");

@@ -27,12 +27,11 @@ class Shelf {
         }
     }
 
-    // Whether a row is at most as large in every key. Rows and questions come in ascending order of key 0, so that
-    // one need not be compared.
+    // Whether a row is at most as large in every key.
     bool covers(const double *keys) const {
         for (std::size_t block = 0; block * keys_ < least_.size(); ++block) {
             const double *least = &least_[block * keys_];
-            std::size_t k = 1;
+            std::size_t k = 0;
             while (k < keys_ && least[k] <= keys[k]) ++k;
             if (k == keys_ && any_within(&lows_[block * keys_ * kSide], keys)) return true;
         }
@@ -45,7 +44,7 @@ class Shelf {
 
     bool any_within(const double *low, const double *keys) const {
         unsigned within = (1U << kEight) - 1;
-        for (std::size_t k = 1; k < keys_ && within != 0; ++k) within &= at_most(low + k * kSide, keys[k]);
+        for (std::size_t k = 0; k < keys_ && within != 0; ++k) within &= at_most(low + k * kSide, keys[k]);
         return within != 0;
     }
 

@@ -63,7 +63,8 @@ class Sweep {
     bool hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
     Values least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const;
     void keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high);
-    Front best(int unit, int last_cut);
+    void matter(int place, const double *figures, double *keys) const;
+    Front best(int place, int last_cut);
     void forget(int place);
 
     const double *row(const std::vector<double> &rows, std::size_t number) const { return &rows[number * width_]; }
@@ -100,7 +101,8 @@ Sweep::Sweep(const Question &question, Clock &clock)
       width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
       readers_(question.nodes.size(), 0), label_(width_), shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
-        for (const int before : node.before) ++readers_[before];
+        for (const auto *read : {&node.before, &node.within})
+            for (const int place : *read) ++readers_[place];
     origin_ = {beginning(t_), beginning(t_), {-1}};
 }
 
@@ -173,7 +175,7 @@ void Sweep::arrive(int place, int last_cut) {
         for (Open &label : source.open)
             if (run_s <= label.cap_s) offer(source, label, place, last_cut);
     }
-    if (last_cut < t_.cuts - 1) fronts_[place][last_cut] = best(unit, last_cut);
+    if (last_cut < t_.cuts - 1) fronts_[place][last_cut] = best(place, last_cut);
 }
 
 // Take one extension among the candidates, or among the known plans if it is complete.
@@ -241,31 +243,36 @@ Values Sweep::least(const ToGo::Costs &rest, const double *figures, double hop_s
 void Sweep::keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high) {
     const int first = to_go_.band(range.from_s), last = to_go_.band(range.to_s);
     const Values hope = least(rest, label_.data(), 0.0, range.from_s, first, last);
-    std::fill_n(low, width_, 0.0);
     if (question_.epsilon > 0.0) {
+        std::fill_n(low, width_, 0.0);
         for (int goal = 0; goal < kGoals; ++goal)
             if (wanted_[goal]) low[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
         std::copy_n(low, width_, high);
         return;
     }
-    const bool timed = wanted_[kPeriod] || wanted_[kEnergy];
-    const int shared = kKinds + t_.kinds;
-    if (wanted_[kLatency]) low[kLatencyS] = label_[kLatencyS];
-    if (timed) low[kPeriodS] = label_[kPeriodS];
-    if (wanted_[kMemory]) low[kLargestBytes] = label_[kLargestBytes];
-    for (int s = 0; s < t_.shared; ++s)
-        if (question_.nodes[place].gathering[s]) std::copy_n(&label_[shared + 2 * s], 2, low + shared + 2 * s);
+    matter(place, label_.data(), low);
     std::copy_n(low, width_, high);
-    if (timed) high[kPeriodS] = range.from_s;
+    if (wanted_[kPeriod] || wanted_[kEnergy]) high[kPeriodS] = range.from_s;
     high[kLargestBytes] = hope[kMemory];
     if (!wanted_[kEnergy]) return;
     const double floor_j = *std::min_element(rest.energy_j + first, rest.energy_j + last + 1);
-    std::copy_n(&label_[kKinds], t_.kinds, low + kKinds);
     envelope_.lift(t_, &label_[kKinds], floor_j, range, high + kKinds);
 }
 
+// A label's figures as far as they matter at a node; 0 in the place of others.
+void Sweep::matter(int place, const double *figures, double *keys) const {
+    const int shared = kKinds + t_.kinds;
+    std::fill_n(keys, width_, 0.0);
+    if (wanted_[kLatency]) keys[kLatencyS] = figures[kLatencyS];
+    if (wanted_[kPeriod] || wanted_[kEnergy]) keys[kPeriodS] = figures[kPeriodS];
+    if (wanted_[kMemory]) keys[kLargestBytes] = figures[kLargestBytes];
+    if (wanted_[kEnergy]) std::copy_n(figures + kKinds, t_.kinds, keys + kKinds);
+    for (int s = 0; s < t_.shared; ++s)
+        if (question_.nodes[place].gathering[s]) std::copy_n(figures + shared + 2 * s, 2, keys + shared + 2 * s);
+}
+
 // The candidates no other makes needless, as a front. In ascending order only an earlier one can.
-Front Sweep::best(int unit, int last_cut) {
+Front Sweep::best(int place, int last_cut) {
     std::vector<std::size_t> order(parents_.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -276,6 +283,13 @@ Front Sweep::best(int unit, int last_cut) {
     Front front;
     front.least.assign(width_, kInf);
     shelf_.clear();
+    // What a label with one unit less has reached makes one with more needless too: it can go on in the same way.
+    if (question_.epsilon == 0.0 && !order.empty())
+        for (const int other : question_.nodes[place].within)
+            for (std::size_t number = 0; number < fronts_[other][last_cut].ids.size(); ++number) {
+                matter(place, row(fronts_[other][last_cut].figures, number), label_.data());
+                shelf_.add(label_.data());
+            }
     for (const std::size_t candidate : order) {
         work(1 + shelf_.rows() / 32);
         if (shelf_.covers(row(high_, candidate))) continue;
@@ -283,15 +297,16 @@ Front Sweep::best(int unit, int last_cut) {
         const double *figures = row(figures_, candidate);
         front.figures.insert(front.figures.end(), figures, figures + width_);
         for (std::size_t k = 0; k < width_; ++k) front.least[k] = std::min(front.least[k], figures[k]);
-        front.ids.push_back(record(parents_[candidate], last_cut, unit));
+        front.ids.push_back(record(parents_[candidate], last_cut, question_.nodes[place].unit));
     }
     return front;
 }
 
 // Let go of fronts nobody will read any more.
 void Sweep::forget(int place) {
-    for (const int before : question_.nodes[place].before)
-        if (--readers_[before] == 0) fronts_[before] = {};
+    for (const auto *read : {&question_.nodes[place].before, &question_.nodes[place].within})
+        for (const int other : *read)
+            if (--readers_[other] == 0) fronts_[other] = {};
     if (readers_[place] == 0) fronts_[place] = {};
 }
 

@@ -32,6 +32,7 @@ struct Node {
     int unit = 0;
     bool starts = false;          // may come first
     std::vector<int> before;      // nodes this one may follow, all of them earlier in the list
+    std::vector<int> within;      // earlier ones with the same last unit, or one like it, and one unit less used
     std::vector<char> gathering;  // per shared device: whether what it has gathered still matters
 };
 
