@@ -7,7 +7,7 @@ DEMO := .venv-demo
 STUDIES := $(filter-out _% contract,$(notdir $(basename $(sort $(wildcard shoal/study/*.py)))))
 BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
-.PHONY: help venv demo test check browser studies bench clean
+.PHONY: help venv kernels demo test check browser studies bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,18 +21,25 @@ help:
 venv: $(VENV)/done
 
 # Of pnnx only the program is used: without --no-deps it would bring PyTorch along.
-$(VENV)/done: pyproject.toml
+KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/*)
+
+$(VENV)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp]'
 	@$(PIP) --no-deps pnnx
 	@touch $@
 
-$(DEMO)/done: pyproject.toml
+$(DEMO)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(DEMO)"
 	@$(PYTHON) -m venv $(DEMO)
 	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[photos]'
 	@touch $@
+
+# The native kernels beside their sources, for working on them or with a plain PYTHONPATH. Needs cmake, ninja, nanobind.
+kernels:
+	@cmake -S . -B build/kernels -G Ninja -DSHOAL_INPLACE=ON -DPython_EXECUTABLE="$$(command -v $(PYTHON))" >/dev/null
+	@ninja -C build/kernels
 
 demo: $(DEMO)/done
 	@$(DEMO)/bin/python -m examples.demo
@@ -71,5 +78,5 @@ studies: $(VENV)/done
 	$(VENV)/bin/shoal study; exit $$status
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) build dist out shoal/kernels/*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

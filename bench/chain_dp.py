@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shoal.kernels.chain import Kernel
+from shoal.kernels import Kernel
 from shoal.plan.chain import GOALS, Chain, Order
 from shoal.plan.chain_solve import ChainFront, solve
 from shoal.search import hypervolume, representatives

@@ -90,8 +90,6 @@ def _need_native() -> None:
 
 def _dense(tables: ChainTables) -> ChainTables:
     """The same with every array in the memory layout that native code reads."""
-    arrays = {each.name: getattr(tables, each.name) for each in fields(tables)}
-    dense: dict[str, Any] = {
-        name: np.ascontiguousarray(a) for name, a in arrays.items() if isinstance(a, np.ndarray)
-    }
+    arrays = ((each.name, getattr(tables, each.name)) for each in fields(tables))
+    dense: dict[str, Any] = {name: np.ascontiguousarray(a) for name, a in arrays if isinstance(a, np.ndarray)}
     return replace(tables, **dense)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shoal.errors import PlanError
 from shoal.kernels import (
     ChainNode,
+    Kernel,
     chain_kernel,
     climb_chain,
     count_unordered,
@@ -25,7 +26,6 @@ from shoal.kernels import (
     sweep_chain,
     unordered_nodes,
 )
-from shoal.kernels.chain import Kernel
 from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate_all
 from shoal.plan.chain_alike import alike_units
 from shoal.plan.chain_pool import Pool
@@ -88,12 +88,12 @@ def solve(
     columns = _columns(goals)
     if order not in ("given", "any") or not epsilon >= 0:
         raise PlanError("no such order or epsilon", needed="given or any, ≥ 0", had=f"{order}, {epsilon}")
-    search = _Search(chain, order, columns, deadline_s, kernel or chain_kernel())
+    search = _Search(chain, order, columns, epsilon, deadline_s, kernel or chain_kernel())
     alike = alike_units(chain)
     if order == "given":
-        done = search.narrow(ordered_nodes(range(chain.units)), epsilon)
+        done = search.narrow(ordered_nodes(range(chain.units)))
     elif count_unordered(alike) <= search.most_nodes:
-        done = search.narrow(unordered_nodes(alike), epsilon)
+        done = search.narrow(unordered_nodes(alike))
     else:
         done = False
         search.sketch(alike)
@@ -104,14 +104,22 @@ class _Search:
     """The pool of one call of `solve`, and the passes that fill it."""
 
     def __init__(
-        self, chain: Chain, order: Order, columns: tuple[int, ...], deadline_s: float, kernel: Kernel
+        self,
+        chain: Chain,
+        order: Order,
+        columns: tuple[int, ...],
+        epsilon: float,
+        deadline_s: float,
+        kernel: Kernel,
     ) -> None:
         self._chain, self._order, self._columns = chain, order, columns
         self._deadline_s, self._kernel = deadline_s, kernel
         self._tables = tabulate(chain)
         self._pool = Pool()
+        self._epsilon = epsilon
         simple = len(columns) == 1 and "energy" not in (GOALS[column] for column in columns)
-        self.most_nodes = _SIMPLE_NODES if simple else _EXACT_NODES[kernel]
+        thinned = _EXACT_NODES["numpy"]  # boxes at every cut are as slow as the exact front
+        self.most_nodes = _SIMPLE_NODES if simple else thinned if epsilon > 0 else _EXACT_NODES[kernel]
 
     def front(self, exact: bool) -> ChainFront:
         """The plans found, scored by the definition, without those that rounding let through."""
@@ -120,14 +128,13 @@ class _Search:
         kept = front(scores[:, self._columns])
         return ChainFront(tuple(plans[place] for place in kept), scores[kept], exact)
 
-    def narrow(self, nodes: tuple[ChainNode, ...], epsilon: float) -> bool:
+    def narrow(self, nodes: tuple[ChainNode, ...]) -> bool:
         """Coarse passes and what is near their plans, then every cut; whether the last came to its end."""
         for stride, size in _COARSE[self._kernel]:
             if stride * 3 <= self._chain.pieces and not self._sweep(nodes, stride, size):
                 return False
-        if self._kernel == "native" and epsilon == 0:
-            self._climb()
-        return self._sweep(nodes, 1, epsilon)
+        self._climb()
+        return self._sweep(nodes, 1, self._epsilon)
 
     def sketch(self, alike: tuple[int, ...]) -> None:
         """Real plans of a large fleet: few cuts or likely orders, then all cuts in orders that did well."""
@@ -140,12 +147,13 @@ class _Search:
         else:
             for sequence in self._likely_orders():
                 self._sweep(ordered_nodes(sequence), max(1, pieces // 20), 0.2)
-        if self._kernel == "native":
-            self._climb()
+        self._climb()
         for sequence in self._orders_found():
             self._sweep(ordered_nodes(sequence), 1, _REFINED_EPSILON)
 
     def _climb(self) -> None:
+        if self._kernel == "numpy" or self._epsilon > 0:
+            return
         left_s = self._deadline_s - time.monotonic()
         found = climb_chain(
             self._tables, self._columns, self._pool.rows(), self._order == "given", left_s * _CLIMB_SHARE

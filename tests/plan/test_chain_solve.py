@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shoal.errors import PlanError
-from shoal.kernels.chain import Kernel, chain_kernel
+from shoal.kernels import Kernel, chain_kernel
 from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate, feasible
 from shoal.plan.chain_solve import ChainFront, solve
 from shoal.plan.enumerate import all_plans

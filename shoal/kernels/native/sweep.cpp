@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 
 #include "bounds.hpp"
 #include "clock.hpp"
@@ -49,6 +48,14 @@ struct Source {
     Values hint;
 };
 
+// A label that has just reached a cut.
+struct Arrival {
+    double latency_s;
+    std::size_t number;  // row of its figures
+    std::int64_t parent;
+    Range range;  // of final periods with which it has hope
+};
+
 class Sweep {
   public:
     Sweep(const Question &question, Clock &clock);
@@ -59,12 +66,15 @@ class Sweep {
     void visit(int place);
     void gather(int place, const Front &front, int sender, int cut);
     void arrive(int place, int last_cut);
-    void offer(const Source &source, Open &label, int place, int last_cut);
+    void offer(const Source &source, Open &open, int unit, int last_cut, const ToGo::Costs &rest);
+    void complete(int unit, const ToGo::Costs &rest);
+    Front best(int place, int last_cut);
+    void shelve_others(int place, int last_cut);
     bool hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
     Values least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const;
-    void keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high);
     void matter(int place, const double *figures, double *keys) const;
-    Front best(int place, int last_cut);
+    void raise(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys);
+    void boxes(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) const;
     void forget(int place);
 
     const double *row(const std::vector<double> &rows, std::size_t number) const { return &rows[number * width_]; }
@@ -87,10 +97,9 @@ class Sweep {
     Front origin_;                 // the label before the first group
     std::vector<Source> sources_;  // of the node at hand
     Values hint_ = kNobody;
-    // Candidates at the cut at hand: their figures, what they make needless and what makes them needless.
-    std::vector<double> figures_, low_, high_;
-    std::vector<std::int64_t> parents_;
-    std::vector<double> label_;  // the extension at hand
+    std::vector<Arrival> arrivals_;          // at the cut at hand
+    std::vector<double> figures_;            // of them
+    std::vector<double> label_, low_, high_;  // the one at hand: its figures, what matters of them, the same raised
     Shelf shelf_;
     Envelope envelope_;
 };
@@ -99,7 +108,7 @@ Sweep::Sweep(const Question &question, Clock &clock)
     : question_(question), t_(question.tables), wanted_(question.wanted), clock_(clock),
       to_go_(question.tables, question.nodes, bands_of(question.wanted), clock, !question.known.empty()), known_(question.known),
       width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
-      readers_(question.nodes.size(), 0), label_(width_), shelf_(static_cast<int>(width_)) {
+      readers_(question.nodes.size(), 0), label_(width_), low_(width_), high_(width_), shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
         for (const auto *read : {&node.before, &node.within})
             for (const int place : *read) ++readers_[place];
@@ -159,7 +168,7 @@ void Sweep::gather(int place, const Front &front, int sender, int cut) {
 void Sweep::arrive(int place, int last_cut) {
     const int unit = question_.nodes[place].unit;
     const ToGo::Costs rest = to_go_.rest(place, last_cut);
-    figures_.clear(), low_.clear(), high_.clear(), parents_.clear();
+    arrivals_.clear(), figures_.clear();
     if (rest.period_s == kInf) return;
     for (Source &source : sources_) {
         if (source.cut >= last_cut) continue;
@@ -172,30 +181,76 @@ void Sweep::arrive(int place, int last_cut) {
             if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) continue;
             if (!hopeful(rest, label_.data(), 0.0, 0.0, range, source.hint)) continue;
         }
-        for (Open &label : source.open)
-            if (run_s <= label.cap_s) offer(source, label, place, last_cut);
+        for (Open &open : source.open)
+            if (run_s <= open.cap_s) offer(source, open, unit, last_cut, rest);
     }
-    if (last_cut < t_.cuts - 1) fronts_[place][last_cut] = best(place, last_cut);
+    if (last_cut < t_.cuts - 1)
+        fronts_[place][last_cut] = best(place, last_cut);
+    else
+        complete(unit, rest);
 }
 
-// Take one extension among the candidates, or among the known plans if it is complete.
-void Sweep::offer(const Source &source, Open &open, int place, int last_cut) {
-    const int unit = question_.nodes[place].unit;
-    const ToGo::Costs rest = to_go_.rest(place, last_cut);
+// Take one extension among the arrivals if it has hope.
+void Sweep::offer(const Source &source, Open &open, int unit, int last_cut, const ToGo::Costs &rest) {
     std::copy_n(row(source.front->figures, open.row), width_, label_.begin());
     if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) return;
     Range range{0.0, open.cap_s};
     if (!hopeful(rest, label_.data(), 0.0, 0.0, range, open.hint)) return;
-    const std::int64_t parent = source.front->ids[open.row];
-    if (last_cut == t_.cuts - 1) {
-        const Values values = least(rest, label_.data(), 0.0, label_[kPeriodS], 0, 0);
-        if (!known_.beats(values, open.hint)) known_.add(values, record(parent, last_cut, unit));
-        return;
-    }
-    low_.resize(low_.size() + width_), high_.resize(high_.size() + width_);
-    keys(place, rest, range, &low_[low_.size() - width_], &high_[high_.size() - width_]);
+    arrivals_.push_back({label_[kLatencyS], arrivals_.size(), source.front->ids[open.row], range});
     figures_.insert(figures_.end(), label_.begin(), label_.end());
-    parents_.push_back(parent);
+}
+
+// Arrivals at the last cut are plans.
+void Sweep::complete(int unit, const ToGo::Costs &rest) {
+    for (const Arrival &arrival : arrivals_) {
+        const double *figures = row(figures_, arrival.number);
+        const Values values = least(rest, figures, 0.0, figures[kPeriodS], 0, 0);
+        if (!known_.beats(values, hint_)) known_.add(values, record(arrival.parent, t_.cuts - 1, unit));
+    }
+}
+
+// The arrivals no other makes needless, as a front. In ascending order only an earlier one can.
+Front Sweep::best(int place, int last_cut) {
+    const ToGo::Costs rest = to_go_.rest(place, last_cut);
+    const bool exact = question_.epsilon == 0.0;
+    std::sort(arrivals_.begin(), arrivals_.end(), [&](const Arrival &a, const Arrival &b) {
+        if (a.latency_s != b.latency_s) return a.latency_s < b.latency_s;
+        const double *one = row(figures_, a.number), *other = row(figures_, b.number);
+        const auto [mine, theirs] = std::mismatch(one, one + width_, other);
+        return mine == one + width_ ? a.number < b.number : *mine < *theirs;
+    });
+    Front front;
+    front.least.assign(width_, kInf);
+    shelf_.clear();
+    if (exact && !arrivals_.empty()) shelve_others(place, last_cut);
+    for (const Arrival &arrival : arrivals_) {
+        const double *figures = row(figures_, arrival.number);
+        work(1 + shelf_.rows() / 32);
+        if (exact) {
+            matter(place, figures, low_.data());
+            raise(rest, arrival.range, figures, high_.data());
+        } else {
+            boxes(rest, arrival.range, figures, low_.data());
+            high_ = low_;
+        }
+        if (shelf_.covers(high_.data())) continue;
+        shelf_.add(low_.data());
+        front.figures.insert(front.figures.end(), figures, figures + width_);
+        for (std::size_t k = 0; k < width_; ++k) front.least[k] = std::min(front.least[k], figures[k]);
+        front.ids.push_back(record(arrival.parent, last_cut, question_.nodes[place].unit));
+    }
+    return front;
+}
+
+// What a label with one unit less has reached makes one with more needless too: it can go on in the same way.
+void Sweep::shelve_others(int place, int last_cut) {
+    for (const int other : question_.nodes[place].within) {
+        const Front &front = fronts_[other][last_cut];
+        for (std::size_t number = 0; number < front.ids.size(); ++number) {
+            matter(place, row(front.figures, number), low_.data());
+            shelf_.add(low_.data());
+        }
+    }
 }
 
 // Whether a label may still become a plan that no known one beats, and with what final periods. It has these figures
@@ -238,28 +293,8 @@ Values Sweep::least(const ToGo::Costs &rest, const double *figures, double hop_s
     return values;
 }
 
-// What decides between labels at one cut: one makes another needless if its low keys are at most the other's high
-// ones. High keys are figures raised as far as no final value changes that a known plan does not beat.
-void Sweep::keys(int place, const ToGo::Costs &rest, const Range &range, double *low, double *high) {
-    const int first = to_go_.band(range.from_s), last = to_go_.band(range.to_s);
-    const Values hope = least(rest, label_.data(), 0.0, range.from_s, first, last);
-    if (question_.epsilon > 0.0) {
-        std::fill_n(low, width_, 0.0);
-        for (int goal = 0; goal < kGoals; ++goal)
-            if (wanted_[goal]) low[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
-        std::copy_n(low, width_, high);
-        return;
-    }
-    matter(place, label_.data(), low);
-    std::copy_n(low, width_, high);
-    if (wanted_[kPeriod] || wanted_[kEnergy]) high[kPeriodS] = range.from_s;
-    high[kLargestBytes] = hope[kMemory];
-    if (!wanted_[kEnergy]) return;
-    const double floor_j = *std::min_element(rest.energy_j + first, rest.energy_j + last + 1);
-    envelope_.lift(t_, &label_[kKinds], floor_j, range, high + kKinds);
-}
-
-// A label's figures as far as they matter at a node; 0 in the place of others.
+// A label's figures as far as they matter at a node; 0 in the place of others. A label makes another needless if these
+// are at most the other's, or at most the other's raised ones.
 void Sweep::matter(int place, const double *figures, double *keys) const {
     const int shared = kKinds + t_.kinds;
     std::fill_n(keys, width_, 0.0);
@@ -271,35 +306,23 @@ void Sweep::matter(int place, const double *figures, double *keys) const {
         if (question_.nodes[place].gathering[s]) std::copy_n(figures + shared + 2 * s, 2, keys + shared + 2 * s);
 }
 
-// The candidates no other makes needless, as a front. In ascending order only an earlier one can.
-Front Sweep::best(int place, int last_cut) {
-    std::vector<std::size_t> order(parents_.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        const double *one = row(high_, a), *other = row(high_, b);
-        const auto [mine, theirs] = std::mismatch(one, one + width_, other);
-        return mine == one + width_ ? a < b : *mine < *theirs;
-    });
-    Front front;
-    front.least.assign(width_, kInf);
-    shelf_.clear();
-    // What a label with one unit less has reached makes one with more needless too: it can go on in the same way.
-    if (question_.epsilon == 0.0 && !order.empty())
-        for (const int other : question_.nodes[place].within)
-            for (std::size_t number = 0; number < fronts_[other][last_cut].ids.size(); ++number) {
-                matter(place, row(fronts_[other][last_cut].figures, number), label_.data());
-                shelf_.add(label_.data());
-            }
-    for (const std::size_t candidate : order) {
-        work(1 + shelf_.rows() / 32);
-        if (shelf_.covers(row(high_, candidate))) continue;
-        shelf_.add(row(low_, candidate));
-        const double *figures = row(figures_, candidate);
-        front.figures.insert(front.figures.end(), figures, figures + width_);
-        for (std::size_t k = 0; k < width_; ++k) front.least[k] = std::min(front.least[k], figures[k]);
-        front.ids.push_back(record(parents_[candidate], last_cut, question_.nodes[place].unit));
-    }
-    return front;
+// Raise what matters, in `low_`, as far as no final value changes that a known plan does not beat.
+void Sweep::raise(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) {
+    const int first = to_go_.band(range.from_s), last = to_go_.band(range.to_s);
+    std::copy_n(low_.begin(), width_, keys);
+    if (wanted_[kPeriod] || wanted_[kEnergy]) keys[kPeriodS] = range.from_s;
+    if (wanted_[kMemory]) keys[kLargestBytes] = std::max(keys[kLargestBytes], rest.memory_bytes[last]);
+    if (!wanted_[kEnergy]) return;
+    const double floor_j = *std::min_element(rest.energy_j + first, rest.energy_j + last + 1);
+    envelope_.lift(t_, figures + kKinds, floor_j, range, keys + kKinds);
+}
+
+// The box of a label's hopes, in which one label is enough.
+void Sweep::boxes(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) const {
+    const Values hope = least(rest, figures, 0.0, range.from_s, to_go_.band(range.from_s), to_go_.band(range.to_s));
+    std::fill_n(keys, width_, 0.0);
+    for (std::size_t goal = 0; goal < kGoals; ++goal)
+        if (wanted_[goal]) keys[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
 }
 
 // Let go of fronts nobody will read any more.
