@@ -10,6 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,23 @@ def _of_way(toys: Sequence[_Profiled], way: str) -> list[Sample]:
 
 def _fitted(found: Sequence[Row]) -> Handling:
     """The constants that explain the rows best, none of them below zero."""
-    from scipy.optimize import nnls
-
     rows, spent_s = np.array([row for row, _ in found]), np.array([seconds for _, seconds in found])
     scale = 1 / rows.max(axis=0)  # columns of the same size
-    constants, _ = nnls(rows * scale, np.maximum(spent_s, 0.0))
-    return Handling(*(float(each) for each in constants * scale))
+    return Handling(*(_least_squares(rows * scale, np.maximum(spent_s, 0.0)) * scale).tolist())
+
+
+def _least_squares(rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The factors, none below zero, with the least squared error; of so few columns every choice can be tried."""
+    columns = rows.shape[1]
+    best, least = np.zeros(columns), float(wanted @ wanted)
+    for count in range(1, columns + 1):
+        for chosen in combinations(range(columns), count):
+            found = np.linalg.lstsq(rows[:, chosen], wanted, rcond=None)[0]
+            error = float(np.sum((rows[:, chosen] @ found - wanted) ** 2))
+            if found.min() >= 0 and error < least:
+                least, best = error, np.zeros(columns)
+                best[list(chosen)] = found
+    return best
 
 
 def _spent(profiled: _Profiled, way: str) -> list[Row]:
