@@ -38,6 +38,7 @@ _COARSE = {  # every so many cuts, boxes of this relative size
 }
 _EXACT_NODES = {"native": 2304, "numpy": 80}  # states besides the cut: of 9 and of 5 unlike units in any order
 _SIMPLE_NODES = 2304  # the same with one label a state
+_FEW_CUTS = 4  # of a chain that is too short for the coarse passes
 _CLIMB_SHARE = 0.3  # of the time limit
 _SKETCH_NODES = 1024  # beyond it even few cuts take too long
 _SHUFFLES = 6  # orders tried at random beside the sensible ones
@@ -113,10 +114,8 @@ class _Search:
         kernel: Kernel,
     ) -> None:
         self._chain, self._order, self._columns = chain, order, columns
-        self._deadline_s, self._kernel = deadline_s, kernel
-        self._tables = tabulate(chain)
-        self._pool = Pool()
-        self._epsilon = epsilon
+        self._epsilon, self._deadline_s, self._kernel = epsilon, deadline_s, kernel
+        self._tables, self._pool = tabulate(chain), Pool()
         simple = len(columns) == 1 and "energy" not in (GOALS[column] for column in columns)
         thinned = _EXACT_NODES["numpy"]  # boxes at every cut are as slow as the exact front
         self.most_nodes = _SIMPLE_NODES if simple else thinned if epsilon > 0 else _EXACT_NODES[kernel]
@@ -130,9 +129,12 @@ class _Search:
 
     def narrow(self, nodes: tuple[ChainNode, ...]) -> bool:
         """Coarse passes and what is near their plans, then every cut; whether the last came to its end."""
-        for stride, size in _COARSE[self._kernel]:
-            if stride * 3 <= self._chain.pieces and not self._sweep(nodes, stride, size):
-                return False
+        pieces = self._chain.pieces
+        coarse = [step for step in _COARSE[self._kernel] if step[0] * 3 <= pieces]
+        if not coarse and pieces >= 2 * _FEW_CUTS:
+            coarse = [(pieces // _FEW_CUTS, 1.0)]  # something to climb from
+        if not all(self._sweep(nodes, *step) for step in coarse):
+            return False
         self._climb()
         return self._sweep(nodes, 1, self._epsilon)
 
