@@ -13,6 +13,7 @@ BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 help:
 	@echo "make demo     classify photos over an emulated fleet; installs only what that needs"
 	@echo "make test     every test, from nothing"
+	@echo "make matrix   every strategy on every light model: an hour"
 	@echo "make check    format, lint, strict types, import rows"
 	@echo "make bench    the measurements, one after another"
 	@echo "make studies  published systems: claims against what is obtained here; keeps the results"
@@ -47,9 +48,13 @@ demo: $(DEMO)/done
 # Both halves run even if the first fails; a half without tests (5) is no failure.
 test: $(VENV)/done browser
 	@status=0; \
-	$(RUN) -m pytest -q -n 2 -m 'not serial' || status=$$?; \
+	$(RUN) -m pytest -q -n 2 -m 'not serial and not matrix' || status=$$?; \
 	$(RUN) -m pytest -q -m serial || { code=$$?; [ $$code -eq 5 ] || status=$$code; }; \
 	exit $$status
+
+# Every strategy on every light model over 2, 3 and 4 units: an hour.
+matrix: $(VENV)/done
+	@$(RUN) -m pytest -q -n 2 -m matrix
 
 check: $(VENV)/done
 	@status=0; step() { echo "$$1"; shift; "$$@" || status=1; }; \

@@ -22,18 +22,13 @@ STRATEGIES = catalog.names("plan/strategies")
 VARIANTS = (*STRATEGIES, "tile:depth=1", "tile:depth=3", "tile:axis=columns")
 SHARES = {2: (3, 2), 3: (3, 1, 2), 4: (4, 3, 2, 2)}
 MODELS = tuple(name.removeprefix("light_") for name in LIGHT_NAMES)
-QUICK = {
-    ("squeezenet", 2),
-    ("squeezenet", 3),
-    ("squeezenet", 4),
-    ("shufflenet", 2),
-}  # the others take an hour in all
+QUICK = {("squeezenet", 2), ("squeezenet", 3), ("squeezenet", 4), ("shufflenet", 2)}
 EQUAL = 1e-4  # of the largest magnitude
 
 
 def _models() -> list[Any]:
     cases = [(name, units) for name in MODELS for units in SHARES]
-    return [pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.slow]) for case in cases]
+    return [pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.matrix]) for case in cases]
 
 
 @lru_cache(maxsize=1)
