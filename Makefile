@@ -7,12 +7,12 @@ DEMO := .venv-demo
 STUDIES := $(filter-out _% contract,$(notdir $(basename $(sort $(wildcard shoal/study/*.py)))))
 BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
-.PHONY: help venv kernels demo test check browser studies bench clean
+.PHONY: help venv kernels demo test matrix check browser studies bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo     classify photos over an emulated fleet; installs only what that needs"
-	@echo "make test     every test, from nothing"
+	@echo "make test     every test but those of make matrix, from nothing"
 	@echo "make matrix   every strategy on every light model: an hour"
 	@echo "make check    format, lint, strict types, import rows"
 	@echo "make bench    the measurements, one after another"
