@@ -78,7 +78,7 @@ void Climb::take(const Division &plan) {
 
 void Climb::run() {
     for (std::size_t done = 0; done < plans_.size(); ++done) {
-        if (known_.surpasses(values_[done])) continue;  // a better one was found since
+        if (known_.least_period(values_[done]) < values_[done][kPeriod]) continue;  // a better one was found since
         const Division plan = plans_[done];             // a copy: `take` adds to the plans
         shift_borders(plan);
         leave_out(plan);

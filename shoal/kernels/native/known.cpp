@@ -17,35 +17,53 @@ Known::Known(const std::vector<Values> &points) {
     rebuild();
 }
 
-double Known::least_period(const Values &values, Values &hint) {
-    if (dominates(hint, values)) return hint[kPeriod];
+bool Known::beats(const Values &values, Values &hint) {
+    if (dominates(hint, values)) return true;
     if (looked_ > kWorth * (plans_.size() + fresh_.size())) rebuild();
     looked_ += fresh_.size();
-    double least = kInf;
-    const auto look = [&](const Plan &plan) {
-        if (!(plan.values[kPeriod] < least && within(plan.values, values))) return false;
-        least = plan.values[kPeriod];
-        if (least > values[kPeriod]) return false;
-        hint = plan.values;
-        return true;
-    };
     for (const Plan &plan : fresh_)
-        if (look(plan)) return least;
+        if (dominates(plan.values, values)) return hint = plan.values, true;
     stack_.clear();
     if (root_ >= 0) stack_.push_back(root_);
     while (!stack_.empty()) {
         const Box &box = boxes_[static_cast<std::size_t>(stack_.back())];
         stack_.pop_back();
-        unsigned open = at_most(box.low[kLatency], values[kLatency]) & at_most(box.low[kMemory], values[kMemory]);
-        if (open == 0) continue;
-        open &= at_most(box.low[kEnergy], values[kEnergy]) & at_most(box.low[kPeriod], least);
-        for (; open != 0; open &= open - 1) {
-            const int below = box.below[std::countr_zero(open)];
-            if (!box.leaf) stack_.push_back(below);
-            else if (look(plans_[static_cast<std::size_t>(below)])) return least;
+        unsigned open = within(box, values) & at_most(box.low[kPeriod], values[kPeriod]);
+        if (box.leaf && open != 0) {
+            const int place = std::countr_zero(open);
+            for (std::size_t goal = 0; goal < kGoals; ++goal) hint[goal] = box.low[goal][place];
+            return true;
+        }
+        for (; open != 0; open &= open - 1) stack_.push_back(box.below[std::countr_zero(open)]);
+    }
+    return false;
+}
+
+double Known::least_period(const Values &values) {
+    double least_s = kInf;
+    looked_ += fresh_.size();
+    for (const Plan &plan : fresh_)
+        if (shoal::within(plan.values, values)) least_s = std::min(least_s, plan.values[kPeriod]);
+    stack_.clear();
+    if (root_ >= 0) stack_.push_back(root_);
+    while (!stack_.empty()) {
+        const Box &box = boxes_[static_cast<std::size_t>(stack_.back())];
+        stack_.pop_back();
+        for (unsigned open = within(box, values) & at_most(box.low[kPeriod], least_s); open != 0; open &= open - 1) {
+            const int place = std::countr_zero(open);
+            if (box.leaf)
+                least_s = std::min(least_s, box.low[kPeriod][place]);
+            else
+                stack_.push_back(box.below[place]);
         }
     }
-    return least;
+    return least_s;
+}
+
+// Which of the eight are at most as large in all goals but the period.
+unsigned Known::within(const Box &box, const Values &values) {
+    const unsigned open = at_most(box.low[kLatency], values[kLatency]) & at_most(box.low[kMemory], values[kMemory]);
+    return open == 0 ? 0 : open & at_most(box.low[kEnergy], values[kEnergy]);
 }
 
 void Known::add(const Values &values, std::int64_t label) {

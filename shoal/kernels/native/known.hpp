@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "eight.hpp"
@@ -30,18 +29,11 @@ class Known {
   public:
     explicit Known(const std::vector<Values> &points);
 
-    // The least period among the plans at most as large in all other goals; inf: there is none. If a plan is at most
-    // as large in the period as well, any such plan's period is the answer (and `values` are beaten). Finite values.
-    // `hint`: a known plan that is likely to beat these; becomes the one that does.
-    double least_period(const Values &values, Values &hint);
-    bool beats(const Values &values, Values &hint) { return least_period(values, hint) <= values[kPeriod]; }
+    // Whether a plan is at most as large in all goals. `hint` is one that may well be, and becomes the one that is.
+    bool beats(const Values &values, Values &hint);
 
-    // Whether a plan with a smaller period is at most as large in all other goals.
-    bool surpasses(const Values &values) {
-        Values nobody;
-        nobody.fill(std::numeric_limits<double>::infinity());
-        return least_period(values, nobody) < values[kPeriod];
-    }
+    // The least period among the plans at most as large in all other goals; inf: there is none.
+    double least_period(const Values &values);
 
     // Add a plan that is not beaten.
     void add(const Values &values, std::int64_t label);
@@ -53,9 +45,10 @@ class Known {
     // A node of a k-d tree: eight plans, or eight nodes below, side by side. Unused places hold inf.
     struct Box {
         double low[kGoals][kEight];  // least values in each
-        int below[kEight];           // number of the plan or of the box
+        int below[kEight];           // numbers of the nodes below; of plans unused
         bool leaf;
     };
+    static unsigned within(const Box &box, const Values &values);
     void rebuild();
     int build(int first, int last, int axis);
     void split(int first, int last, int axis, int parts, std::vector<int> &edges);

@@ -15,10 +15,11 @@ namespace shoal {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int kBands = 12;  // of the final period: more of them rule out more and cost more
+constexpr int kPeriods = 12, kMemories = 8;  // bands: more of them rule out more and cost more
 constexpr Values kNobody{kInf, kInf, kInf, kInf};
 
-int bands_of(const Wanted &wanted) { return wanted[kPeriod] || wanted[kEnergy] ? kBands : 1; }
+int periods_of(const Wanted &wanted) { return wanted[kPeriod] || wanted[kEnergy] ? kPeriods : 1; }
+int memories_of(const Wanted &wanted) { return wanted[kMemory] ? kMemories : 1; }
 
 // A label is a partial plan; these are the ones that end at one (node, cut).
 struct Front {
@@ -71,6 +72,9 @@ class Sweep {
     Front best(int place, int last_cut);
     void shelve_others(int place, int last_cut);
     bool hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
+    bool alive_in(int band, const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, Values &hint);
+    double longest();
+    double least_j(const ToGo::Costs &rest, int low, int high) const;
     Values least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const;
     void matter(int place, const double *figures, double *keys) const;
     void raise(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys);
@@ -97,6 +101,8 @@ class Sweep {
     Front origin_;                 // the label before the first group
     std::vector<Source> sources_;  // of the node at hand
     Values hint_ = kNobody;
+    std::vector<Values> hints_;  // what beat the last label in each cell
+    std::vector<Values> cells_;  // in which the label at hand has hope
     std::vector<Arrival> arrivals_;          // at the cut at hand
     std::vector<double> figures_;            // of them
     std::vector<double> label_, low_, high_;  // the one at hand: its figures, what matters of them, the same raised
@@ -106,9 +112,10 @@ class Sweep {
 
 Sweep::Sweep(const Question &question, Clock &clock)
     : question_(question), t_(question.tables), wanted_(question.wanted), clock_(clock),
-      to_go_(question.tables, question.nodes, bands_of(question.wanted), clock, !question.known.empty()), known_(question.known),
+      to_go_(question.tables, question.nodes, periods_of(wanted_), memories_of(wanted_), clock,
+             !question.known.empty()), known_(question.known),
       width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
-      readers_(question.nodes.size(), 0), label_(width_), low_(width_), high_(width_), shelf_(static_cast<int>(width_)) {
+      readers_(question.nodes.size(), 0), label_(width_), low_(width_), high_(width_), hints_(kPeriods * kMemories, kNobody), shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
         for (const auto *read : {&node.before, &node.within})
             for (const int place : *read) ++readers_[place];
@@ -256,41 +263,73 @@ void Sweep::shelve_others(int place, int last_cut) {
 // Whether a label may still become a plan that no known one beats, and with what final periods. It has these figures
 // and still to come at least `hop_s`, `busy_s` and `rest`. `range.to_s` comes in as the longest period of interest.
 bool Sweep::hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint) {
+    const Bands &periods = to_go_.periods();
     const double period_s = std::max({figures[kPeriodS], busy_s, rest.period_s});
     if (period_s > range.to_s) return false;
-    int low = to_go_.band(period_s), high = to_go_.band(range.to_s);
-    if (rest.latency_s[high] == kInf) return false;
-    // All bands of the period at once: one look settles it for most labels.
+    int low = periods.of(period_s), high = periods.of(range.to_s);
+    // All cells at once: one look settles it for most labels.
     if (dominates(hint, least(rest, figures, hop_s, period_s, low, high))) return false;
-    // Then one by one, from below and from above, until one has hope.
-    double least_s = kInf;
-    const auto alive = [&](int band) {
-        if (rest.latency_s[band] == kInf) return false;
-        const Values values = least(rest, figures, hop_s, std::max(period_s, to_go_.from_s(band)), band, band);
-        least_s = known_.least_period(values, hint);
-        return least_s > values[kPeriod];
-    };
+    // Then band by band, from below and from above, until one has hope.
+    const auto alive = [&](int band) { return alive_in(band, rest, figures, hop_s, period_s, hint); };
     while (low <= high && !alive(low)) ++low;
     if (low > high) return false;
-    double cap_s = least_s;
-    for (; high > low && !alive(high); --high) {
-    }
-    if (high > low) cap_s = least_s;
-    range.from_s = std::max(period_s, to_go_.from_s(low));
-    range.to_s = std::min({range.to_s, to_go_.to_s(high), wanted_[kPeriod] ? cap_s : kInf});
+    const bool one = low == high;
+    while (high > low && !alive(high)) --high;
+    if (!one && high == low) alive(low);  // its cells again: what is in `cells_` decides the longest period
+    range.from_s = std::max(period_s, periods.from(low));
+    range.to_s = std::min(range.to_s, periods.to(high));
+    if (wanted_[kPeriod]) range.to_s = std::min(range.to_s, longest());
     return true;
+}
+
+// Whether a label has hope with a final period in one band. `cells_` become the least values where it has.
+bool Sweep::alive_in(int band, const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, Values &hint) {
+    const Bands &memories = to_go_.memories();
+    const double bytes = std::max(figures[kLargestBytes], rest.memory_bytes);
+    const double from_s = std::max(period_s, to_go_.periods().from(band)), own_j = hungriest(t_, figures, from_s);
+    double latency_s = kInf, energy_j = kInf;  // with less memory
+    cells_.clear();
+    for (int memory = memories.of(bytes); memory < memories.count(); ++memory) {
+        const int cell = to_go_.cell(band, memory);
+        if (rest.latency_s[cell] >= latency_s && rest.energy_j[cell] >= energy_j) continue;  // more for nothing
+        latency_s = rest.latency_s[cell], energy_j = rest.energy_j[cell];
+        Values values{};
+        if (wanted_[kLatency]) values[kLatency] = figures[kLatencyS] + hop_s + latency_s;
+        if (wanted_[kPeriod]) values[kPeriod] = from_s;
+        if (wanted_[kMemory]) values[kMemory] = std::max(bytes, memories.from(memory));
+        if (wanted_[kEnergy]) values[kEnergy] = std::max(own_j, energy_j);
+        if (dominates(hint, values)) continue;
+        if (known_.beats(values, hints_[static_cast<std::size_t>(cell)]))
+            hint = hints_[static_cast<std::size_t>(cell)];
+        else
+            cells_.push_back(values);
+    }
+    return !cells_.empty();
+}
+
+// The longest final period with which one of `cells_` is not beaten.
+double Sweep::longest() {
+    double longest_s = 0.0;
+    for (const Values &values : cells_) longest_s = std::max(longest_s, known_.least_period(values));
+    return longest_s;
 }
 
 // What every wanted goal is at least in the end if the period is no shorter and lies in these bands; 0 of the others.
 Values Sweep::least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const {
     Values values{};
-    if (wanted_[kLatency]) values[kLatency] = figures[kLatencyS] + hop_s + rest.latency_s[high];
+    if (wanted_[kLatency])
+        values[kLatency] = figures[kLatencyS] + hop_s + rest.latency_s[to_go_.cell(high + 1, 0) - 1];
     if (wanted_[kPeriod]) values[kPeriod] = period_s;
-    if (wanted_[kMemory]) values[kMemory] = std::max(figures[kLargestBytes], rest.memory_bytes[high]);
-    if (wanted_[kEnergy])
-        values[kEnergy] = std::max(*std::min_element(rest.energy_j + low, rest.energy_j + high + 1),
-                                   hungriest(t_, figures, period_s));
+    if (wanted_[kMemory]) values[kMemory] = std::max(figures[kLargestBytes], rest.memory_bytes);
+    if (wanted_[kEnergy]) values[kEnergy] = std::max(least_j(rest, low, high), hungriest(t_, figures, period_s));
     return values;
+}
+
+// More memory never costs more energy: the last cell of each band of the period has the least.
+double Sweep::least_j(const ToGo::Costs &rest, int low, int high) const {
+    double joules = kInf;
+    for (int band = low; band <= high; ++band) joules = std::min(joules, rest.energy_j[to_go_.cell(band + 1, 0) - 1]);
+    return joules;
 }
 
 // A label's figures as far as they matter at a node; 0 in the place of others. A label makes another needless if these
@@ -308,18 +347,18 @@ void Sweep::matter(int place, const double *figures, double *keys) const {
 
 // Raise what matters, in `low_`, as far as no final value changes that a known plan does not beat.
 void Sweep::raise(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) {
-    const int first = to_go_.band(range.from_s), last = to_go_.band(range.to_s);
     std::copy_n(low_.begin(), width_, keys);
     if (wanted_[kPeriod] || wanted_[kEnergy]) keys[kPeriodS] = range.from_s;
-    if (wanted_[kMemory]) keys[kLargestBytes] = std::max(keys[kLargestBytes], rest.memory_bytes[last]);
+    if (wanted_[kMemory]) keys[kLargestBytes] = std::max(keys[kLargestBytes], rest.memory_bytes);
     if (!wanted_[kEnergy]) return;
-    const double floor_j = *std::min_element(rest.energy_j + first, rest.energy_j + last + 1);
+    const double floor_j = least_j(rest, to_go_.periods().of(range.from_s), to_go_.periods().of(range.to_s));
     envelope_.lift(t_, figures + kKinds, floor_j, range, keys + kKinds);
 }
 
 // The box of a label's hopes, in which one label is enough.
 void Sweep::boxes(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) const {
-    const Values hope = least(rest, figures, 0.0, range.from_s, to_go_.band(range.from_s), to_go_.band(range.to_s));
+    const Bands &periods = to_go_.periods();
+    const Values hope = least(rest, figures, 0.0, range.from_s, periods.of(range.from_s), periods.of(range.to_s));
     std::fill_n(keys, width_, 0.0);
     for (std::size_t goal = 0; goal < kGoals; ++goal)
         if (wanted_[goal]) keys[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
