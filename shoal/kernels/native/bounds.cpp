@@ -24,7 +24,8 @@ double largest_group(const Tables &tables) {
 Bands::Bands(double low, double high, int count) : edges_{0.0} {
     if (low > 0.0 && low < high && high < kInf) {
         edges_[0] = low;  // exactly: nothing is below it
-        for (int j = 1; j < count; ++j) edges_.push_back(low * std::pow(high / low, j / static_cast<double>(count)));
+        for (int j = 1; j < count; ++j)
+            edges_.push_back(low * std::pow(high / low, j / static_cast<double>(count)));
     }
     edges_.push_back(kInf);
 }
@@ -34,7 +35,8 @@ int Bands::of(double figure) const {
     return static_cast<int>(above - edges_.begin()) - 1;
 }
 
-ToGo::ToGo(const Tables &tables, const std::vector<Node> &nodes, int periods, int memories, Clock &clock, bool may_stop)
+ToGo::ToGo(const Tables &tables, const std::vector<Node> &nodes, int periods, int memories, Clock &clock,
+           bool may_stop)
     : cuts_(tables.cuts) {
     const int count = static_cast<int>(nodes.size());
     extremes(tables, nodes);
@@ -67,7 +69,8 @@ void ToGo::extremes(const Tables &tables, const std::vector<Node> &nodes) {
                 const std::size_t group = tables.group(unit, c, e);
                 if (tables.run_s[group] == kInf) continue;
                 lower(via_.period_s[at(q, c)], std::max(tables.run_s[group], rest_.period_s[at(q, e)]));
-                lower(via_.memory_bytes[at(q, c)], std::max(tables.memory_bytes[group], rest_.memory_bytes[at(q, e)]));
+                lower(via_.memory_bytes[at(q, c)],
+                      std::max(tables.memory_bytes[group], rest_.memory_bytes[at(q, e)]));
             }
         const auto arrive = [&](int before, int sender) {
             for (int c = 0; c < last; ++c) {
@@ -92,7 +95,8 @@ void ToGo::continue_with(const Tables &tables, const Node &node, int place) {
             const std::size_t group = tables.group(node.unit, c, e);
             const double run_s = tables.run_s[group], lead_s = tables.lead_s[group];
             if (run_s == kInf || rest_.period_s[at(place, e)] == kInf) continue;
-            const double *more_s = &rest_.latency_s[first_cell(place, e)], *more_j = &rest_.energy_j[first_cell(place, e)];
+            const double *more_s = &rest_.latency_s[first_cell(place, e)],
+                         *more_j = &rest_.energy_j[first_cell(place, e)];
             const int memory = memories_.of(tables.memory_bytes[group]);
             for (int j = periods_.of(run_s); j < periods_.count(); ++j) {
                 const double own_j = idle_w * std::max(run_s, periods_.from(j)) + tables.dynamic_j[group];
@@ -106,11 +110,12 @@ void ToGo::continue_with(const Tables &tables, const Node &node, int place) {
     }
 }
 
-// The least over e of max(group + received, rest) is at least max(via, least group + received): cheap, and nearly as
-// good as a loop over e for every sender.
+// The least over e of max(group + received, rest) is at least max(via, least group + received): cheap, and nearly
+// as good as a loop over e for every sender.
 void ToGo::arrive_at(const Tables &tables, int before, int sender, int place, int unit) {
     for (int c = 0; c < cuts_ - 1; ++c) {
-        const std::size_t arc = tables.arc(sender, unit, c), to = first_cell(before, c), from = first_cell(place, c);
+        const std::size_t arc = tables.arc(sender, unit, c), to = first_cell(before, c),
+                          from = first_cell(place, c);
         if (tables.hop_s[arc] == kInf || via_.period_s[at(place, c)] == kInf) continue;
         const double *group_j = &group_j_[static_cast<std::size_t>(c) * cells_];
         for (auto i = static_cast<std::size_t>(cell(periods_.of(tables.busy_s[arc]), 0)); i < cells_; ++i) {

@@ -27,13 +27,14 @@ class Bands {
 //     rest(q, c) = min over followers q' of  arc(u, u', c) (+) via(q', c);  0 at the last cut
 // where (+) adds for latency and takes the larger for period, memory and energy. inf: there is no way.
 //
-// Goals compete: the least latency comes with a long period and much memory, and the other way round. So latency and
-// energy are bounded once for each cell, a band of the plan's final period T and a band of its final memory M: if T lies
-// in [T_j, T_j+1) and M in [M_i, M_i+1), no group and no transfer takes longer than T_j+1, no group takes more than M_i+1
-// bytes, and a group of a device with idle power p costs at least p * T_j + its joules.
+// Goals compete: the least latency comes with a long period and much memory, and the other way round. So latency
+// and energy are bounded once for each cell, a band of the plan's final period T and a band of its final memory M:
+// if T lies in [T_j, T_j+1) and M in [M_i, M_i+1), no group and no transfer takes longer than T_j+1, no group takes
+// more than M_i+1 bytes, and a group of a device with idle power p costs at least p * T_j + its joules.
 class ToGo {
   public:
-    ToGo(const Tables &tables, const std::vector<Node> &nodes, int periods, int memories, Clock &clock, bool may_stop);
+    ToGo(const Tables &tables, const std::vector<Node> &nodes, int periods, int memories, Clock &clock,
+         bool may_stop);
 
     // Least costs from one place on; latency and energy by cell.
     struct Costs {

@@ -21,7 +21,9 @@ using Division = std::vector<Piece>;
 class Climb {
   public:
     Climb(const Question &question, bool in_order)
-        : question_(question), t_(question.tables), in_order_(in_order),
+        : question_(question),
+          t_(question.tables),
+          in_order_(in_order),
           clock_(question.time_limit_s, question.interrupted) {}
 
     void take(const Division &plan);
@@ -40,7 +42,7 @@ class Climb {
     const bool in_order_;
     Clock clock_;
     Known known_{{}};
-    Values hint_{kInf, kInf, kInf, kInf};
+    Values hint_ = kNobody;
     std::vector<Division> plans_;  // a plan's label is its place here
     std::vector<Values> values_;
     std::vector<double> figures_;
@@ -52,9 +54,11 @@ bool Climb::score(const Division &plan, Values &values) {
     used_.assign(static_cast<std::size_t>(t_.units), 0);
     int sender = t_.units, first = 0;
     for (const auto &[last, unit] : plan) {
-        if (last <= first || last >= t_.cuts || used_[unit] || (in_order_ && first > 0 && unit < sender)) return false;
+        if (last <= first || last >= t_.cuts || used_[unit] || (in_order_ && first > 0 && unit < sender))
+            return false;
         used_[unit] = 1;
-        if (t_.run_s[t_.group(unit, first, last)] == kInf || t_.hop_s[t_.arc(sender, unit, first)] == kInf) return false;
+        if (t_.run_s[t_.group(unit, first, last)] == kInf || t_.hop_s[t_.arc(sender, unit, first)] == kInf)
+            return false;
         if (!extend(t_, sender, unit, first, last, figures_.data())) return false;
         sender = unit, first = last;
     }
@@ -79,7 +83,7 @@ void Climb::take(const Division &plan) {
 void Climb::run() {
     for (std::size_t done = 0; done < plans_.size(); ++done) {
         if (known_.least_period(values_[done]) < values_[done][kPeriod]) continue;  // a better one was found since
-        const Division plan = plans_[done];             // a copy: `take` adds to the plans
+        const Division plan = plans_[done];  // a copy: `take` adds to the plans
         shift_borders(plan);
         leave_out(plan);
         exchange(plan);
@@ -113,7 +117,8 @@ void Climb::leave_out(const Division &plan) {
 void Climb::exchange(const Division &plan) {
     for (std::size_t i = 0; i < plan.size(); ++i)
         for (int unit = 0; unit < t_.units; ++unit) {
-            const auto other = std::find_if(plan.begin(), plan.end(), [unit](const Piece &p) { return p.unit == unit; });
+            const auto other =
+                std::find_if(plan.begin(), plan.end(), [unit](const Piece &p) { return p.unit == unit; });
             const bool used = other != plan.end();
             const auto j = static_cast<std::size_t>(other - plan.begin());
             if (used && j <= i) continue;

@@ -29,7 +29,8 @@ void Envelope::lift(const Tables &t, const double *dynamic_j, double floor_j, co
     }
     for (int k = 0; k < t.kinds; ++k) {
         double least_j = std::numeric_limits<double>::infinity();
-        for (const auto &[period_s, joules] : corners_) least_j = std::min(least_j, joules - t.idle_w[k] * period_s);
+        for (const auto &[period_s, joules] : corners_)
+            least_j = std::min(least_j, joules - t.idle_w[k] * period_s);
         lifted[k] = std::max(least_j, dynamic_j[k]);
     }
 }

@@ -8,8 +8,8 @@
 
 namespace shoal {
 
-// Places in a row of figures. After them: for each kind (idle power) the largest joules, then for each shared device
-// the joules and the bytes it has gathered.
+// Places in a row of figures. After them: for each kind (idle power) the largest joules, then for each shared
+// device the joules and the bytes it has gathered.
 enum Figure { kLatencyS = 0, kPeriodS = 1, kLargestBytes = 2, kKinds = 3 };
 
 inline int width(const Tables &t) { return kKinds + t.kinds + 2 * t.shared; }

@@ -49,7 +49,8 @@ double Known::least_period(const Values &values) {
     while (!stack_.empty()) {
         const Box &box = boxes_[static_cast<std::size_t>(stack_.back())];
         stack_.pop_back();
-        for (unsigned open = within(box, values) & at_most(box.low[kPeriod], least_s); open != 0; open &= open - 1) {
+        for (unsigned open = within(box, values) & at_most(box.low[kPeriod], least_s); open != 0;
+             open &= open - 1) {
             const int place = std::countr_zero(open);
             if (box.leaf)
                 least_s = std::min(least_s, box.low[kPeriod][place]);
@@ -78,7 +79,8 @@ const std::vector<Plan> &Known::plans() {
 
 void Known::rebuild() {
     std::erase_if(plans_, [&](const Plan &plan) {
-        return std::any_of(fresh_.begin(), fresh_.end(), [&](const Plan &by) { return dominates(by.values, plan.values); });
+        return std::any_of(fresh_.begin(), fresh_.end(),
+                           [&](const Plan &by) { return dominates(by.values, plan.values); });
     });
     plans_.insert(plans_.end(), fresh_.begin(), fresh_.end());
     fresh_.clear();
@@ -95,12 +97,16 @@ int Known::build(int first, int last, int axis) {
     while (parts < kEight && parts * kEight < last - first) parts *= 2;
     box.leaf = parts == 1;
     std::vector<int> edges{first};
-    if (box.leaf) for (int i = first; i < last; ++i) edges.push_back(i + 1);
-    else split(first, last, axis, parts, edges);
+    if (box.leaf)
+        for (int i = first; i < last; ++i) edges.push_back(i + 1);
+    else
+        split(first, last, axis, parts, edges);
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
         for (int place = edges[i]; place < edges[i + 1]; ++place)
             for (int goal = 0; goal < kGoals; ++goal)
-                box.low[goal][i] = std::min(box.low[goal][i], plans_[static_cast<std::size_t>(place)].values[static_cast<std::size_t>(goal)]);
+                box.low[goal][i] =
+                    std::min(box.low[goal][i],
+                             plans_[static_cast<std::size_t>(place)].values[static_cast<std::size_t>(goal)]);
         box.below[i] = box.leaf ? edges[i] : build(edges[i], edges[i + 1], axis + 1);
     }
     boxes_.push_back(box);

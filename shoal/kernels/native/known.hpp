@@ -3,12 +3,15 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "eight.hpp"
 #include "tables.hpp"
 
 namespace shoal {
+
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 using Values = std::array<double, kGoals>;  // of goals nobody asked for: 0
 
@@ -24,6 +27,8 @@ struct Plan {
     Values values;
     std::int64_t label;  // where its history ends; -1: it came from outside
 };
+
+constexpr Values kNobody{kInfinite, kInfinite, kInfinite, kInfinite};  // beats nothing finite
 
 class Known {
   public:

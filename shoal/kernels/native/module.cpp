@@ -50,7 +50,8 @@ shoal::Tables tables_of(nb::handle from) {
     const auto kind_of = read<Ints>(from, "kind_of", {m}), shared_of = read<Ints>(from, "shared_of", {m});
     for (std::size_t u = 0; u < m; ++u) {
         const std::int64_t kind = kind_of.data()[u], group = shared_of.data()[u];
-        if (kind < 0 || kind >= t.kinds || group < -1 || group >= t.shared) refuse("kind_of or shared_of out of range");
+        if (kind < 0 || kind >= t.kinds || group < -1 || group >= t.shared)
+            refuse("kind_of or shared_of out of range");
         t.kind_of.push_back(static_cast<int>(kind)), t.shared_of.push_back(static_cast<int>(group));
     }
     t.longest_s = nb::cast<double>(from.attr("longest_s"));
@@ -123,11 +124,14 @@ auto answered(shoal::Question &question, const Kernel &kernel) {
     std::vector<double> values;
     for (const shoal::Values &each : answer.values) values.insert(values.end(), each.begin(), each.end());
     std::vector<std::int64_t> groups;
-    for (const shoal::Group &group : answer.groups) groups.insert(groups.end(), {group.plan, group.last_cut, group.unit});
-    return std::make_tuple(array_of(std::move(values), shoal::kGoals), array_of(std::move(groups), 3), answer.finished);
+    for (const shoal::Group &group : answer.groups)
+        groups.insert(groups.end(), {group.plan, group.last_cut, group.unit});
+    return std::make_tuple(array_of(std::move(values), shoal::kGoals), array_of(std::move(groups), 3),
+                           answer.finished);
 }
 
-auto sweep(nb::object tables, nb::iterable nodes, nb::iterable goals, Doubles known, double epsilon, double time_limit_s) {
+auto sweep(nb::object tables, nb::iterable nodes, nb::iterable goals, Doubles known, double epsilon,
+           double time_limit_s) {
     shoal::Question question = question_of(tables, goals, time_limit_s);
     question.nodes = nodes_of(nodes, question.tables);
     question.epsilon = epsilon;

@@ -19,7 +19,8 @@ class Shelf {
 
     void add(const double *keys) {
         const std::size_t place = rows_++ % kSide;
-        if (place == 0) lows_.resize(lows_.size() + keys_ * kSide, kInf), least_.resize(least_.size() + keys_, kInf);
+        if (place == 0)
+            lows_.resize(lows_.size() + keys_ * kSide, kInf), least_.resize(least_.size() + keys_, kInf);
         double *low = &lows_[lows_.size() - keys_ * kSide], *least = &least_[least_.size() - keys_];
         for (std::size_t k = 0; k < keys_; ++k) {
             low[k * kSide + place] = keys[k];

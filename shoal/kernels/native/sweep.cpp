@@ -5,21 +5,16 @@
 #include <cstdint>
 #include <limits>
 
-#include "bounds.hpp"
 #include "clock.hpp"
 #include "envelope.hpp"
 #include "figures.hpp"
+#include "hopes.hpp"
 #include "shelf.hpp"
 
 namespace shoal {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr int kPeriods = 12, kMemories = 8;  // bands: more of them rule out more and cost more
-constexpr Values kNobody{kInf, kInf, kInf, kInf};
-
-int periods_of(const Wanted &wanted) { return wanted[kPeriod] || wanted[kEnergy] ? kPeriods : 1; }
-int memories_of(const Wanted &wanted) { return wanted[kMemory] ? kMemories : 1; }
 
 // A label is a partial plan; these are the ones that end at one (node, cut).
 struct Front {
@@ -71,11 +66,6 @@ class Sweep {
     void complete(int unit, const ToGo::Costs &rest);
     Front best(int place, int last_cut);
     void shelve_others(int place, int last_cut);
-    bool hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint);
-    bool alive_in(int band, const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, Values &hint);
-    double longest();
-    double least_j(const ToGo::Costs &rest, int low, int high) const;
-    Values least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const;
     void matter(int place, const double *figures, double *keys) const;
     void raise(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys);
     void boxes(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) const;
@@ -92,8 +82,9 @@ class Sweep {
     const Tables &t_;
     const Wanted &wanted_;
     Clock &clock_;
-    const ToGo to_go_;
-    Known known_;
+    Hopes hopes_;
+    Known &known_;
+    const ToGo &to_go_;
     const std::size_t width_;
     std::vector<std::vector<Front>> fronts_;  // (node, cut)
     std::vector<int> readers_;                // nodes that have yet to read a node's fronts
@@ -101,21 +92,28 @@ class Sweep {
     Front origin_;                 // the label before the first group
     std::vector<Source> sources_;  // of the node at hand
     Values hint_ = kNobody;
-    std::vector<Values> hints_;  // what beat the last label in each cell
-    std::vector<Values> cells_;  // in which the label at hand has hope
-    std::vector<Arrival> arrivals_;          // at the cut at hand
-    std::vector<double> figures_;            // of them
+    std::vector<Arrival> arrivals_;           // at the cut at hand
+    std::vector<double> figures_;             // of them
     std::vector<double> label_, low_, high_;  // the one at hand: its figures, what matters of them, the same raised
     Shelf shelf_;
     Envelope envelope_;
 };
 
 Sweep::Sweep(const Question &question, Clock &clock)
-    : question_(question), t_(question.tables), wanted_(question.wanted), clock_(clock),
-      to_go_(question.tables, question.nodes, periods_of(wanted_), memories_of(wanted_), clock,
-             !question.known.empty()), known_(question.known),
-      width_(static_cast<std::size_t>(width(question.tables))), fronts_(question.nodes.size()),
-      readers_(question.nodes.size(), 0), label_(width_), low_(width_), high_(width_), hints_(kPeriods * kMemories, kNobody), shelf_(static_cast<int>(width_)) {
+    : question_(question),
+      t_(question.tables),
+      wanted_(question.wanted),
+      clock_(clock),
+      hopes_(question, clock),
+      known_(hopes_.known()),
+      to_go_(hopes_.to_go()),
+      width_(static_cast<std::size_t>(width(question.tables))),
+      fronts_(question.nodes.size()),
+      readers_(question.nodes.size(), 0),
+      label_(width_),
+      low_(width_),
+      high_(width_),
+      shelf_(static_cast<int>(width_)) {
     for (const Node &node : question.nodes)
         for (const auto *read : {&node.before, &node.within})
             for (const int place : *read) ++readers_[place];
@@ -145,7 +143,8 @@ void Sweep::visit(int place) {
     sources_.clear();
     if (node.starts) gather(place, origin_, t_.units, 0);
     for (const int before : node.before)
-        for (int cut = 1; cut < t_.cuts - 1; ++cut) gather(place, fronts_[before][cut], question_.nodes[before].unit, cut);
+        for (int cut = 1; cut < t_.cuts - 1; ++cut)
+            gather(place, fronts_[before][cut], question_.nodes[before].unit, cut);
     fronts_[place].resize(static_cast<std::size_t>(t_.cuts));
     for (int last_cut = 1; last_cut < t_.cuts; ++last_cut) arrive(place, last_cut);
     forget(place);
@@ -160,11 +159,11 @@ void Sweep::gather(int place, const Front &front, int sender, int cut) {
     if (front.ids.empty() || hop_s == kInf || via.period_s == kInf) return;
     work(front.ids.size());
     Range range{0.0, t_.longest_s};
-    if (!hopeful(via, front.least.data(), hop_s, busy_s, range, hint_)) return;
+    if (!hopes_.hopeful(via, front.least.data(), hop_s, busy_s, range, hint_)) return;
     Source source{sender, cut, &front, {}, 0.0, hint_};
     for (std::size_t number = 0; number < front.ids.size(); ++number) {
         range = {0.0, t_.longest_s};
-        if (!hopeful(via, row(front.figures, number), hop_s, busy_s, range, hint_)) continue;
+        if (!hopes_.hopeful(via, row(front.figures, number), hop_s, busy_s, range, hint_)) continue;
         source.open.push_back({number, range.to_s, hint_});
         source.cap_s = std::max(source.cap_s, range.to_s);
     }
@@ -186,7 +185,7 @@ void Sweep::arrive(int place, int last_cut) {
             label_ = source.front->least;
             Range range{0.0, source.cap_s};
             if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) continue;
-            if (!hopeful(rest, label_.data(), 0.0, 0.0, range, source.hint)) continue;
+            if (!hopes_.hopeful(rest, label_.data(), 0.0, 0.0, range, source.hint)) continue;
         }
         for (Open &open : source.open)
             if (run_s <= open.cap_s) offer(source, open, unit, last_cut, rest);
@@ -202,7 +201,7 @@ void Sweep::offer(const Source &source, Open &open, int unit, int last_cut, cons
     std::copy_n(row(source.front->figures, open.row), width_, label_.begin());
     if (!extend(t_, source.sender, unit, source.cut, last_cut, label_.data())) return;
     Range range{0.0, open.cap_s};
-    if (!hopeful(rest, label_.data(), 0.0, 0.0, range, open.hint)) return;
+    if (!hopes_.hopeful(rest, label_.data(), 0.0, 0.0, range, open.hint)) return;
     arrivals_.push_back({label_[kLatencyS], arrivals_.size(), source.front->ids[open.row], range});
     figures_.insert(figures_.end(), label_.begin(), label_.end());
 }
@@ -211,7 +210,7 @@ void Sweep::offer(const Source &source, Open &open, int unit, int last_cut, cons
 void Sweep::complete(int unit, const ToGo::Costs &rest) {
     for (const Arrival &arrival : arrivals_) {
         const double *figures = row(figures_, arrival.number);
-        const Values values = least(rest, figures, 0.0, figures[kPeriodS], 0, 0);
+        const Values values = hopes_.least(rest, figures, 0.0, figures[kPeriodS], 0, 0);
         if (!known_.beats(values, hint_)) known_.add(values, record(arrival.parent, t_.cuts - 1, unit));
     }
 }
@@ -260,80 +259,8 @@ void Sweep::shelve_others(int place, int last_cut) {
     }
 }
 
-// Whether a label may still become a plan that no known one beats, and with what final periods. It has these figures
-// and still to come at least `hop_s`, `busy_s` and `rest`. `range.to_s` comes in as the longest period of interest.
-bool Sweep::hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range, Values &hint) {
-    const Bands &periods = to_go_.periods();
-    const double period_s = std::max({figures[kPeriodS], busy_s, rest.period_s});
-    if (period_s > range.to_s) return false;
-    int low = periods.of(period_s), high = periods.of(range.to_s);
-    // All cells at once: one look settles it for most labels.
-    if (dominates(hint, least(rest, figures, hop_s, period_s, low, high))) return false;
-    // Then band by band, from below and from above, until one has hope.
-    const auto alive = [&](int band) { return alive_in(band, rest, figures, hop_s, period_s, hint); };
-    while (low <= high && !alive(low)) ++low;
-    if (low > high) return false;
-    const bool one = low == high;
-    while (high > low && !alive(high)) --high;
-    if (!one && high == low) alive(low);  // its cells again: what is in `cells_` decides the longest period
-    range.from_s = std::max(period_s, periods.from(low));
-    range.to_s = std::min(range.to_s, periods.to(high));
-    if (wanted_[kPeriod]) range.to_s = std::min(range.to_s, longest());
-    return true;
-}
-
-// Whether a label has hope with a final period in one band. `cells_` become the least values where it has.
-bool Sweep::alive_in(int band, const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, Values &hint) {
-    const Bands &memories = to_go_.memories();
-    const double bytes = std::max(figures[kLargestBytes], rest.memory_bytes);
-    const double from_s = std::max(period_s, to_go_.periods().from(band)), own_j = hungriest(t_, figures, from_s);
-    double latency_s = kInf, energy_j = kInf;  // with less memory
-    cells_.clear();
-    for (int memory = memories.of(bytes); memory < memories.count(); ++memory) {
-        const int cell = to_go_.cell(band, memory);
-        if (rest.latency_s[cell] >= latency_s && rest.energy_j[cell] >= energy_j) continue;  // more for nothing
-        latency_s = rest.latency_s[cell], energy_j = rest.energy_j[cell];
-        Values values{};
-        if (wanted_[kLatency]) values[kLatency] = figures[kLatencyS] + hop_s + latency_s;
-        if (wanted_[kPeriod]) values[kPeriod] = from_s;
-        if (wanted_[kMemory]) values[kMemory] = std::max(bytes, memories.from(memory));
-        if (wanted_[kEnergy]) values[kEnergy] = std::max(own_j, energy_j);
-        if (dominates(hint, values)) continue;
-        if (known_.beats(values, hints_[static_cast<std::size_t>(cell)]))
-            hint = hints_[static_cast<std::size_t>(cell)];
-        else
-            cells_.push_back(values);
-    }
-    return !cells_.empty();
-}
-
-// The longest final period with which one of `cells_` is not beaten.
-double Sweep::longest() {
-    double longest_s = 0.0;
-    for (const Values &values : cells_) longest_s = std::max(longest_s, known_.least_period(values));
-    return longest_s;
-}
-
-// What every wanted goal is at least in the end if the period is no shorter and lies in these bands; 0 of the others.
-Values Sweep::least(const ToGo::Costs &rest, const double *figures, double hop_s, double period_s, int low, int high) const {
-    Values values{};
-    if (wanted_[kLatency])
-        values[kLatency] = figures[kLatencyS] + hop_s + rest.latency_s[to_go_.cell(high + 1, 0) - 1];
-    if (wanted_[kPeriod]) values[kPeriod] = period_s;
-    if (wanted_[kMemory]) values[kMemory] = std::max(figures[kLargestBytes], rest.memory_bytes);
-    if (wanted_[kEnergy]) values[kEnergy] = std::max(least_j(rest, low, high), hungriest(t_, figures, period_s));
-    return values;
-}
-
-// More memory never costs more energy: the last cell of each band of the period has the least.
-double Sweep::least_j(const ToGo::Costs &rest, int low, int high) const {
-    double joules = kInf;
-    for (int band = low; band <= high; ++band) joules = std::min(joules, rest.energy_j[to_go_.cell(band + 1, 0) - 1]);
-    return joules;
-}
-
-// A label's figures as far as they matter at a node; 0 in the place of others. A label makes another needless if these
-// are at most the other's, or at most the other's raised ones.
+// A label's figures as far as they matter at a node; 0 in the place of others. A label makes another needless if
+// these are at most the other's, or at most the other's raised ones.
 void Sweep::matter(int place, const double *figures, double *keys) const {
     const int shared = kKinds + t_.kinds;
     std::fill_n(keys, width_, 0.0);
@@ -351,17 +278,19 @@ void Sweep::raise(const ToGo::Costs &rest, const Range &range, const double *fig
     if (wanted_[kPeriod] || wanted_[kEnergy]) keys[kPeriodS] = range.from_s;
     if (wanted_[kMemory]) keys[kLargestBytes] = std::max(keys[kLargestBytes], rest.memory_bytes);
     if (!wanted_[kEnergy]) return;
-    const double floor_j = least_j(rest, to_go_.periods().of(range.from_s), to_go_.periods().of(range.to_s));
+    const double floor_j = hopes_.least_j(rest, to_go_.periods().of(range.from_s), to_go_.periods().of(range.to_s));
     envelope_.lift(t_, figures + kKinds, floor_j, range, keys + kKinds);
 }
 
 // The box of a label's hopes, in which one label is enough.
 void Sweep::boxes(const ToGo::Costs &rest, const Range &range, const double *figures, double *keys) const {
     const Bands &periods = to_go_.periods();
-    const Values hope = least(rest, figures, 0.0, range.from_s, periods.of(range.from_s), periods.of(range.to_s));
+    const Values hope =
+        hopes_.least(rest, figures, 0.0, range.from_s, periods.of(range.from_s), periods.of(range.to_s));
     std::fill_n(keys, width_, 0.0);
     for (std::size_t goal = 0; goal < kGoals; ++goal)
-        if (wanted_[goal]) keys[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
+        if (wanted_[goal])
+            keys[goal] = std::floor(std::log(std::max(hope[goal], 1e-300)) / std::log1p(question_.epsilon));
 }
 
 // Let go of fronts nobody will read any more.
