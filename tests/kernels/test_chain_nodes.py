@@ -48,3 +48,16 @@ def test_what_is_left_is_what_was_not_used() -> None:
 def test_eight_units_are_a_thousand_states_and_of_four_kinds_two_hundred() -> None:
     assert count_unordered(range(8)) == 1024
     assert count_unordered((0, 0, 2, 2, 4, 4, 6, 6)) == 216
+
+
+@pytest.mark.parametrize("alike", [(0, 1, 2), (0, 0, 2), (0, 1, 0, 1)])
+def test_within_a_node_lie_those_that_can_go_on_as_it_does(alike: tuple[int, ...]) -> None:
+    nodes = unordered_nodes(alike)
+    assert sum(len(node.within) for node in nodes) > 0
+    for place, node in enumerate(nodes):
+        for other in node.within:
+            less = nodes[other]
+            assert other < place
+            assert alike[less.unit] == alike[node.unit]
+            assert node.left < less.left
+            assert len(less.left - node.left) == 1

@@ -34,7 +34,7 @@ Hopes::Hopes(const Question &question, Clock &clock)
       known_(question.known),
       to_go_(question.tables, question.nodes, periods_of(wanted_), memories_of(question), clock,
              !question.known.empty()),
-      hints_(kPeriods * kMemories, kNobody) {}
+      hints_(static_cast<std::size_t>(to_go_.cell(to_go_.periods().count(), 0)), kNobody) {}
 
 bool Hopes::hopeful(const ToGo::Costs &rest, const double *figures, double hop_s, double busy_s, Range &range,
                     Values &hint) {
