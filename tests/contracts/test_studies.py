@@ -44,6 +44,8 @@ def test_each_option_has_a_default_and_a_comment(name: str) -> None:
         assert re.search(rf"^    {field.name}: .*# \S", source, re.MULTILINE), field.name
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_quick_run_answers_every_claim(name: str, tmp_path: Path) -> None:
     quick = study(name).quick
