@@ -60,7 +60,7 @@ EXAMPLES = {
     "hertz": "1.5 GHz",
     "kilogram": "20 kg",
     "USD": "35 USD",
-    "item/second": "20/s",
+    "item/second": "20 items/s",
 }
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)

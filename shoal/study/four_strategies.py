@@ -53,7 +53,7 @@ class FourStrategies:
 
     models: str = "squeezenet+bvlc_alexnet+vgg19"  # light models, separated by +; directions are those of the last
     parts: str = "2+3+4"  # devices
-    board: str = "raspberry-pi-4b-4gb"
+    board: str = "raspberry-pi-4b-4gb"  # of the catalog, simulated
     rates: str = "1+5+10+50+100+300+1000"  # Mbit/s
     items: int = 4  # of each real run
     seed: int = 0  # of weights and inputs
