@@ -204,12 +204,13 @@ class Dype:
 
     def _stream(self, fits: Fits) -> Iterator[Shown]:
         """A graph network on two workers, one good at sparse and one at dense products."""
-        from shoal.study._dype_stream import Line
+        from shoal.cost import period_s
+        from shoal.study._dype_stream import WINDOW, Line
 
         line = Line(fits, self.stream, self.seed)
         answers, right = line.switched()
-        tail = [answer for answer in answers if answer.item >= self.stream * 3 // 4]
-        after_s = (tail[-1].answered_s - tail[0].answered_s) / (len(tail) - 1)
+        tail = [answer for answer in answers if answer.epoch] or answers  # what went through the second schedule
+        after_s = period_s(tail, WINDOW)
         alone_s = {str(schedule): line.alone_s(schedule) for schedule in line.schedules}
         moved = next((answer.item for answer in answers if answer.epoch), None)
         yield Finding("order", [answer.item for answer in answers] == list(range(self.stream)) and right, "measured",
