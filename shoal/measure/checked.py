@@ -10,8 +10,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +29,7 @@ BURST = 6  # messages of which the first five set the pace of a bandwidth
 BURST_S = 0.06  # what one of them takes on the link
 ECHOES_S = 0.5  # how long single bytes go to and fro
 OWN_ECHOES = 100
-NETWORKS = 3
+NETWORKS, HOSTS_TRIES = 3, 2
 LISTENS = "7707"
 ATOMIC_BYTES = 4096  # a socket takes so much without a stop
 
@@ -41,6 +41,7 @@ class LinkReport:
     name: str
     wanted: LinkFigures
     measured: LinkFigures
+    tries: int = 1  # measurements until one was within the tolerance: above 1, a single one may well miss it
 
     @property
     def latency_error(self) -> float:
@@ -86,8 +87,8 @@ def checked(name: str, way: Way, wanted: LinkFigures, tolerance: float = TOLERAN
     Raises:
         WorkError: it does not; what was wanted and what was measured.
     """
-    for _ in range(tries):
-        report = LinkReport(name, wanted, measured(way, wanted))
+    for number in range(1, tries + 1):
+        report = LinkReport(name, wanted, measured(way, wanted), number)
         if abs(report.latency_error) <= tolerance and abs(report.bandwidth_error) <= tolerance:
             return report
     raise WorkError(
@@ -114,13 +115,14 @@ def check_hosts(wanted: LinkFigures, by_kernel: bool = False, tolerance: float =
         WorkError: they do not keep the figures within `tolerance`.
     """
     name = f"hosts, rate by {'tbf' if by_kernel else 'relay'}"
-    for _ in range(
-        NETWORKS - 1
+    for network in range(
+        NETWORKS
     ):  # a relay is set by what it took at its start, when the machine may have been busy
-        with hosts_way(wanted, by_kernel) as way, suppress(WorkError):
-            return checked(name, way, wanted, tolerance, tries=2)
-    with hosts_way(wanted, by_kernel) as way:
-        return checked(name, way, wanted, tolerance, tries=2)
+        last = network + 1 == NETWORKS
+        with hosts_way(wanted, by_kernel) as way, nullcontext() if last else suppress(WorkError):
+            report = checked(name, way, wanted, tolerance, HOSTS_TRIES)
+            return replace(report, tries=network * HOSTS_TRIES + report.tries)
+    raise AssertionError("the last network answers or raises")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class FourStrategies:
     models: str = "squeezenet+bvlc_alexnet+vgg19"  # light models, separated by +; directions are those of the last
     parts: str = "2+3+4"  # devices
     board: str = "raspberry-pi-4b-4gb"  # of the catalog, simulated
-    rates: str = "1+5+10+50+100+300+1000"  # Mbit/s
+    rates: str = "1+5+10+50+100+300+1000"  # Mbit/s; 10 and 1000 always
     items: int = 4  # of each real run
     seed: int = 0  # of weights and inputs
 
@@ -151,12 +151,13 @@ class FourStrategies:
         rows: list[tuple[Any, ...]] = []
         ratios: list[float] = []
         energy: dict[tuple[str, float], float] = {}  # of the last model on most devices, by strategy and rate
+        rates = sorted({FAST_MBIT, SLOW_MBIT, *map(float, words(self.rates))})
         for name in bench.each(words(self.models), "boards:"):
             model = bench.model(name)
             alone = self._figures(bench, model, "stage", 1, FAST_MBIT)
             rows.append((name, 1, "–", "–", *alone))
             for count in map(int, words(self.parts)):
-                for mbit in map(float, words(self.rates)):
+                for mbit in rates:
                     found = {each: self._figures(bench, model, each, count, mbit) for each in STRATEGIES}
                     rows += [(name, count, mbit, each, *figures) for each, figures in found.items()]
                     best_s = min(found[each][1] for each in DIVIDING)
@@ -164,7 +165,6 @@ class FourStrategies:
                     energy |= {(each, mbit): figures[2] / alone[2] for each, figures in found.items()}
         yield Finding("stage", energy["stage", FAST_MBIT], "simulated", 1)
         yield Finding("slow", energy["channel_out", SLOW_MBIT], "simulated", 1)
-        rates = [float(mbit) for mbit in words(self.rates)]
         saving = [mbit for mbit in rates if energy["channel_out", mbit] < 1]
         why = f"from {min(saving):g} Mbit/s on" if saving else f"none up to {max(rates):g} Mbit/s"
         yield Finding("crossing", bool(saving), "simulated", len(rates), why=why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,39 @@ from shoal.errors import PlanError
 from shoal.graph import Graph, Op, Part, Split
 from shoal.graph.access import dims
 from shoal.graph.box import Interval, full
+from shoal.graph.flow import transfer_bytes
 from shoal.graph.portions import portions
 from shoal.graph.tidy import label
-from shoal.plan.shares import bounds_of
-from shoal.plan.strategies._parts import HEAVY, along_axis, channel_axis, copied, whole
+from shoal.plan.problem import Problem
+from shoal.plan.shares import bounds_of, users_of
+from shoal.plan.strategies._parts import HEAVY, along_axis, channel_axis, copied, division_of, whole
+from shoal.plan.values import Division
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 Choose = Callable[[bool], bool]  # whether its input was made by a layer divided by output → divide by input
+
+
+@dataclass(frozen=True)
+class Channelwise:
+    """What strategies along channels have in common; they differ in which layers they divide by input."""
+
+    def by_input(self, opened: bool) -> bool:
+        """Whether to divide a layer by its input channels; `opened`: one divided by output made what it reads."""
+        raise NotImplementedError
+
+    def divide(self, problem: Problem, shares: Sequence[float]) -> Division:
+        """See `Strategy.divide`. Refuses more shares than a layer has channels."""
+        return division_of(problem, [unit for unit, _ in users_of(problem, shares)], self._splits(problem, shares))
+
+    def transfer_bytes(self, problem: Problem, shares: Sequence[float]) -> int:
+        """What each part needs of every layer's result and does not make, and partial sums to who adds them up."""
+        return transfer_bytes(problem.graph, self._splits(problem, shares))
+
+    def _splits(self, problem: Problem, shares: Sequence[float]) -> tuple[Split, ...]:
+        used = [share for _, share in users_of(problem, shares)]
+        return by_channels(problem.graph, used, self.by_input) if len(used) > 1 else ()
 
 
 def by_channels(graph: Graph, shares: Sequence[float], choose: Choose) -> tuple[Split, ...]:

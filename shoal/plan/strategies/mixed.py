@@ -21,6 +21,9 @@ from shoal.plan.strategies._layout_cost import LayoutCost
 from shoal.plan.strategies._layout_dp import Labels, Scale, best, total
 from shoal.plan.strategies._layouts import Row, Way, row_of
 from shoal.plan.strategies._parts import division_of, whole
+from shoal.plan.strategies.channel_in import ChannelIn
+from shoal.plan.strategies.channel_out import ChannelOut
+from shoal.plan.strategies.channel_pair import ChannelPair
 from shoal.plan.strategies.stage import Stage
 from shoal.plan.strategies.tile import AXES, stack_of, tiled
 from shoal.plan.values import Division, Group
@@ -121,9 +124,9 @@ def pure_ways(problem: Problem, shares: Sequence[float]) -> list[Way]:
     makers: dict[str, Callable[[], Sequence[Split]]] = {
         "stage": lambda: _staged(graph, Stage().divide(problem, shares).replicas[0].groups),
         **tiles,
-        "channel_out": lambda: by_channels(graph, parts, lambda opened: False),
-        "channel_in": lambda: by_channels(graph, parts, lambda opened: True),
-        "channel_pair": lambda: by_channels(graph, parts, lambda opened: opened),
+        "channel_out": lambda: by_channels(graph, parts, ChannelOut().by_input),
+        "channel_in": lambda: by_channels(graph, parts, ChannelIn().by_input),
+        "channel_pair": lambda: by_channels(graph, parts, ChannelPair().by_input),
     }
     found = []
     for name, splits in makers.items():
