@@ -24,8 +24,13 @@ def rate_of(text: object) -> float:
     Raises:
         UnitError: not a rate, or one of zero or below.
     """
-    counted = isinstance(text, str) and "item" not in text
-    return units.parse(text.replace("/", " item/", 1) if counted and isinstance(text, str) else text, "item/second")
+    counted = text.replace("/", " item/", 1) if isinstance(text, str) and "item" not in text else text
+    try:
+        return units.parse(counted, "item/second")
+    except UnitError as fault:  # in the words that were written
+        raise UnitError(
+            fault.what, where=fault.where, needed=fault.needed, had=repr(text), hint=fault.hint
+        ) from fault
 
 
 def load_workload(path: Path, items: int | None = None, window: int | None = None) -> Workload:

@@ -32,7 +32,8 @@ def test_rates(text: str, per_s: float) -> None:
 def test_no_rates(text: object) -> None:
     with pytest.raises(UnitError) as caught:
         rate_of(text)
-    assert "20/s" in (caught.value.hint or "")
+    assert "20 items/s" in (caught.value.hint or "")
+    assert caught.value.had == repr(text)
 
 
 def test_a_rate(tmp_path: Path) -> None:
