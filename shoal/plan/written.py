@@ -31,7 +31,8 @@ def with_files(graph: Graph, program: Program) -> tuple[Program, Path]:
 
 
 def _files(graph: Graph, segment: Segment) -> tuple[str, ...]:
-    identity = codec.encode((shoal.__version__, graph.identity, segment.ops, segment.engine, segment.format))
+    names = (segment.ops, segment.inputs, segment.outputs)
+    identity = codec.encode((shoal.__version__, graph.identity, *names, segment.engine, segment.format))
     key = hashlib.sha256(identity).hexdigest()[:32]
 
     def build(folder: Path) -> None:
