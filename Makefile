@@ -27,7 +27,7 @@ KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/*)
 $(VENV)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp,fit]'
+	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp,fit,live,serve]'
 	@$(PIP) --no-deps pnnx
 	@touch $@
 
