@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from shoal.program.values import Program
@@ -58,7 +59,85 @@ class Unready:
     why: str
 
 
-Event = Begun | Finished | Woke | Lost | Ready | Unready
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request came: an item that no workload foresaw. `due_s`: when its answer is of no use any more."""
+
+    item: int
+    entry: str = "main"
+    session: int = -1
+    bindings: Mapping[str, int] = field(default_factory=dict)
+    due_s: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Nobody waits for this item any more."""
+
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """No more requests will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A device can be used from now on."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A device cannot be used any more, whatever its workers' connections say."""
+
+    device: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of a Seek: the best plan for `devices` is that of `epoch`, which may be a known one."""
+
+    devices: frozenset[str]
+    epoch: int
+    uses: frozenset[str]  # those of them that take part
+    period_s: float  # predicted, at the speeds that the devices have now
+
+
+@dataclass(frozen=True, slots=True)
+class Unfound:
+    """No plan keeps the limits on these devices."""
+
+    devices: frozenset[str]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The devices are faster or slower than the plans took them to be; what the epochs are predicted to take now."""
+
+    periods_s: Mapping[int, float]
+
+
+Event = (
+    Begun
+    | Finished
+    | Woke
+    | Lost
+    | Ready
+    | Unready
+    | Arrived
+    | Withdrawn
+    | Closing
+    | Here
+    | Gone
+    | Found
+    | Unfound
+    | Drifted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +194,28 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give up what is in flight in this epoch, and its workers: they answer no more, or are not to be waited for."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Find the best plan for just these devices, or some of them; a Found or an Unfound follows."""
+
+    devices: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Give an item up: it will not be answered."""
+
+    item: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Call again at this time."""
 
@@ -128,7 +229,7 @@ class Stop:
     failure: str = ""
 
 
-Command = Start | Cancel | Move | Prepare | SwitchEpoch | Retire | WakeAt | Stop
+Command = Start | Cancel | Move | Prepare | SwitchEpoch | Retire | Abandon | Seek | Refuse | WakeAt | Stop
 
 
 class Driver(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Generic, TypeVar
 
 from shoal.errors import InputError, WorkError
@@ -32,6 +33,7 @@ class Epoch:
     program: Program
     pace: Pace
     prepare_s: float = 0.0
+    period_s: float = inf  # predicted, by which a Seek chooses among the epochs
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,21 @@ class Turns(Generic[Thing]):
         self._used[epoch] = None
         self.facts.append(Fact(self._last_item, f"epoch {epoch}", "prepare_s", took_s))
 
+    def add(self, epoch: int) -> None:
+        """There is one more epoch that can be prepared."""
+        self._known |= {epoch}
+
     def lost(self, epoch: int) -> None:
         """`epoch` cannot be switched to, or not any more."""
         self._awaited.discard(epoch)
         self._ready.discard(epoch)
+
+    def abandon(self, epoch: int) -> list[Thing]:
+        """Nothing that is in flight in `epoch` will end there; returns the things that may go out now."""
+        for turn in self._turns:
+            if turn.epoch == epoch:
+                turn.in_flight = 0
+        return self._shed()
 
     def switch(self, command: SwitchEpoch, now_s: float) -> None:
         """Begin a turn in another epoch.
@@ -138,7 +151,7 @@ class Turns(Generic[Thing]):
         if command.epoch != self.epoch:
             self._turns.append(Turn(command.epoch))
             self._waited_s = 0.0 if command.decided_s is None else now_s - command.decided_s
-            self._shed()
+            self._shed()  # the turns before it hold nothing: what they held went out when they ended
 
     def retire(self, command: Retire) -> None:
         """`epoch` must be prepared again before it is switched to.

@@ -27,11 +27,11 @@ class Workload:
     """How many items come, when, and of which kinds (`pattern`, taken in turn).
 
     closed: the next item is there as soon as the window has room. rate: open loop, Poisson if `poisson`.
-    trace: at `times_s`.
+    trace: at `times_s`. requests: whenever somebody asks, at most `items` of them.
     """
 
     items: int
-    arrival: Literal["closed", "rate", "trace"] = "closed"
+    arrival: Literal["closed", "rate", "trace", "requests"] = "closed"
     window: int = 4
     rate_items_per_s: float = 0.0
     poisson: bool = False
@@ -70,8 +70,11 @@ class Workload:
         return self.pattern[number % len(self.pattern)]
 
     def arrivals_s(self) -> tuple[float, ...]:
-        """When each item arrives; a closed workload's are all zero (the window holds them back)."""
-        if self.arrival == "trace":
+        """When each item arrives, as far as that is known before.
+
+        A closed workload's are all zero (the window holds them back); of requests nothing is known.
+        """
+        if self.arrival in ("trace", "requests"):
             return self.times_s
         if self.arrival == "closed":
             return (0.0,) * self.items

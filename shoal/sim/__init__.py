@@ -1,6 +1,6 @@
 """The event simulation of a Program: the same steps and driver, with times from a Pace, noise and faults."""
 
-from shoal.sim.scenario import Fault, LinkSlows, Noise, Scenario, UnitDies, UnitSlows
+from shoal.sim.scenario import Fault, LinkSlows, Noise, Scenario, UnitDies, UnitReturns, UnitSlows
 from shoal.sim.simulate import MAX_SPANS, attempt, simulate, simulate_epochs
 from shoal.sim.simulation import Trial
 
@@ -12,6 +12,7 @@ __all__ = [
     "Scenario",
     "Trial",
     "UnitDies",
+    "UnitReturns",
     "UnitSlows",
     "attempt",
     "simulate",

@@ -48,7 +48,7 @@ class Work:
     """A segment of one epoch, and how long it ran in all."""
 
     def __init__(self, world: World, segment: Segment, seconds: float) -> None:
-        self.segment, self.seconds = segment, seconds
+        self.world, self.segment, self.seconds = world, segment, seconds
         self.name = epoch_name(world.epoch, segment.name)
         names = outputs_of(world.program, segment)
         self.given = dict.fromkeys(names, False)
@@ -79,7 +79,8 @@ class World:
         self, given: Epoch, units: dict[str, Unit], make: Callable[[str], Unit], pass_on: Callable[[Post], None]
     ) -> None:
         program, pace = given.program, given.pace
-        self.epoch, self.program, self.prepare_s = program.epoch, program, given.prepare_s
+        self.epoch, self.program = program.epoch, program
+        self.prepare_s, self.period_s = given.prepare_s, given.period_s
         units |= {name: make(name) for name in program.units if name not in units}
         self.posts = {name: Post(units[name], self, pass_on) for name in program.units}
         self.works = {each.name: Work(self, each, pace.segments_s[each.name]) for each in program.segments}
@@ -90,10 +91,11 @@ class World:
 class Flight:
     """An item from its start until the last of its messages is there."""
 
-    __slots__ = ("awaited", "empty", "messages", "start", "turn", "world")
+    __slots__ = ("abandoned", "awaited", "empty", "messages", "start", "turn", "world")
 
     def __init__(self, start: Start, world: World, turn: Turn[Flight]) -> None:
         self.start, self.world, self.turn = start, world, turn
+        self.abandoned = False
         self.awaited = len(world.program.routes[start.route].outputs)  # answers
         self.messages = world.messages[start.route]  # not there yet: a side branch may come after the answers
         self.empty = False

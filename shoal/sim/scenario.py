@@ -69,6 +69,14 @@ class UnitDies:
 
 
 @dataclass(frozen=True)
+class UnitReturns:
+    """At `at_s` a unit that died can be used again, with nothing of what it held."""
+
+    unit: str
+    at_s: float
+
+
+@dataclass(frozen=True)
 class UnitSlows:
     """Between two moments a unit takes `factor` times as long, for the part of a run that falls between them."""
 
@@ -91,7 +99,7 @@ class LinkSlows:
     to_s: float = inf
 
 
-Fault = UnitDies | UnitSlows | LinkSlows
+Fault = UnitDies | UnitReturns | UnitSlows | LinkSlows
 
 
 @dataclass(frozen=True)
@@ -118,10 +126,10 @@ class Scenario:
                 raise InputError(f"no program has a unit '{fault.unit}'", hint=_known(known))
             _check_times(fault)
 
-    def deaths(self) -> tuple[UnitDies, ...]:
-        """The units that die, the first one first."""
-        deaths = (fault for fault in self.faults if isinstance(fault, UnitDies))
-        return tuple(sorted(deaths, key=lambda fault: fault.at_s))
+    def turns(self) -> tuple[UnitDies | UnitReturns, ...]:
+        """The units that die or return, the first one first."""
+        turns = (fault for fault in self.faults if isinstance(fault, UnitDies | UnitReturns))
+        return tuple(sorted(turns, key=lambda fault: fault.at_s))
 
 
 def of_link(medium: str, link: str) -> bool:
@@ -134,9 +142,9 @@ def _known(names: Iterable[str]) -> str:
 
 
 def _check_times(fault: Fault) -> None:
-    if isinstance(fault, UnitDies):
+    if isinstance(fault, UnitDies | UnitReturns):
         if not 0 <= fault.at_s < inf:
-            raise InputError("a unit dies at zero or later", where=str(fault))
+            raise InputError("a unit dies, or returns, at zero or later", where=str(fault))
         return
     if not 0 <= fault.from_s < fault.to_s:
         raise InputError("a fault ends after it begins, and begins at zero or later", where=str(fault))

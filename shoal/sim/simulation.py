@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,27 +15,35 @@ from shoal.cost import check_conserved
 from shoal.errors import ProgramError, WorkError
 from shoal.events import Kernel
 from shoal.program import (
+    Abandon,
     Begun,
     Driver,
     Epoch,
     Event,
     Finished,
+    Found,
+    Gone,
+    Here,
     Lost,
     Prepare,
     Ready,
+    Refuse,
     Retire,
+    Seek,
     Start,
     Stop,
     SwitchEpoch,
     Turns,
+    Unfound,
+    Unready,
     WakeAt,
     Woke,
     Workload,
     joined,
 )
-from shoal.record import Answer, Observed, Trace
+from shoal.record import Answer, Fact, Observed, Trace
 from shoal.sim.books import Flight, Message, Spans, Unit, World, totals
-from shoal.sim.carry import ARRIVAL, INSTANT, READY, WAKE, Carrier
+from shoal.sim.carry import ARRIVAL, CHOICE, INSTANT, READY, WAKE, Carrier
 from shoal.sim.runs import Runs
 from shoal.sim.scenario import Scenario, UnitDies
 from shoal.sim.speeds import speeds_of_unit
@@ -75,6 +83,7 @@ class Simulation:
         self._stop: Stop | None = None
         self._sent_s = 0.0  # when the last message of a unit was there
         self._answers: list[Answer] = []
+        self._refused: list[Fact] = []
 
     def run(self) -> Trial:
         """The whole run.
@@ -82,8 +91,9 @@ class Simulation:
         Raises:
             ProgramError: items did not end, or the record does not add up: a defect.
         """
-        for death in self._scenario.deaths():
-            self._kernel.at(death.at_s, partial(self._die, death), ARRIVAL)
+        for fault in self._scenario.turns():
+            change = self._die if isinstance(fault, UnitDies) else self._return
+            self._kernel.at(fault.at_s, partial(change, fault.unit), ARRIVAL)
         self._kernel.at(0.0, partial(self._decide, Begun()), INSTANT)
         with _no_collection():
             self._kernel.run()
@@ -115,7 +125,11 @@ class Simulation:
             units={name: unit.report for name, unit in self._units.items() if name in names},
             spans=self._spans.kept(),
             spans_dropped=self._spans.dropped,
-            facts=tuple(sorted(self._runs.facts + self._turns.facts, key=attrgetter("item", "subject", "kind"))),
+            facts=tuple(
+                sorted(
+                    self._runs.facts + self._turns.facts + self._refused, key=attrgetter("item", "subject", "kind")
+                )
+            ),
             totals=totals(used.values(), max(self._sent_s, self._runs.ended_s)),
         )
 
@@ -137,6 +151,12 @@ class Simulation:
                         self._turns.switch(command, self._kernel.now_s)
                     case Retire():
                         self._turns.retire(command)
+                    case Abandon(epoch=epoch):
+                        self._abandon(epoch)
+                    case Seek(devices=devices):
+                        events.append(self._sought(devices))
+                    case Refuse(item=item):
+                        self._refused.append(Fact(item, "", "refused", self._kernel.now_s))
                     case other:
                         raise WorkError(f"this simulator cannot {type(other).__name__} yet")
 
@@ -154,9 +174,12 @@ class Simulation:
         if stop.failure:  # else what is still under way ends
             self._kernel.clear()
 
-    def _prepare(self, epoch: int) -> tuple[Ready, ...]:
+    def _prepare(self, epoch: int) -> tuple[Ready | Unready, ...]:
         """What the driver is told at once: that the epoch is ready, unless that takes time."""
         to_do, world = self._turns.ask(epoch), self._worlds[epoch]
+        if dead := [name for name in world.posts if self._units[name].dead]:
+            self._turns.lost(epoch)
+            return (Unready(epoch, f"{dead[0]} is dead"),)
         if to_do and world.prepare_s:
             self._kernel.at(self._kernel.now_s + world.prepare_s, partial(self._prepared, world), READY)
         elif to_do:
@@ -177,7 +200,7 @@ class Simulation:
     def _arrive(self, message: Message) -> None:
         way, flight, post = message.way, message.flight, message.way.target
         start, now_s = flight.start, self._kernel.now_s
-        if post is not None and post.unit.dead:
+        if flight.abandoned or (post is not None and post.unit.dead):
             return
         self._carrier.deliver(message)
         if way.source is not None:
@@ -197,20 +220,66 @@ class Simulation:
     def _answer(self, flight: Flight, *, empty: bool) -> None:
         flight.awaited -= 1
         flight.empty |= empty
-        for each in () if flight.awaited else self._turns.finish(flight.turn, flight):
+        if not flight.awaited:
+            self._go_out(self._turns.finish(flight.turn, flight))
+
+    def _go_out(self, flights: Iterable[Flight]) -> None:
+        for each in flights:
             start, now_s = each.start, self._kernel.now_s
             self._answers.append(Answer(start.item, start.arrived_s, now_s, each.empty, each.turn.epoch))
             self._kernel.at(now_s, partial(self._decide, Finished(start.item, each.empty)), INSTANT)
 
-    def _die(self, death: UnitDies) -> None:
-        unit = self._units[death.unit]
+    def _die(self, name: str) -> None:
+        unit = self._units[name]
         if not unit.dead:
             self._runs.interrupt(unit)
             unit.dead = True
             for post in unit.posts:
                 post.clear()
-            lost = Lost(unit.name, f"it died at {death.at_s:g} s")
-            self._kernel.at(self._kernel.now_s, partial(self._decide, lost), INSTANT)
+            self._kernel.at(self._kernel.now_s, partial(self._tell_of_death, name), INSTANT)
+
+    def _tell_of_death(self, name: str) -> None:
+        why = f"it died at {self._kernel.now_s:g} s"
+        for epoch, world in self._worlds.items():
+            if name in world.posts and epoch in self._turns.open_epochs:
+                self._turns.lost(epoch)
+                self._decide(Lost(name, why, epoch))
+            elif name in world.posts and self._turns.is_ready(epoch):
+                self._turns.lost(epoch)
+                self._decide(Unready(epoch, f"{name} is gone: {why}"))
+        self._decide(Gone(name.partition("/")[0], why))
+
+    def _return(self, name: str) -> None:
+        self._units[name].dead = False
+        self._kernel.at(self._kernel.now_s, partial(self._decide, Here(name.partition("/")[0])), INSTANT)
+
+    def _abandon(self, epoch: int) -> None:
+        """Forget what is in flight in `epoch`, and end what its units run for it."""
+        world = self._worlds[epoch]
+        self._turns.lost(epoch)
+        for item, flight in list(self._flights.items()):
+            if flight.world is world:
+                flight.abandoned = True
+                del self._flights[item]
+        for post in world.posts.values():
+            running = post.unit.running
+            if running is not None and running.work.world is world:
+                self._runs.interrupt(post.unit)
+                self._kernel.at(self._kernel.now_s, post.unit.choose, CHOICE)
+            post.clear()
+        self._go_out(self._turns.abandon(epoch))
+
+    def _sought(self, devices: frozenset[str]) -> Found | Unfound:
+        """The given epoch with the shortest period of those that make do with `devices`."""
+        uses = {
+            epoch: frozenset(unit.partition("/")[0] for unit in world.program.units)
+            for epoch, world in self._worlds.items()
+        }
+        able = [epoch for epoch in self._worlds if uses[epoch] <= devices]
+        if not able:
+            return Unfound(devices, "no epoch was given for these devices")
+        best = min(able, key=lambda epoch: (self._worlds[epoch].period_s, epoch))
+        return Found(devices, best, uses[best], self._worlds[best].period_s)
 
 
 @contextmanager
