@@ -158,6 +158,11 @@ class Program:
     protocol: int = PROTOCOL
 
     @property
+    def devices(self) -> frozenset[str]:
+        """The devices whose units take part."""
+        return frozenset(unit.partition("/")[0] for unit in self.units)
+
+    @property
     def entries(self) -> tuple[str, ...]:
         """The ways in, in the order of the first route of each."""
         return tuple(dict.fromkeys(route.entry for route in self.routes))

@@ -7,16 +7,22 @@ from shoal.run.programs import running, standby
 from shoal.run.roster import Standby
 from shoal.run.samples import Samples, answered, compare, drawn, read
 from shoal.run.service import Service, opened
+from shoal.run.upkeep import Pulse, Requests, Sought, Upkeep, among
 
 __all__ = [
     "Coordinator",
     "EpochsResult",
     "Outcome",
+    "Pulse",
+    "Requests",
     "Result",
     "Samples",
     "Service",
     "Settings",
+    "Sought",
     "Standby",
+    "Upkeep",
+    "among",
     "answered",
     "compare",
     "drawn",

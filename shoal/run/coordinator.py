@@ -14,6 +14,7 @@ from shoal.run.flights import Flights, Sink
 from shoal.run.gather import gathered
 from shoal.run.inputs import Inputs
 from shoal.run.roster import Roster, Standby
+from shoal.run.upkeep import Upkeep
 from shoal.wire import Endpoint
 from shoal.worker import Clock, Offset
 
@@ -66,6 +67,7 @@ class Coordinator:
         sink: Sink,
         stretch: float = 1.0,
         first: int | None = None,
+        upkeep: Upkeep | None = None,
     ) -> Outcome:
         """Run `workload`; answers go to `sink` as they come.
 
@@ -73,6 +75,8 @@ class Coordinator:
         machine keep up with boards that together are faster than it. The driver is told the boards' time.
 
         `first`: the epoch to begin in; none: that of the program the coordinator was made with.
+
+        `upkeep`: what comes from outside while it runs, where it is kept up as a service.
 
         When a unit is lost the answers so far are kept, and the outcome says which unit and which items.
 
@@ -83,8 +87,9 @@ class Coordinator:
         """
         clock, roster = Clock(), self._roster
         begins = self._first if first is None else first
-        roster.begin(begins, clock.origin, stretch)
-        flights = Flights(roster, begins, clock, stretch, inputs, sink)
+        chosen = upkeep or Upkeep()
+        roster.begin(begins, clock.origin, stretch, record=chosen.remember is None)
+        flights = Flights(roster, begins, clock, stretch, inputs, sink, chosen)
         failure = flights.drive(driver, workload, self._patience_s)
         if failure:
             return self._outcome(flights, [], failure, stretch)

@@ -48,8 +48,8 @@ class Crew:
         self._boots = {unit: str(own["boot"]) for unit, own in found.items()}
         return found
 
-    def begin(self, origin: Mapping[str, float | str], stretch: float) -> None:
-        """Let every worker count from here, on the clock of `origin`.
+    def begin(self, origin: Mapping[str, float | str], stretch: float, *, record: bool = True) -> None:
+        """Let every worker count from here, on the clock of `origin`; without `record` it keeps no spans and facts.
 
         Raises:
             WorkError: a worker does not begin.
@@ -59,7 +59,7 @@ class Crew:
         self.offsets = {unit: offset(partial(self._clock_s, unit), boot) for unit, boot in elsewhere.items()}
         for unit in self.program.units:
             there = self.offsets[unit].there(origin) if unit in self.offsets else origin
-            say(self.endpoint, {"do": "start", "origin": there, "stretch": stretch}, unit)
+            say(self.endpoint, {"do": "start", "origin": there, "stretch": stretch, "record": record}, unit)
         self._gather("started")
 
     def reports(self) -> Reports:
@@ -78,6 +78,11 @@ class Crew:
                 return self._ask({"do": "report"}, "report")
             time.sleep(SETTLE_S)
         raise WorkError(f"all answers are there, but units are still at work after {self._patience_s:g} s")
+
+    def ask_vitals(self) -> None:
+        """Ask every worker how it is; the answers, {"is": "vitals"}, come as they come."""
+        for unit in self.program.units:
+            say(self.endpoint, {"do": "vitals"}, unit)
 
     def stop(self) -> None:
         """Let the workers go."""

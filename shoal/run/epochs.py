@@ -35,6 +35,7 @@ from shoal.run.execute import (
 from shoal.run.inputs import check_inputs
 from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
+from shoal.run.upkeep import Upkeep, among
 from shoal.sim import simulate_epochs
 
 
@@ -123,7 +124,7 @@ def execute_epochs(
             stretch = max(
                 stretch_of(each.plan, warm(coordinator, samples, first=epoch)) for epoch, each in enumerate(planned)
             )
-        driven = attempt(coordinator, driver, workload, samples, stretch, progress)
+        driven = attempt(coordinator, driver, workload, samples, stretch, progress, _upkeep(planned))
         if not driven.outcome.failure:
             coordinator.stop()
     refuse_late(driven.outcome.observed.late_share)
@@ -164,6 +165,12 @@ def _planned(plans: Sequence[Plan]) -> list[_Planned]:
         planned.append(_Planned(plan, graph, replace(lower(graph, plan), epoch=epoch)))
     checked({epoch: each.program for epoch, each in enumerate(planned)})
     return planned
+
+
+def _upkeep(planned: Sequence[_Planned]) -> Upkeep:
+    """A driver that seeks a plan for other devices is given the best of these."""
+    known = {epoch: (each.program.devices, each.plan.prediction.period_s) for epoch, each in enumerate(planned)}
+    return Upkeep(seek=among(known))
 
 
 def _opened(

@@ -32,6 +32,7 @@ from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.roster import Standby
 from shoal.run.samples import Arrays, Samples, answered, compare, digest, drawn
 from shoal.run.throttle import Throttling, Way, throttling
+from shoal.run.upkeep import Upkeep
 from shoal.wire import Endpoint, Transport, write_links
 from shoal.wire.transports.shaped import Shaped
 from shoal.worker import Offset
@@ -149,12 +150,13 @@ def attempt(
     samples: Samples,
     stretch: float,
     progress: Callable[[int], None],
+    upkeep: Upkeep | None = None,
 ) -> Driven:
     """Run `workload`; an emulation that comes late is repeated more slowly, a few times."""
     for _ in range(ATTEMPTS):
         answers: dict[int, Arrays] = {}
         alone = warm(coordinator, samples, stretch).observed
-        outcome = coordinator.run(driver, workload, samples.of, _collect(answers, progress), stretch)
+        outcome = coordinator.run(driver, workload, samples.of, _collect(answers, progress), stretch, upkeep=upkeep)
         driven = Driven(outcome, workload, answers, _median_latency(alone), stretch, coordinator.offsets)
         if outcome.failure or (outcome.observed.late_share or 0.0) <= MOST_LATE:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,6 @@ class Seen:
 
     paced: bool
     facts: list[Fact]  # about epochs
-    answers: list[Answer] = field(default_factory=list)  # in the order they went out
+    answers: deque[Answer] = field(default_factory=deque)  # in the order they went out
     late: set[int] = field(default_factory=set)
     missed: set[int] = field(default_factory=set)  # answered before a moment at which the driver decided without

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import WorkError
 from shoal.program import (
+    Abandon,
     Begun,
     Driver,
     Event,
@@ -22,28 +23,30 @@ from shoal.program import (
     Media,
     Prepare,
     Ready,
+    Refuse,
     Retire,
+    Seek,
     Start,
     Stop,
     SwitchEpoch,
     Turns,
-    Unready,
     WakeAt,
     Woke,
     Workload,
 )
 from shoal.record import Answer
+from shoal.run.changes import LOOK_S, Changes
 from shoal.run.crew import Crew
 from shoal.run.flight import Flight, Seen
 from shoal.run.inputs import Inputs, fitting
 from shoal.run.roster import Roster
+from shoal.run.upkeep import Upkeep
 from shoal.wire import Delivery, Left
 from shoal.worker import Clock, heard
 from shoal.worker.inbox import Inbox
 
 Sink = Callable[[int, Mapping[str, NDArray[Any]]], None]  # item, its outputs; none if a gate stopped it
 
-LOOK_S = 0.5  # how often dead workers are looked for
 SOON_S = 0.02  # the same while workers are being prepared: how late the driver may hear that they are ready
 SLICE_S = 0.001  # how long one crew is listened to while another has items in flight too
 WAKE = -1  # stands for no epoch
@@ -59,24 +62,23 @@ class Flights:
     """
 
     def __init__(
-        self, roster: Roster, first: int, clock: Clock, stretch: float, inputs: Inputs, sink: Sink
+        self, roster: Roster, first: int, clock: Clock, stretch: float, inputs: Inputs, sink: Sink, upkeep: Upkeep
     ) -> None:
         self._roster, self._clock, self._stretch = roster, clock, stretch
-        self._inputs, self._sink = inputs, sink
+        self._inputs, self._sink, self._upkeep = inputs, sink, upkeep
         self._turns = Turns[Flight](roster.known, first)
+        self._changes = Changes(roster, self._turns, clock, upkeep, self._put)
         self._first = roster.crews[first]
         self._paced = self._first.pace is not None
         self._inbox, self._media = Inbox(), Media()
         self._hops: dict[Crew, Mapping[str, tuple[Hop, ...]]] = {}
         self._flights: dict[int, Flight] = {}
-        self._retiring: set[int] = set()
         self._gone: set[tuple[int, str]] = set()  # epoch and unit, of the losses that the driver knows of
         self._alarms: set[tuple[float, int]] = set()  # as the driver counts: time, and epoch that is ready then
         self._now_s = 0.0 if self._paced else clock.now_s()
-        self._looked_s = clock.now_s()  # when crews with nothing to do were looked at
         self._decided_s = -math.inf  # when the driver was asked last
         self._stop: Stop | None = None
-        self.seen = Seen(self._paced, self._turns.facts)
+        self.seen = Seen(self._paced, self._turns.facts, deque(maxlen=upkeep.remember))
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -92,11 +94,11 @@ class Flights:
             crew, came = self._receive()
             if came is not None:
                 quiet_since_s = self._clock.now_s()
-            lost = crew.why(came) or self._put(crew, came)
+            lost = None if crew is None else crew.why(came) or self._put(crew, came)
             self._take_due()
-            if lost is not None:
+            if crew is not None and lost is not None:
                 self._lose(crew, *lost)
-            self._look()
+            self._tell(self._changes.news())
             waiting = self._flights and self._inbox.next_due_s is None
             if waiting and self._clock.now_s() - quiet_since_s > patience_s:
                 return f"nothing was heard for {patience_s:g} s{self._in_flight()}"
@@ -111,11 +113,18 @@ class Flights:
         told_s = min(self._alarms)[0] * self._stretch if self._alarms else math.inf
         return math.inf if due_s is None else due_s, told_s
 
-    def _receive(self) -> tuple[Crew, Delivery | Left | None]:
+    def _receive(self) -> tuple[Crew | None, Delivery | Left | None]:
         """What comes next, and from which crew; waits until something is to be done, or looked at."""
-        look_s = SOON_S if self._roster.busy else LOOK_S
+        look_s = SOON_S if self._changes.busy else LOOK_S
         wait_s = max(0.0, min(min(self._next_s()) - self._clock.now_s(), look_s))
-        epochs = self._turns.open_epochs
+        requests, there = self._upkeep.requests, self._roster.crews
+        epochs = [epoch for epoch in self._turns.open_epochs if epoch in there]
+        if not epochs:
+            requests.wait(wait_s)
+            return None, None
+        requests.waker = there[epochs[0]].endpoint.wake
+        if requests:  # it came before the waker was there
+            wait_s = 0.0
         if len(epochs) > 1:
             wait_s = min(wait_s, SLICE_S)
             for epoch in epochs:
@@ -129,6 +138,8 @@ class Flights:
         """Keep an answer until it is due; returns the worker that says it failed, and why."""
         if isinstance(came, Delivery) and came.header.control:
             message = heard(crew.endpoint, came)
+            if message.get("is") == "vitals" and self._upkeep.pulse is not None:
+                self._upkeep.pulse.heard(crew.program.epoch, came.peer, message)
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None
         if isinstance(came, Delivery):
             if self._paced and came.header.time_s < self._decided_s:
@@ -159,26 +170,16 @@ class Flights:
             self._turns.prepared(epoch, took_s)
             self._decide(Ready(epoch, self._roster.crew(epoch).program, took_s), time_s)
 
-    def _look(self) -> None:
-        """Tell the driver what became of epochs it cannot see."""
-        for event in self._roster.arrived() if self._roster.busy else ():
+    def _tell(self, news: Iterator[Event]) -> None:
+        """Tell the driver of what it cannot see; a preparation's time counts as the boards' does."""
+        for event in news:
             self._now_s = self._clock.now_s()
-            if isinstance(event, Unready):
-                self._turns.lost(event.epoch)
-                self._decide(event, self._told_s)
-            else:
-                took_s = event.took_s / self._stretch
-                self._turns.prepared(event.epoch, took_s)
-                self._decide(replace(event, took_s=took_s), self._told_s)
-        if self._clock.now_s() - self._looked_s > LOOK_S:
-            self._looked_s = self._clock.now_s()
-            for epoch in set(self._roster.crews) - set(self._turns.open_epochs):
-                crew = self._roster.crew(epoch)
-                came = crew.endpoint.receive(0.0)
-                lost = crew.why(came) or self._put(crew, came)
-                if lost is not None:
-                    self._turns.lost(epoch)
-                    self._decide(self._roster.drop(epoch, f"{lost[0]} is gone ({lost[1]})"), self._told_s)
+            told = replace(event, took_s=event.took_s / self._stretch) if isinstance(event, Ready) else event
+            if isinstance(told, Ready):
+                self._turns.prepared(told.epoch, told.took_s)
+            self._decide(told, self._told_s)
+            if self._stop is not None:
+                return
 
     def _lose(self, crew: Crew, unit: str, why: str) -> None:
         epoch = crew.program.epoch
@@ -209,24 +210,29 @@ class Flights:
                         events.extend(self._prepare(epoch, told_s))
                     case SwitchEpoch():
                         self._switch(command, told_s)
-                    case Retire(epoch=epoch):
-                        self._turns.retire(command)
-                        self._retiring.add(epoch)
-                        self._retire_idle(epoch)
+                    case Retire():
+                        self._changes.retire(command)
+                    case Abandon(epoch=epoch):
+                        self._abandon(epoch)
+                    case Seek(devices=devices):
+                        self._changes.seek(devices)
+                    case Refuse(item=item, why=why):
+                        self._upkeep.refused(item, why)
                     case other:
                         raise WorkError(f"this coordinator cannot {type(other).__name__} yet")
 
+    def _abandon(self, epoch: int) -> None:
+        self._gone = {(each, unit) for each, unit in self._gone if each != epoch}
+        self._alarms = {(time_s, each) for time_s, each in self._alarms if each != epoch}
+        self._flights = {item: each for item, each in self._flights.items() if each.turn.epoch != epoch}
+        for flight in self._changes.abandon(epoch):
+            self._finish(flight)
+
     def _prepare(self, epoch: int, told_s: float) -> tuple[Ready, ...]:
         """What the driver is told at once: that the epoch is ready, unless that takes time."""
-        if self._turns.ask(epoch):
-            stated_s = self._roster.stated_s(epoch)
-            if epoch in self._retiring or stated_s == 0:
-                self._retiring.discard(epoch)
-                self._turns.prepared(epoch, 0.0)
-            elif stated_s is None:
-                self._roster.prepare(epoch)
-            else:
-                self._alarms.add((told_s + stated_s, epoch))
+        at_s = self._changes.prepare(epoch)
+        if at_s is not None:
+            self._alarms.add((told_s + at_s, epoch))
         if not self._turns.is_ready(epoch):
             return ()
         return (Ready(epoch, self._roster.crew(epoch).program, 0.0),)
@@ -238,11 +244,6 @@ class Flights:
                 hint="two workers of one board would each go at its full speed; let the driver drain",
             )
         self._turns.switch(command, told_s)
-
-    def _retire_idle(self, epoch: int) -> None:
-        if epoch in self._retiring and self._turns.idle(epoch):
-            self._retiring.discard(epoch)
-            self._roster.retire(epoch)
 
     def _start(self, start: Start) -> None:
         crew = self._roster.crew(self._turns.epoch)
@@ -272,6 +273,8 @@ class Flights:
         header = delivery.header
         flight = self._flights.get(header.item)
         if flight is None or flight.turn.epoch != header.epoch:
+            if header.epoch in self._changes.abandoned:
+                return
             raise WorkError(f"an answer nobody waits for: item {header.item} of epoch {header.epoch}")
         edge = flight.crew.program.edges[header.edge]
         if edge.name not in flight.awaited:
@@ -286,7 +289,7 @@ class Flights:
         if not flight.awaited:
             for each in self._turns.finish(flight.turn, flight):
                 self._finish(each)
-            self._retire_idle(flight.turn.epoch)
+            self._changes.let_go(flight.turn.epoch)
 
     def _finish(self, flight: Flight) -> None:
         item = flight.start.item

@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shoal.errors import ShoalError
 from shoal.program import Ready, Unready
 from shoal.run.crew import Crew, Reports
 
 Origin = Mapping[str, float | str]
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,31 @@ class Roster:
 
     def __init__(self, crew: Crew, standbys: Mapping[int, Standby]) -> None:
         """`crew` is there already, and whoever made it closes it; `standbys` can be had, its own epoch too."""
-        self.known = tuple(sorted({crew.program.epoch, *standbys}))
         self.notes: list[str] = []  # what went wrong without ending the run
-        self._standbys = standbys
+        self._standbys = dict(standbys)
         self._members = {crew.program.epoch: _Member(crew, ExitStack(), called=False)}
         self._pool = ThreadPoolExecutor(thread_name_prefix="shoal-epoch")
         self._coming: dict[int, Future[_Member]] = {}
         self._leaving: list[tuple[Crew, Future[Reports]]] = []
-        self._begun: tuple[Origin, float] | None = None
+        self._begun: tuple[Origin, float, bool] | None = None
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        """The epochs whose workers are there or can be had."""
+        return tuple(sorted({*self._members, *self._standbys}))
+
+    def add(self, epoch: int, standby: Standby) -> None:
+        """One more epoch whose workers can be had."""
+        self._standbys[epoch] = standby
+
+    def abandon(self, epoch: int) -> None:
+        """Let go of whoever is there of `epoch`, or is coming, without waiting for them."""
+        member = self._members.pop(epoch, None)
+        if member is not None:
+            self._pool.submit(member.resources.close)
+        coming = self._coming.pop(epoch, None)
+        if coming is not None and not coming.cancel():
+            self._pool.submit(_close, coming)
 
     @property
     def crews(self) -> Mapping[int, Crew]:
@@ -72,8 +92,10 @@ class Roster:
         standby = self._standbys.get(epoch)
         return standby.prepare_s if standby else 0.0
 
-    def begin(self, first: int, origin: Origin, stretch: float) -> None:
+    def begin(self, first: int, origin: Origin, stretch: float, *, record: bool = True) -> None:
         """Begin a run: the crew of `first` and those with stated times are there, and all count from here.
+
+        Without `record` workers keep no spans and facts.
 
         Raises:
             WorkError: a worker of one of those does not start or begin.
@@ -85,9 +107,13 @@ class Roster:
         stated = {epoch for epoch, standby in self._standbys.items() if standby.prepare_s is not None}
         for epoch in sorted({first, *stated} - set(self._members)):
             self._members[epoch] = self._open(epoch)
-        self._begun = origin, stretch
+        self._begun = origin, stretch, record
         for member in self._members.values():
-            member.crew.begin(origin, stretch)
+            member.crew.begin(origin, stretch, record=record)
+
+    def background(self, work: Callable[[Given], Result], given: Given) -> Future[Result]:
+        """Have something done beside the run."""
+        return self._pool.submit(work, given)
 
     def prepare(self, epoch: int) -> None:
         """Have the crew of `epoch` come."""
@@ -106,8 +132,7 @@ class Roster:
 
     def drop(self, epoch: int, why: str) -> Unready:
         """Let a crew go of which a worker is gone."""
-        member = self._members.pop(epoch)
-        self._pool.submit(member.resources.close)
+        self.abandon(epoch)
         return self._unready(epoch, why)
 
     def left(self) -> list[tuple[Crew, Reports]]:
@@ -138,7 +163,8 @@ class Roster:
         with ExitStack() as stack:
             crew = stack.enter_context(self._standbys[epoch].open())
             if self._begun is not None:
-                crew.begin(*self._begun)
+                origin, stretch, record = self._begun
+                crew.begin(origin, stretch, record=record)
             return _Member(crew, stack.pop_all(), time.monotonic() - begun_s)
 
     def _arrive(self, epoch: int) -> Ready | Unready:
@@ -152,6 +178,12 @@ class Roster:
     def _unready(self, epoch: int, why: str) -> Unready:
         self.notes.append(f"epoch {epoch} was not to be had: {why}")
         return Unready(epoch, why)
+
+
+def _close(coming: Future[_Member]) -> None:
+    """Close a crew once it is there; one that did not start has closed itself."""
+    if coming.exception() is None:
+        coming.result().resources.close()
 
 
 def _leave(member: _Member) -> Reports:

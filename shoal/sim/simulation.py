@@ -271,15 +271,11 @@ class Simulation:
 
     def _sought(self, devices: frozenset[str]) -> Found | Unfound:
         """The given epoch with the shortest period of those that make do with `devices`."""
-        uses = {
-            epoch: frozenset(unit.partition("/")[0] for unit in world.program.units)
-            for epoch, world in self._worlds.items()
-        }
-        able = [epoch for epoch in self._worlds if uses[epoch] <= devices]
+        able = [epoch for epoch, world in self._worlds.items() if world.program.devices <= devices]
         if not able:
             return Unfound(devices, "no epoch was given for these devices")
         best = min(able, key=lambda epoch: (self._worlds[epoch].period_s, epoch))
-        return Found(devices, best, uses[best], self._worlds[best].period_s)
+        return Found(devices, best, self._worlds[best].program.devices, self._worlds[best].period_s)
 
 
 @contextmanager

@@ -66,6 +66,9 @@ class Endpoint(Protocol):
     def receive(self, timeout_s: float | None) -> Delivery | Left | None:
         """The next delivery; waits at most `timeout_s` (None: for ever, 0: not at all), using no CPU."""
 
+    def wake(self) -> None:
+        """Let a `receive` that waits, or the next one, return None at once. The one method for other threads."""
+
     def release(self, delivery: Delivery) -> None:
         """Give the delivery's memory back. Must be called once for every delivery that has an array."""
 

@@ -43,6 +43,7 @@ class RankEndpoint:
         }
         self._inbox: deque[Delivery | Left] = deque()
         self._sendings: list[_Sending] = []
+        self._woken = False
         self._sent_bytes = self._received_bytes = 0
         self._closed = False
 
@@ -113,7 +114,8 @@ class RankEndpoint:
         self._pump()
         while not self._inbox:
             left = inf if until is None else until - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._woken:
+                self._woken = False
                 return None
             time.sleep(min(nap_s, left))
             nap_s = min(2 * nap_s, self._nap_s)
@@ -124,6 +126,10 @@ class RankEndpoint:
             if found.array is None:
                 self.release(found)
         return found
+
+    def wake(self) -> None:
+        """Let `receive` return, at its next look."""
+        self._woken = True
 
     def release(self, delivery: Delivery) -> None:
         """Give the delivery's slot back."""

@@ -53,6 +53,9 @@ class RingEndpoint:
         self._name, self._program = name, program
         self._inbox: deque[Delivery | Left] = deque()
         self._epoll = select.epoll()
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._alarm, _IN)
+        self._woken = False
         self._peers: dict[str, _Peer] = {}
         self._by_descriptor: dict[int, _Peer] = {}
         self._sent_bytes = self._received_bytes = 0
@@ -111,7 +114,8 @@ class RingEndpoint:
             self._pump(timeout_s)
             while not self._inbox:
                 left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                if self._woken or (left is not None and left <= 0):
+                    self._woken = False
                     return None
                 self._pump(left)
         found = self._inbox.popleft()
@@ -120,6 +124,10 @@ class RingEndpoint:
             if found.array is None:
                 self._give_back(found)
         return found
+
+    def wake(self) -> None:
+        """Let `receive` return."""
+        os.eventfd_write(self._alarm, 1)
 
     def release(self, delivery: Delivery) -> None:
         """Free the delivery's slot."""
@@ -139,6 +147,7 @@ class RingEndpoint:
             peer.rings.clear()
         self._inbox.clear()
         self._epoll.close()
+        os.close(self._alarm)
 
     def _give_back(self, delivery: Delivery) -> None:
         ring = self._peers[delivery.peer].rings.get(delivery.header.edge)
@@ -183,6 +192,9 @@ class RingEndpoint:
             fine = self._epoll.fileno() < _SELECT_LIMIT
             select.select([self._epoll], [], [], timeout_s) if fine else self._epoll.poll(timeout_s)
         for descriptor, events in self._epoll.poll(-1 if timeout_s is None else 0):
+            if descriptor == self._alarm:
+                self._woken = bool(os.eventfd_read(self._alarm))
+                continue
             peer = self._by_descriptor[descriptor]
             if events & _OUT:
                 self._flush(peer)

@@ -189,6 +189,7 @@ class ShapedEndpoint:
         self._last_s: dict[str, float] = {}  # by peer: when its latest message is due
         self._received_bytes = 0
         self._lead = Lead()
+        self._woken = False
 
     @property
     def sent_bytes(self) -> int:
@@ -220,9 +221,15 @@ class ShapedEndpoint:
             now_s = time.monotonic()
             if self._kept and self._kept[0][0] - self._lead.seconds <= now_s:
                 return self._take()
-            if until_s is not None and now_s >= until_s:
+            if self._woken or (until_s is not None and now_s >= until_s):
+                self._woken = False
                 return None
             self._wait(now_s, until_s)
+
+    def wake(self) -> None:
+        """Let `receive` return."""
+        self._woken = True
+        self._inner.wake()
 
     def release(self, delivery: Delivery) -> None:
         """Give the delivery's memory back."""

@@ -37,7 +37,7 @@ class StreamEndpoint:
 
     def __init__(self, name: str, program: Program, links: Mapping[str, Link]) -> None:
         self._name, self._program = name, program
-        self._inbox: SimpleQueue[Delivery | Left] = SimpleQueue()
+        self._inbox: SimpleQueue[Delivery | Left | None] = SimpleQueue()  # None: woken
         self._connections = {
             peer: _Connection(name, program, peer, Stream(link.sock), self._inbox) for peer, link in links.items()
         }
@@ -77,6 +77,10 @@ class StreamEndpoint:
             if found.array is None:
                 self._give_back(found)
         return found
+
+    def wake(self) -> None:
+        """Let `receive` return."""
+        self._inbox.put(None)
 
     def release(self, delivery: Delivery) -> None:
         """Give the delivery's slot back."""
@@ -162,7 +166,7 @@ class _Connection:
     """One peer: its reader thread, its writer thread once there is need of it, and the slots of its edges."""
 
     def __init__(
-        self, name: str, program: Program, peer: str, stream: Stream, inbox: SimpleQueue[Delivery | Left]
+        self, name: str, program: Program, peer: str, stream: Stream, inbox: SimpleQueue[Delivery | Left | None]
     ) -> None:
         self._name, self._program, self._peer, self._stream, self._inbox = name, program, peer, stream, inbox
         self.outgoing = thread_slots(program, edges_from(program, name, peer))

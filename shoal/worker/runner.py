@@ -59,6 +59,7 @@ class Runner:
         clock: Clock,
         pace: Pace | None = None,
         throttle: Throttle | None = None,
+        record: bool = True,
     ) -> None:
         self._program, self._unit, self._sessions = program, unit, sessions
         self._endpoint, self._clock, self._pace, self._throttle = endpoint, clock, pace, throttle
@@ -84,6 +85,12 @@ class Runner:
         self.facts: list[Fact] = []
         self.missed: set[int] = set()  # items of which a message came too late to be chosen in its turn
         self.busy_s = 0.0
+        self._ran = dict.fromkeys(sessions, 0)  # how often each segment ran
+        self._record = record
+
+    def vitals(self) -> dict[str, Any]:
+        """How it is: seconds it computed, how often each segment ran, and what is left to do."""
+        return {"busy_s": self.busy_s, "ran": self._ran, "pending": self.pending}
 
     @property
     def pending(self) -> int:
@@ -191,11 +198,13 @@ class Runner:
         outputs = self._compute(job, segment)
         end_s = self._end(segment, start_s)
         self.busy_s += end_s - start_s
+        self._ran[segment.name] += 1
         self._span(Span("run", self._unit, segment.name, job.item, start_s, end_s))
-        self.facts += [Fact(job.item, edge, "newest", float(item)) for edge, item in job.newest]
+        for edge, item in job.newest:
+            self._note(Fact(job.item, edge, "newest", float(item)))
         stop = segment.gate is not None and not bool(np.all(outputs[segment.gate]))
         if segment.gate is not None:
-            self.facts.append(Fact(job.item, segment.name, "gate", float(not stop)))
+            self._note(Fact(job.item, segment.name, "gate", float(not stop)))
         given = {name: stop and name != segment.gate for name in names}
         for name, empty in given.items():
             if not empty:
@@ -266,7 +275,13 @@ class Runner:
         end_s = due_s if self._pace else self._clock.now_s()
         self._span(Span("transfer", self._unit, edge.name, job.item, start_s, end_s, size))
 
+    def _note(self, fact: Fact) -> None:
+        if self._record:
+            self.facts.append(fact)
+
     def _span(self, span: Span) -> None:
+        if not self._record:
+            return
         if len(self.spans) < MAX_SPANS:
             self.spans.append(span)
         else:

@@ -1,7 +1,7 @@
 """A worker from its bundle to its last message: load, say ready, work, report, leave.
 
-Control messages are JSON. The coordinator says {"do": "clock" | "start" | "settle" | "report" | "stop"}; a worker
-answers {"is": "ready" | "clock" | "started" | "settled" | "report" | "error"}.
+Control messages are JSON. The coordinator says {"do": "clock" | "start" | "vitals" | "settle" | "report" | "stop"}; a
+worker answers {"is": "ready" | "clock" | "started" | "vitals" | "settled" | "report" | "error"}.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _Worker:
     def __init__(self, bundle: Bundle, sessions: Mapping[str, Session], endpoint: Endpoint, clock: Clock) -> None:
         self._bundle, self._sessions, self._endpoint = bundle, sessions, endpoint
         self._clock = clock
-        self._stretch = 1.0
+        self._stretch, self._record = 1.0, True
         self._runner = self._fresh()
         self._begin()
 
@@ -100,10 +100,13 @@ class _Worker:
             case "start":
                 self._clock.follow(message.get("origin"))
                 self._stretch = float(message.get("stretch", 1.0))
+                self._record = bool(message.get("record", True))
                 self._begin()
                 say(self._endpoint, {"is": "started"})
             case "clock":
                 say(self._endpoint, {"is": "clock", "now_s": self._clock.source_s()})
+            case "vitals":
+                say(self._endpoint, {"is": "vitals"} | self._runner.vitals() | memory())
             case "settle":
                 say(self._endpoint, {"is": "settled", "pending": self._runner.pending} | self._traffic())
             case "report":
@@ -126,8 +129,9 @@ class _Worker:
         pace = manifest.pace.stretched(self._stretch) if manifest.pace else None
         self._throttle = Throttle(manifest.speed) if manifest.speed < 1 else None
         return Runner(
-            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, pace, self._throttle
-        )
+            self._bundle.program, manifest.unit, self._sessions, self._endpoint, self._clock, pace, self._throttle,
+            self._record,
+        )  # fmt: skip
 
     def _traffic(self) -> dict[str, int]:
         return {

@@ -131,7 +131,7 @@ class Failover:
         entries = {item.entry for item in workload.pattern} if workload.arrival != "requests" else set()
         for entry in sorted(entries - set(program.entries)):
             raise InputError(f"the program has no entry '{entry}'", hint=f"known: {', '.join(program.entries)}")
-        uses = devices_of(program)
+        uses = program.devices
         known = {program.epoch: Known(uses, self.period_s, program, asked=True)}
         return FailoverState(workload, workload.arrivals_s(), uses, known, program.epoch)
 
@@ -290,11 +290,6 @@ class Failover:
         finite = state.workload.arrival != "requests"
         ended = state.next_item == state.workload.items if finite else state.closing
         return ended and not state.waiting and not state.flying
-
-
-def devices_of(program: Program) -> Devices:
-    """The devices whose units take part."""
-    return frozenset(unit.partition("/")[0] for unit in program.units)
 
 
 def _of_items(state: FailoverState, event: Event, time_s: float) -> FailoverState:

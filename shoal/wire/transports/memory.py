@@ -60,7 +60,7 @@ class MemoryEndpoint:
 
     def __init__(self, hub: _Hub, name: str, program: Program, address: str) -> None:
         self.name, self.program, self.address = name, program, address
-        self.inbox: SimpleQueue[Delivery | Left] = SimpleQueue()
+        self.inbox: SimpleQueue[Delivery | Left | None] = SimpleQueue()  # None: woken
         self.links: dict[str, MemoryEndpoint] = {}
         self.slots: dict[int, ThreadSlots] = {}
         self.met: set[str] = set()
@@ -119,6 +119,10 @@ class MemoryEndpoint:
             if found.array is None:
                 self.slots[found.header.edge].give(found.slot)
         return found
+
+    def wake(self) -> None:
+        """Let `receive` return."""
+        self.inbox.put(None)
 
     def release(self, delivery: Delivery) -> None:
         """Give the delivery's slot back to its sender."""

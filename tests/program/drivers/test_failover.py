@@ -57,7 +57,8 @@ AB, JUST_A, JUST_B = frozenset("ab"), frozenset("a"), frozenset("b")
 class Talk:
     """A failover driver with two devices; plans and workers are had as the test says."""
 
-    def __init__(self, driver: Failover = Failover(period_s=1.0)) -> None:
+    def __init__(self, driver: Failover | None = None) -> None:
+        driver = driver or Failover(period_s=1.0)
         self.driver, self.state = driver, driver.begin(BOTH, REQUESTS)  # type: ignore[var-annotated]
 
     def say(self, event: Event, time_s: float = 0.0) -> list[Command]:
