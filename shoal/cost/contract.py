@@ -25,6 +25,7 @@ class Traffic:
     received: int = 0  # messages
     sent: int = 0  # messages
     copied_bytes: int = 0  # of those sent, what is copied: others are made where the reader finds them
+    border_bytes: int = 0  # of what the segment reads and gives, wherever it comes from and goes
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a worker spends beside the ops as a loop over the whole model has them.
 
-It calls segments, takes messages in, sends them, copies what it sends; and its ops find caches that others have used
-since. Constants of the machine and the transport, measured once on toy models (`run.handled`), never on the model that
+It calls segments, takes messages in, sends them, copies what it sends; an engine changes the layout of what crosses a
+segment's border, and fuses nothing across it; and its ops find caches that others have used since. Constants of the machine and the transport, measured once on toy models (`run.handled`), never on the model that
 is planned. Their Samples have the transport as their engine.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from shoal.cost.contract import Traffic
 from shoal.fleet import Fleet
 from shoal.measure import handling_subject
-from shoal.program import Program, Task
+from shoal.program import Program, Segment, Task
 from shoal.record import Sample
 
 WAYS = ("shm", "shaped")  # transports it is measured for; the second where a fleet's links are imitated
@@ -28,13 +28,14 @@ class Handling:
     receive_s: float = 0.0  # a message taken in
     send_s: float = 0.0  # a message sent
     copy_s_per_byte: float = 0.0  # of messages that are copied into the transport's memory
+    border_s_per_byte: float = 0.0  # of what segments read and give
     ops_share: float = 0.0  # more than the ops' own seconds in a loop that nothing interrupts
 
     def seconds(self, ops_s: float, traffic: Traffic) -> float:
         """Beside the `ops_s` of one segment, once, with the messages before and after it."""
         moved_s = traffic.received * self.receive_s + traffic.sent * self.send_s
-        copied_s = traffic.copied_bytes * self.copy_s_per_byte
-        return self.call_s + moved_s + copied_s + ops_s * self.ops_share
+        passed_s = traffic.copied_bytes * self.copy_s_per_byte + traffic.border_bytes * self.border_s_per_byte
+        return self.call_s + moved_s + passed_s + ops_s * self.ops_share
 
 
 def handling_of(samples: Sequence[Sample], over: str) -> Handling:
@@ -66,14 +67,20 @@ def _of_task(program: Program, task: Task) -> dict[str, Traffic]:
         if step.kind == "recv":
             received += 1
         elif step.kind == "run":
-            found[step.name], received = Traffic(received), 0
-            made |= dict.fromkeys(program.segment[step.name].outputs, step.name)
+            segment = program.segment[step.name]
+            found[step.name] = Traffic(received, border_bytes=_border_bytes(program, segment))
+            received = 0
+            made |= dict.fromkeys(segment.outputs, step.name)
         elif step.kind == "send" and (maker := made.get(program.edge[step.name].tensor)):
             edge, before = program.edge[step.name], found[maker]
             copied = readers[edge.tensor] > 1 or program.segment[maker].gate is not None
             size = edge.spec.bytes(program.sizes) if copied else 0
             found[maker] = replace(before, sent=before.sent + 1, copied_bytes=before.copied_bytes + size)
     return found
+
+
+def _border_bytes(program: Program, segment: Segment) -> int:
+    return sum(program.tensors[name].bytes(program.sizes) for name in (*segment.inputs, *segment.outputs))
 
 
 def _readers(program: Program, task: Task) -> Counter[str]:

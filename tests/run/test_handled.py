@@ -17,7 +17,7 @@ from shoal.run.handled import TOYS, Row, Toy, _fitted, _Profiled, _spent
 constants = st.builds(
     Handling,
     *[st.floats(min_value=1e-5, max_value=1e-3)] * 3,
-    st.floats(min_value=1e-11, max_value=1e-8),
+    *[st.floats(min_value=1e-11, max_value=1e-8)] * 2,
     st.floats(min_value=0.0, max_value=1.0),
 )
 
@@ -28,7 +28,8 @@ def rows(truth: Handling) -> list[Row]:
     for toy in TOYS:
         copied = toy.readers * toy.elements * 4 if toy.readers > 1 else 0
         ops_s = 5e-4 * toy.layers + 1e-5
-        for around in (Traffic(1, toy.wide * toy.readers, copied), Traffic(toy.wide, 1)):
+        passed = 800_000 if toy.passed else 64 * toy.wide
+        for around in (Traffic(1, toy.wide * toy.readers, copied, passed), Traffic(toy.wide, 1, 0, passed)):
             row = (1.0, *map(float, astuple(around)), ops_s)
             seconds = toy.turns * truth.seconds(ops_s, around)
             found.append((tuple(toy.turns * each for each in row), seconds))
@@ -49,8 +50,9 @@ def test_a_toy_through_real_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(handled, "ITEMS", 8)
     toy = _Profiled.of(Toy(wide=3, readers=2, layers=1), tmp_path / "toy.onnx")
     (first, *others) = _spent(toy, "shm")
-    assert first[0][:4] == (1.0, 1.0, 6.0, 6 * 16 * 4)
-    assert [row[:4] for row, _ in others] == [(1.0, 3.0, 1.0, 0.0)] * 2
+    image, made = 4 * 128 * 14 * 14, 3 * 16 * 4
+    assert first[0][:5] == (1.0, 1.0, 6.0, 2 * made, image + made)
+    assert [row[:5] for row, _ in others] == [(1.0, 3.0, 1.0, 0.0, made + 4)] * 2
     assert all(np.isfinite(seconds) and seconds > 0 for _, seconds in (first, *others))
 
 
