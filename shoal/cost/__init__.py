@@ -16,6 +16,7 @@ from shoal.cost.memory import (
     weights_factor,
 )
 from shoal.cost.pace import hops, hops_between, pace
+from shoal.cost.scaled import ScaledCosts
 
 __all__ = [
     "WAYS",
@@ -30,6 +31,7 @@ __all__ = [
     "Hints",
     "KernelTimes",
     "Match",
+    "ScaledCosts",
     "Traffic",
     "account",
     "buffers_bytes",

@@ -86,4 +86,5 @@ class ServiceState:
     latency_s: Mapping[str, float] = field(default_factory=dict)  # "p50", "p99" of the latest items
     energy_j_per_item: float | None = None
     devices: tuple[DeviceState, ...] = ()
+    pipeline: tuple[str, ...] = ()  # units in the order an item first meets them
     standbys: Mapping[str, str] = field(default_factory=dict)  # which loss → what is prepared for it

@@ -61,13 +61,13 @@ class Unready:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A request came: an item that no workload foresaw. `due_s`: when its answer is of no use any more."""
+    """A request came: an item that no workload foresaw, whose answer is of no use after `patience_s` from now."""
 
     item: int
     entry: str = "main"
     session: int = -1
     bindings: Mapping[str, int] = field(default_factory=dict)
-    due_s: float = inf
+    patience_s: float = inf
 
 
 @dataclass(frozen=True, slots=True)

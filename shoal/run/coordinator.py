@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,19 @@ class Coordinator:
         self._crew = Crew(program, endpoint, pace, patience_s, watch)
         self._roster = Roster(self._crew, others or {})
         self._first, self._patience_s = program.epoch, patience_s
+
+    @classmethod
+    def opening(cls, first: int, standbys: Mapping[int, Standby], patience_s: float = 60.0) -> Coordinator:
+        """A coordinator that calls the workers of `first` now, and lets them go as it does with all others.
+
+        Raises:
+            WorkError: one of them does not start.
+        """
+        with ExitStack() as stack:
+            crew = stack.enter_context(standbys[first].open())
+            made = cls(crew.program, crew.endpoint, crew.pace, patience_s, others=standbys)
+            made._crew, made._roster = crew, Roster(crew, standbys, stack.pop_all())
+            return made
 
     def wait_ready(self) -> dict[str, Mapping[str, Any]]:
         """Wait until every worker has its segments loaded; what each said of itself, by unit.

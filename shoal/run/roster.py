@@ -45,11 +45,15 @@ class _Member:
 class Roster:
     """Which epochs have workers."""
 
-    def __init__(self, crew: Crew, standbys: Mapping[int, Standby]) -> None:
-        """`crew` is there already, and whoever made it closes it; `standbys` can be had, its own epoch too."""
+    def __init__(self, crew: Crew, standbys: Mapping[int, Standby], resources: ExitStack | None = None) -> None:
+        """`crew` is there already; `standbys` can be had, its own epoch too.
+
+        `resources` are the crew's, to be closed when it goes; without them whoever made it closes it.
+        """
         self.notes: list[str] = []  # what went wrong without ending the run
         self._standbys = dict(standbys)
-        self._members = {crew.program.epoch: _Member(crew, ExitStack(), called=False)}
+        first = _Member(crew, resources or ExitStack(), called=resources is not None)
+        self._members = {crew.program.epoch: first}
         self._pool = ThreadPoolExecutor(thread_name_prefix="shoal-epoch")
         self._coming: dict[int, Future[_Member]] = {}
         self._leaving: list[tuple[Crew, Future[Reports]]] = []

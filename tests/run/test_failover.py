@@ -39,9 +39,16 @@ def given(tmp_path: Path) -> tuple[list[Plan], Samples]:
 
 def workers(unit: str = "") -> list[psutil.Process]:
     """Our worker processes, the oldest first; of those whose bundle is for `unit`."""
-    found = [each for each in psutil.Process().children() if "shoal.worker" in each.cmdline()]
     folder = unit.replace("/", "-")
-    return [each for each in found if any(Path(part).name == folder for part in each.cmdline()) or not unit]
+    found = []
+    for each in psutil.Process().children():
+        try:
+            parts = each.cmdline()
+        except psutil.Error:  # it ended just now
+            continue
+        if "shoal.worker" in parts and (not unit or any(Path(part).name == folder for part in parts)):
+            found.append(each)
+    return found
 
 
 def at_item(number: int, act: Callable[[], None]) -> Callable[[int], None]:

@@ -155,7 +155,7 @@ class Failover:
             case Lost(unit=unit, why=why, epoch=epoch):
                 device = unit.partition("/")[0]
                 rests = {**state.rests, device: self._rest(state.rests.get(device), time_s)}
-                state = replace(state, rests=rests, why=f"{unit} is gone ({why})")
+                state = replace(state, rests=rests, why=f"{unit} is gone ({why})", plans=_found(state.plans))
                 said.append(Abandon(epoch))
                 return _without(state, (epoch,))
             case Gone(device=device, why=why):
@@ -295,7 +295,8 @@ class Failover:
 def _of_items(state: FailoverState, event: Event, time_s: float) -> FailoverState:
     match event:
         case Arrived():
-            wanted = Wanted(event.item, event.entry, event.session, event.bindings, time_s, event.due_s)
+            due_s = time_s + event.patience_s
+            wanted = Wanted(event.item, event.entry, event.session, event.bindings, time_s, due_s)
             return replace(state, waiting=(*state.waiting, wanted))
         case Withdrawn(item=item):
             return replace(state, waiting=tuple(each for each in state.waiting if each.item != item))
@@ -343,7 +344,8 @@ def _gone(state: FailoverState, device: str, why: str, said: list[Command]) -> F
     """Without `device`, and whatever runs on it."""
     lost = [epoch for epoch, each in state.known.items() if device in each.uses and each.asked]
     said += map(Abandon, lost)
-    return _without(replace(state, devices=state.devices - {device}, why=why), lost)
+    plans = _found(state.plans)  # what the lost ones held is free
+    return _without(replace(state, devices=state.devices - {device}, why=why, plans=plans), lost)
 
 
 def _without(state: FailoverState, epochs: Iterable[int]) -> FailoverState:

@@ -133,7 +133,7 @@ def test_without_anybody_requests_are_refused_with_the_reason() -> None:
 
 def test_or_they_wait_until_they_are_due() -> None:
     talk = Talk(Failover(wait=True)).prepared()
-    talk.say(Arrived(0, due_s=5.0))
+    talk.say(Arrived(0, patience_s=5.0))
     talk.say(Gone("b", "unplugged"))
     assert talk.say(Gone("a", "unplugged"), 1.0) == [Abandon(1)]
     assert talk.say(Woke(), 4.9) == []
