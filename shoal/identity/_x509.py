@@ -76,8 +76,7 @@ def key_of(path: Path) -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     pem = read(path)
-    if path.stat().st_mode & 0o077:
-        raise InputError("others can read this key", where=str(path), hint=f"chmod 600 {path}")
+    check_private(path)
     try:
         key = serialization.load_pem_private_key(pem, None)
     except (ValueError, TypeError):
@@ -85,6 +84,16 @@ def key_of(path: Path) -> EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError("not a key of the kind fleets use", where=str(path), needed="ECDSA P-256")
     return key
+
+
+def check_private(path: Path) -> None:
+    """Refuse a key that other users can read.
+
+    Raises:
+        InputError: they can.
+    """
+    if path.stat().st_mode & 0o077:
+        raise InputError("others can read this key", where=str(path), hint=f"chmod 600 {path}")
 
 
 def new_key() -> EllipticCurvePrivateKey:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from shoal.errors import InputError, WireError
 from shoal.identity import _x509
 from shoal.identity.revoked import read_revoked, serial_text
-from shoal.identity.values import Identity, Party
+from shoal.identity.values import Identity, Party, Paths
 
 
 class Shown(Protocol):
@@ -48,7 +48,7 @@ def newcomer(authority_pem: bytes) -> ssl.SSLContext:
     Raises:
         InputError: not a certificate.
     """
-    context = _bare(ssl.PROTOCOL_TLS_CLIENT)
+    context = bare(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=authority_pem.decode("ascii"))
     except (ssl.SSLError, ValueError) as fault:
@@ -97,7 +97,8 @@ def _serial(peer: Shown | bytes) -> str:
     return serial_text(int(peer.getpeercert()["serialNumber"], 16))
 
 
-def _bare(protocol: int) -> ssl.SSLContext:
+def bare(protocol: int) -> ssl.SSLContext:
+    """A context that demands certificates, and has none yet."""
     context = ssl.SSLContext(protocol)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
@@ -106,12 +107,27 @@ def _bare(protocol: int) -> ssl.SSLContext:
     return context
 
 
-def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
-    context, paths = _bare(protocol), identity.paths
+def equip(context: ssl.SSLContext, paths: Paths) -> None:
+    """Give `context` the files of an identity.
+
+    Raises:
+        InputError: they cannot be used.
+    """
     try:
-        context.load_cert_chain(paths.certificate, paths.key)
+        context.load_cert_chain(paths.certificate, paths.key, password=_no_password)
         context.load_verify_locations(paths.authority)
     except (ssl.SSLError, OSError) as fault:
-        why = fault.reason or "" if isinstance(fault, ssl.SSLError) else fault.strerror or ""
-        raise InputError(f"cannot be used: {why.lower().replace('_', ' ')}", where=str(identity.folder)) from fault
+        why = (fault.reason or "") if isinstance(fault, ssl.SSLError) else (fault.strerror or "")
+        where = str(paths.certificate.parent)
+        raise InputError(f"cannot be used: {why.lower().replace('_', ' ')}", where=where) from fault
+
+
+def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
+    context = bare(protocol)
+    equip(context, identity.paths)
     return context
+
+
+def _no_password() -> str:
+    """Instead of asking on the terminal."""
+    return ""

@@ -198,3 +198,18 @@ def test_fleets_are_kept_where_one_says(tmp_path: Path, monkeypatch: pytest.Monk
     assert identity.fleet_folder("pond") == tmp_path / "pond"
     with pytest.raises(ShoalError, match="not a fleet's name"):
         identity.fleet_folder("../pond")
+
+
+def test_a_worker_loads_its_identity_without_the_library(party: Make) -> None:
+    made = party("nano")
+    code = """
+import sys
+from pathlib import Path
+from shoal import identity
+print(identity.load(Path(sys.argv[1])))
+assert "cryptography" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(made.folder)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == (repr(made), "")
