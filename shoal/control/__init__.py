@@ -6,6 +6,7 @@ Tensors never travel here; workers connect with each other directly.
 from __future__ import annotations
 
 from shoal.control.contract import Control, Desk
+from shoal.control.memory import MemoryHub
 from shoal.control.values import (
     Announcement,
     Deploy,
@@ -19,6 +20,9 @@ from shoal.control.values import (
     Vitals,
     WorkerVitals,
 )
+from shoal.control.zenoh_control import open_control
+from shoal.control.zenoh_desk import open_desk
+from shoal.control.zenoh_hub import ZenohHub, open_hub
 
 __all__ = [
     "Announcement",
@@ -29,9 +33,14 @@ __all__ = [
     "Dismiss",
     "Done",
     "Failed",
+    "MemoryHub",
     "Reply",
     "Request",
     "Sighting",
     "Vitals",
     "WorkerVitals",
+    "ZenohHub",
+    "open_control",
+    "open_desk",
+    "open_hub",
 ]
