@@ -102,7 +102,6 @@ class MemoryDesk:
                 self._hub.show(self.name)
                 refused = consider(self.name, announcement).refused
         if refused:
-            self.close()
             raise WireError(f"the hub refused this device: {refused}", where=self.name)
 
     def tell(self, vitals: Vitals) -> None:

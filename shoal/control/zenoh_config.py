@@ -6,11 +6,11 @@ import ipaddress
 import json
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.control.messages import MAX_BYTES
 from shoal.errors import InputError, MissingExtra, WireError
+from shoal.identity import Identity
 
 if TYPE_CHECKING:
     import zenoh
@@ -84,7 +84,7 @@ def with_port(listen: Address) -> Address:
         raise WireError(f"cannot listen: {fault.strerror}", where=str(listen)) from fault
 
 
-def hub_config(listen: Address, identity: Path | None, rules: dict[str, Any] | None) -> dict[str, Any]:
+def hub_config(listen: Address, identity: Identity | None, rules: dict[str, Any] | None) -> dict[str, Any]:
     """The configuration of a hub."""
     return _config(listen.protocol, identity, rules) | {
         "mode": "router",
@@ -92,7 +92,7 @@ def hub_config(listen: Address, identity: Path | None, rules: dict[str, Any] | N
     }
 
 
-def client_config(hub: Address, identity: Path | None, rules: dict[str, Any] | None) -> dict[str, Any]:
+def client_config(hub: Address, identity: Identity | None, rules: dict[str, Any] | None) -> dict[str, Any]:
     """The configuration of a device or another coordinator."""
     connect = {"endpoints": [str(hub)], "timeout_ms": OPEN_MS, "exit_on_failure": True, "retry": RETRY_MS}
     return _config(hub.protocol, identity, rules) | {"mode": "client", "connect": connect}
@@ -115,7 +115,12 @@ def open_session(config: dict[str, Any], where: str) -> zenoh.Session:
         raise WireError(f"no control plane: {fault}", where=where) from fault
 
 
-def _config(protocol: str, identity: Path | None, rules: dict[str, Any] | None) -> dict[str, Any]:
+def close_session(session: Any) -> None:
+    """End a session: its `close` has no types."""
+    session.close()
+
+
+def _config(protocol: str, identity: Identity | None, rules: dict[str, Any] | None) -> dict[str, Any]:
     link: dict[str, Any] = {
         "protocols": [protocol],
         "tx": {"lease": LEASE_MS, "keep_alive": KEEP_ALIVES},
@@ -136,11 +141,12 @@ def _config(protocol: str, identity: Path | None, rules: dict[str, Any] | None) 
     return settings | ({"access_control": rules} if rules else {})
 
 
-def _tls(identity: Path) -> dict[str, Any]:
+def _tls(identity: Identity) -> dict[str, Any]:
     """Mutual TLS 1.3. Whom a certificate names is held against the access rules, not against a host's name."""
-    certificate, key = str(identity / "certificate.pem"), str(identity / "key.pem")
+    paths = identity.paths
+    certificate, key = str(paths.certificate), str(paths.key)
     return {
-        "root_ca_certificate": str(identity / "authority.pem"),
+        "root_ca_certificate": str(paths.authority),
         "listen_certificate": certificate,
         "listen_private_key": key,
         "connect_certificate": certificate,

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.control.contract import Control
@@ -15,11 +14,12 @@ from shoal.control.judge import SILENT, Judgement, judge
 from shoal.control.messages import check_size, granted, pack_request, read, unpack_reply
 from shoal.control.register import Register
 from shoal.control.values import Reply, Request, Sighting, Vitals
-from shoal.control.zenoh_config import address, client_config, open_session
+from shoal.control.zenoh_config import address, client_config, close_session, open_session
 from shoal.control.zenoh_keys import Keys, name_and_boot
-from shoal.control.zenoh_party import Party, hub_name, party, plain
+from shoal.control.zenoh_meeting import check_role, hub_name, plain
 from shoal.control.zenoh_rules import coordinator_rules
 from shoal.errors import InputError, WireError
+from shoal.identity import Identity, Party
 
 if TYPE_CHECKING:
     import zenoh
@@ -30,18 +30,18 @@ PATIENCE_S = 1.5  # for an earlier start of a device to be known as gone
 GREETERS = 4
 
 
-def open_control(identity: Path | None, hub: str, name: str = "control") -> Control:
+def open_control(identity: Identity | None, hub: str, name: str = "control") -> Control:
     """The end of another coordinator, connected with the hub at "tls/HOST:PORT".
 
     Who is there already is seen within a moment.
 
     Raises:
-        InputError: the identity or the address is wrong.
-        WireError: no hub of this fleet answers, or it does not want us.
+        InputError: the address is wrong.
+        WireError: it is no coordinator's identity, no hub of this fleet answers, or it does not want us.
     """
     at = address(hub, identity is not None)
-    me = party(identity, "coordinator") if identity else plain(name, "coordinator")
-    rules = coordinator_rules(me.fleet, hub_name(me, at)) if identity else None
+    me = check_role(identity, "coordinator") if identity else plain(name, "coordinator")
+    rules = coordinator_rules(me.fleet, hub_name(identity, at)) if identity else None
     return ZenohControl(me, open_session(client_config(at, identity, rules), str(at)))
 
 
@@ -76,7 +76,7 @@ class ZenohControl:
     def close(self) -> None:
         """End the session."""
         self._register.close()
-        self._session.close()
+        close_session(self._session)
         self._greeters.shutdown(cancel_futures=True)
 
     def _listen(self) -> None:

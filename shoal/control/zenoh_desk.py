@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import codec
@@ -14,11 +13,12 @@ from shoal.control.handling import Handler, Handling
 from shoal.control.judge import CLOCK_OFF_S, in_words
 from shoal.control.messages import MAX_BYTES, Verdict, check_size, read
 from shoal.control.values import Announcement, Vitals
-from shoal.control.zenoh_config import address, client_config, open_session
-from shoal.control.zenoh_keys import Keys, check_name
-from shoal.control.zenoh_party import Party, hub_name, party, plain
+from shoal.control.zenoh_config import address, client_config, close_session, open_session
+from shoal.control.zenoh_keys import Keys
+from shoal.control.zenoh_meeting import check_role, hub_name, plain
 from shoal.control.zenoh_rules import device_rules
 from shoal.errors import InputError, WireError
+from shoal.identity import Identity, Party, check_name
 
 if TYPE_CHECKING:
     import zenoh
@@ -27,22 +27,21 @@ LOG = logging.getLogger("shoal.control")
 WELCOME_S = 6.0  # for the hub to say whether we may stay
 
 
-def open_desk(identity: Path | None, hub: str, name: str = "") -> Desk:
+def open_desk(identity: Identity | None, hub: str, name: str = "") -> Desk:
     """A device's end, connected with the hub at "tls/HOST:PORT"; it connects again by itself when the hub was away.
 
     Args:
-        identity: the folder with the device's certificate.pem, key.pem and authority.pem; None for a hub on this
-            machine without certificates.
+        identity: the device's; None for a hub on this machine without certificates.
         hub: where the hub is.
         name: the device's, if there is no certificate to say it.
 
     Raises:
-        InputError: the identity or the address is wrong.
-        WireError: no hub of this fleet answers, or it does not want us.
+        InputError: the address or the name is wrong.
+        WireError: it is no device's identity, no hub of this fleet answers, or it does not want us.
     """
     at = address(hub, identity is not None)
-    me = party(identity, "device") if identity else plain(name, "device")
-    rules = device_rules(me.fleet, me.name, hub_name(me, at)) if identity else None
+    me = check_role(identity, "device") if identity else plain(name, "device")
+    rules = device_rules(me.fleet, me.name, hub_name(identity, at)) if identity else None
     return ZenohDesk(me, open_session(client_config(at, identity, rules), str(at)))
 
 
@@ -64,7 +63,8 @@ class ZenohDesk:
 
         Raises:
             InputError: it is not of this device, or too large.
-            WireError: the hub does not want us: it says why; or it does not answer.
+            WireError: the hub does not want us and says why: then we are seen, as refused, until `close`, and may
+                announce ourselves anew. Or it does not answer: then we are not there.
         """
         check_name(announcement.boot, "start")
         check_size(len(codec.encode(announcement)), self._me.name)
@@ -76,12 +76,15 @@ class ZenohDesk:
             self._withdraw()
             self._keys = Keys(self._me.fleet, self._me.name, announcement.boot)
             self._declare()
-            try:
-                self._await_welcome()
-            except WireError:
+            if not self._welcomed():
                 self._announcement = None
                 self._withdraw()
-                raise
+                raise WireError(
+                    f"the hub does not answer '{self._me.name}'",
+                    needed=f"an answer within {WELCOME_S:g} s",
+                    hint="was this device invited to this fleet, and not removed since?",
+                )
+            self._check_welcome()
 
     def tell(self, vitals: Vitals) -> None:
         """Say how the device is; lost while the hub is away.
@@ -100,7 +103,7 @@ class ZenohDesk:
         """Be gone."""
         with self._lock:
             self._withdraw()
-        self._session.close()
+        close_session(self._session)
 
     def _declare(self) -> None:
         """Be there for all to see; the token last, for then they ask."""
@@ -117,15 +120,10 @@ class ZenohDesk:
         while self._entities:
             self._entities.pop().undeclare()
 
-    def _await_welcome(self) -> None:
+    def _welcomed(self) -> bool:
+        """Whether the hub said something in time."""
         with self._heard:
-            if not self._heard.wait_for(lambda: self._verdict is not None, WELCOME_S):
-                raise WireError(
-                    f"the hub does not answer '{self._me.name}'",
-                    needed=f"an answer within {WELCOME_S:g} s",
-                    hint="was this device invited to this fleet, and not removed since?",
-                )
-        self._check_welcome()
+            return self._heard.wait_for(lambda: self._verdict is not None, WELCOME_S)
 
     @property
     def _refused(self) -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from shoal import codec
 from shoal.control.judge import Judgement
 from shoal.control.messages import Verdict
 from shoal.control.values import Reply, Request
-from shoal.control.zenoh_config import Address, address, hub_config, open_session, with_port
+from shoal.control.zenoh_config import Address, address, close_session, hub_config, open_session, with_port
 from shoal.control.zenoh_control import GREET_S, ZenohControl
-from shoal.control.zenoh_keys import Keys, check_name
-from shoal.control.zenoh_party import Party, party, plain
+from shoal.control.zenoh_keys import Keys
+from shoal.control.zenoh_meeting import check_role, plain
 from shoal.control.zenoh_rules import hub_rules
 from shoal.errors import WireError
+from shoal.identity import Identity, Party, check_name
 
 LOG = logging.getLogger("shoal.control")
 RETURN_S = 3.0  # for devices to come back after the hub was opened anew
@@ -25,7 +25,7 @@ UNDISTURBED_S = 10.0  # that requests under way may delay that
 
 
 def open_hub(
-    identity: Path | None,
+    identity: Identity | None,
     members: Mapping[str, str] | None = None,
     listen: str = "tls/0.0.0.0:7447",
     name: str = "hub",
@@ -33,30 +33,30 @@ def open_hub(
     """The hub of a fleet, listening.
 
     Args:
-        identity: the folder with its certificate.pem, key.pem and authority.pem; None on this machine alone.
+        identity: its coordinator's; None on this machine alone.
         members: who may connect, by the name in the certificate: "device" or "coordinator".
         listen: where; port 0 takes a free one.
         name: its own, if there is no certificate to say it.
 
     Raises:
-        InputError: the identity, a name or the address is wrong.
-        WireError: it cannot listen there.
+        InputError: a name or the address is wrong.
+        WireError: it is no coordinator's identity, or it cannot listen there.
     """
     at = with_port(address(listen, identity is not None))
-    me = party(identity, "coordinator") if identity else plain(name, "coordinator")
-    return ZenohHub(me, at, members or {})
+    me = check_role(identity, "coordinator") if identity else plain(name, "coordinator")
+    return ZenohHub(me, identity, at, members or {})
 
 
 class ZenohHub(ZenohControl):
     """The coordinator all others connect to."""
 
-    def __init__(self, me: Party, listen: Address, members: Mapping[str, str]) -> None:
-        self._at = listen
-        self._members = {check_name(name, role): role for name, role in members.items()}
+    def __init__(self, me: Party, identity: Identity | None, listen: Address, members: Mapping[str, str]) -> None:
+        self._at, self._identity = listen, identity
+        self._members = {check_name(name): role for name, role in members.items()}
         self._members[me.name] = "coordinator"
         self._calm = threading.Condition()
         self._asking, self._opening = 0, False
-        if me.folder:
+        if identity:
             _log_refusals()
         super().__init__(me, open_session(self._config(me), str(listen)))
 
@@ -66,20 +66,29 @@ class ZenohHub(ZenohControl):
         return str(self._at)
 
     def admit(self, members: Mapping[str, str]) -> None:
-        """Let these connect too (name → "device" or "coordinator").
+        """Let these take part too (name → "device" or "coordinator").
 
         Zenoh reads its access rules only when a session opens. So the session is opened anew, on the same port: for
         about a second nobody can be asked, and for at most RETURN_S no device counts as gone.
+
+        Raises:
+            InputError: what cannot be a name.
         """
-        new = {check_name(name, role): role for name, role in members.items() if self._members.get(name) != role}
-        if not new:
+        self._change(self._members | {check_name(name): role for name, role in members.items()})
+
+    def exclude(self, names: Collection[str]) -> None:
+        """Let these take part no more: their certificates were revoked. As `admit` otherwise."""
+        self._change({name: role for name, role in self._members.items() if name not in names})
+
+    def _change(self, members: dict[str, str]) -> None:
+        if members == self._members:
             return
         with self._calm:
             self._calm.wait_for(lambda: not self._opening)
             self._opening = True
             self._calm.wait_for(lambda: self._asking == 0, UNDISTURBED_S)
         try:
-            self._members |= new
+            self._members = members
             self._reopen()
         finally:
             with self._calm:
@@ -101,7 +110,7 @@ class ZenohHub(ZenohControl):
     def _reopen(self) -> None:
         self._register.be_lenient()
         try:
-            self._session.close()
+            close_session(self._session)
             self._register.nobody()
             self._session = open_session(self._config(self._me), self.address)
             self._listen()
@@ -109,7 +118,7 @@ class ZenohHub(ZenohControl):
             self._register.be_strict(RETURN_S)
 
     def _config(self, me: Party) -> dict[str, Any]:
-        return hub_config(self._at, me.folder, hub_rules(me.fleet, self._members) if me.folder else None)
+        return hub_config(self._at, self._identity, hub_rules(me.fleet, self._members) if self._identity else None)
 
     def _conclude(self, name: str, boot: str, judgement: Judgement) -> None:
         super()._conclude(name, boot, judgement)

@@ -2,17 +2,12 @@
 
 Below `shoal/FLEET/device/NAME/BOOT/` every start of a device has `alive` (a token), `announcement` and `verdict`
 (it answers there), `vitals` (it tells) and `do` (it answers). A device is only let to keys below its own NAME;
-BOOT keeps two holders of one certificate apart.
+BOOT keeps two holders of one certificate apart. Names are those of `identity.check_name`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from shoal.errors import InputError
-
-NOT_IN_NAMES = frozenset("/*$?#")
-MAX_NAME = 120
 
 
 @dataclass(frozen=True)
@@ -57,14 +52,3 @@ def name_and_boot(key: str) -> tuple[str, str]:
     """Whose key this is."""
     name, boot = key.split("/")[3:5]
     return name, boot
-
-
-def check_name(name: str, what: str) -> str:
-    """`name`, if it can be part of a key.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if not name or len(name) > MAX_NAME or NOT_IN_NAMES & set(name) or name.startswith("@"):
-        raise InputError(f"not a name for a {what}: '{name[:80]}'", needed="letters, digits, '-', '_' and '.'")
-    return name

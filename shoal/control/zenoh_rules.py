@@ -17,7 +17,7 @@ COORDINATOR_SAYS = ("query", "declare_subscriber", "liveliness_query", "declare_
 
 def hub_rules(fleet: str, members: Mapping[str, str]) -> dict[str, Any]:
     """What the hub lets `members` (name → "device" or "coordinator") say and hear."""
-    entries = []
+    entries: list[tuple[str, Iterable[str], Iterable[str], str]] = []
     for name, role in members.items():
         if role == "coordinator":
             entries.append((name, COORDINATOR_SAYS, DEVICE_SAYS, Keys(fleet).of("*")))
