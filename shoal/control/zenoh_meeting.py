@@ -52,7 +52,8 @@ def hub_name(identity: Identity, hub: Address) -> str:
             contexts.client(identity).wrap_socket(bare) as connection,
         ):
             party = check_peer(identity, connection)
-            _hear_refusal(connection)
+            if _closed(connection):
+                raise _refused("the connection was closed", identity, where)
     except ssl.SSLCertVerificationError as fault:
         raise WireError(
             f"the hub's certificate does not hold: {fault.verify_message}",
@@ -60,7 +61,7 @@ def hub_name(identity: Identity, hub: Address) -> str:
             hint="is it the right fleet, and this machine's clock right?",
         ) from fault
     except ssl.SSLError as fault:
-        raise _refused(fault, identity, where) from fault
+        raise _refused((fault.reason or str(fault)).lower().replace("_", " "), identity, where) from fault
     except OSError as fault:
         raise WireError(
             f"no hub answers: {fault.strerror or fault}", where=where, hint="is `shoal fleet open` running there?"
@@ -70,19 +71,18 @@ def hub_name(identity: Identity, hub: Address) -> str:
     return party.name
 
 
-def _hear_refusal(connection: ssl.SSLSocket) -> None:
+def _closed(connection: ssl.SSLSocket) -> bool:
+    """Whether the server closes at once, having seen our certificate; one that takes it waits for us to speak."""
     connection.settimeout(REFUSAL_S)
     try:
-        if not connection.recv(1):
-            raise ssl.SSLError("the connection was closed")
+        return not connection.recv(1)
     except TimeoutError:
-        return
+        return False
 
 
-def _refused(fault: ssl.SSLError, identity: Identity, where: str) -> WireError:
-    why = (fault.reason or str(fault)).lower().replace("_", " ")
+def _refused(why: str, identity: Identity, where: str) -> WireError:
     return WireError(
         f"the hub does not take the certificate of {identity.party} ({why})",
         where=where,
-        hint="of another fleet, expired, or a clock is wrong; the hub's log says more",
+        hint=f"it ends {identity.not_after:%Y-%m-%d %H:%M} UTC; is a clock wrong, or was it of another fleet?",
     )
