@@ -1,7 +1,4 @@
-"""The control plane of a living fleet: who is there, how they are, and what they are asked to do.
-
-Tensors never travel here; workers connect with each other directly.
-"""
+"""The control plane of a living fleet: who is there, how they are, what they are asked to do. No tensors travel here."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from shoal.control.values import (
 )
 from shoal.control.zenoh_control import open_control
 from shoal.control.zenoh_desk import open_desk
-from shoal.control.zenoh_hub import ZenohHub, open_hub
+from shoal.control.zenoh_hub import ZenohHub, members, open_hub
 
 __all__ = [
     "Announcement",
@@ -40,6 +37,7 @@ __all__ = [
     "Vitals",
     "WorkerVitals",
     "ZenohHub",
+    "members",
     "open_control",
     "open_desk",
     "open_hub",

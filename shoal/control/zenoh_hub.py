@@ -17,7 +17,7 @@ from shoal.control.zenoh_keys import Keys
 from shoal.control.zenoh_meeting import check_role, plain
 from shoal.control.zenoh_rules import hub_rules
 from shoal.errors import WireError
-from shoal.identity import Identity, Party, check_name
+from shoal.identity import Authority, Identity, Party, Role, check_name
 
 LOG = logging.getLogger("shoal.control")
 RETURN_S = 3.0  # for devices to come back after the hub was opened anew
@@ -26,7 +26,7 @@ UNDISTURBED_S = 10.0  # that requests under way may delay that
 
 def open_hub(
     identity: Identity | None,
-    members: Mapping[str, str] | None = None,
+    admitted: Mapping[str, Role] | None = None,
     listen: str = "tls/0.0.0.0:7447",
     name: str = "hub",
 ) -> ZenohHub:
@@ -34,7 +34,7 @@ def open_hub(
 
     Args:
         identity: its coordinator's; None on this machine alone.
-        members: who may connect, by the name in the certificate: "device" or "coordinator".
+        admitted: who may take part, by the name in the certificate: `members(authority)`.
         listen: where; port 0 takes a free one.
         name: its own, if there is no certificate to say it.
 
@@ -44,15 +44,21 @@ def open_hub(
     """
     at = with_port(address(listen, identity is not None))
     me = check_role(identity, "coordinator") if identity else plain(name, "coordinator")
-    return ZenohHub(me, identity, at, members or {})
+    return ZenohHub(me, identity, at, admitted or {})
+
+
+def members(authority: Authority) -> dict[str, Role]:
+    """Who has a certificate of the authority that was not taken back: name → role."""
+    revoked = authority.revoked()
+    return {each.name: each.role for each in authority.issued() if each.serial not in revoked}
 
 
 class ZenohHub(ZenohControl):
     """The coordinator all others connect to."""
 
-    def __init__(self, me: Party, identity: Identity | None, listen: Address, members: Mapping[str, str]) -> None:
+    def __init__(self, me: Party, identity: Identity | None, listen: Address, members: Mapping[str, Role]) -> None:
         self._at, self._identity = listen, identity
-        self._members = {check_name(name): role for name, role in members.items()}
+        self._members: dict[str, Role] = {check_name(name): role for name, role in members.items()}
         self._members[me.name] = "coordinator"
         self._calm = threading.Condition()
         self._asking, self._opening = 0, False
@@ -65,7 +71,7 @@ class ZenohHub(ZenohControl):
         """Where it listens: "tls/HOST:PORT"."""
         return str(self._at)
 
-    def admit(self, members: Mapping[str, str]) -> None:
+    def admit(self, members: Mapping[str, Role]) -> None:
         """Let these take part too (name → "device" or "coordinator").
 
         Zenoh reads its access rules only when a session opens. So the session is opened anew, on the same port: for
@@ -80,7 +86,7 @@ class ZenohHub(ZenohControl):
         """Let these take part no more: their certificates were revoked. As `admit` otherwise."""
         self._change({name: role for name, role in self._members.items() if name not in names})
 
-    def _change(self, members: dict[str, str]) -> None:
+    def _change(self, members: dict[str, Role]) -> None:
         if members == self._members:
             return
         with self._calm:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shoal import codec
-from shoal.control import Deployed, Dismiss, Done, Failed, Vitals, open_control, open_desk, open_hub
+from shoal.control import Deployed, Dismiss, Done, Failed, Vitals, members, open_control, open_desk, open_hub
 from shoal.control.messages import MAX_BYTES, pack_request, unpack_reply
 from shoal.control.zenoh_config import address, client_config, close_session, hub_config, open_session, with_port
 from shoal.control.zenoh_keys import Keys
@@ -91,6 +91,13 @@ def test_a_stranger_of_the_same_fleet_is_not_heard(reef: Secure, monkeypatch: py
         desk.announce(announcement("late"))
     assert "invited" in str(caught.value.hint)
     assert not reef.hub.sightings()
+
+
+def test_members_are_those_with_a_certificate(reef: Secure) -> None:
+    reef.identity("nano")
+    reef.identity("pi")
+    reef.authority.revoke("pi")
+    assert members(reef.authority) == {"boss": "coordinator", "nano": "device"}
 
 
 def test_members_come_and_go_without_others_noticing(reef: Secure) -> None:

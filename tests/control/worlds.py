@@ -10,10 +10,10 @@ from typing import Any
 
 from shoal.control import Announcement, Control, Desk, MemoryHub, ZenohHub, open_control, open_desk, open_hub
 from shoal.fleet import Device, Unit
-from shoal.identity import Identity, authority
+from shoal.identity import Identity, Role, authority
 
 DEVICES = ("nano", "pi", "tx2")
-MEMBERS = {**dict.fromkeys(DEVICES, "device"), "eye": "coordinator"}
+MEMBERS: dict[str, Role] = {**dict.fromkeys(DEVICES, "device"), "eye": "coordinator"}
 
 
 def device(name: str) -> Device:
