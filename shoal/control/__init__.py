@@ -1,11 +1,9 @@
-"""The control plane of a living fleet: who is there, how they are, and what they are asked to do.
-
-Tensors never travel here; workers connect with each other directly.
-"""
+"""The control plane of a living fleet: who is there, how they are, what they are asked to do. No tensors travel here."""
 
 from __future__ import annotations
 
 from shoal.control.contract import Control, Desk
+from shoal.control.memory import MemoryHub
 from shoal.control.values import (
     Announcement,
     Deploy,
@@ -19,6 +17,9 @@ from shoal.control.values import (
     Vitals,
     WorkerVitals,
 )
+from shoal.control.zenoh_control import open_control
+from shoal.control.zenoh_desk import open_desk
+from shoal.control.zenoh_hub import ZenohHub, members, open_hub
 
 __all__ = [
     "Announcement",
@@ -29,9 +30,15 @@ __all__ = [
     "Dismiss",
     "Done",
     "Failed",
+    "MemoryHub",
     "Reply",
     "Request",
     "Sighting",
     "Vitals",
     "WorkerVitals",
+    "ZenohHub",
+    "members",
+    "open_control",
+    "open_desk",
+    "open_hub",
 ]

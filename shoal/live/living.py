@@ -94,7 +94,9 @@ class LivingFleet:
             else:
                 self._told.pop(sighting.name, None)
         if before is not None and (not _usable(sighting) or before != boot):
-            yield Gone(sighting.name, sighting.refused or ("it began anew" if _usable(sighting) else "it is silent"))
+            yield Gone(
+                sighting.name, sighting.refused or ("it began anew" if _usable(sighting) else "it is silent")
+            )
         if _usable(sighting) and before != boot:
             yield Here(sighting.name)
 

@@ -34,12 +34,18 @@ class Flag(IntFlag):
     LAST = 2  # nothing follows on this edge
     ERROR = 4  # the payload is a JSON error
     CONTROL = 8  # between coordinator and worker; the payload is JSON
+    BEAT = 16  # a control message that says no more than that its sender is alive; no payload
 
 
 NOTHING = Flag(0)
 
 
-_EMPTY, _CONTROL = int(Flag.EMPTY), int(Flag.CONTROL)  # plain integers: they are looked at for every message
+_EMPTY, _CONTROL, _BEAT = (
+    int(Flag.EMPTY),
+    int(Flag.CONTROL),
+    int(Flag.BEAT),
+)  # plain integers: looked at for every message
+_ALL = int(Flag.EMPTY | Flag.LAST | Flag.ERROR | Flag.CONTROL | Flag.BEAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ class Header:
     def empty(self) -> bool:
         """Whether a gate upstream said stop."""
         return int(self.flags) & _EMPTY != 0
+
+    @property
+    def beat(self) -> bool:
+        """Whether this is a sign of life and nothing else."""
+        return int(self.flags) & _BEAT != 0
 
     @property
     def control(self) -> bool:
@@ -115,8 +126,9 @@ def unpack(data: bytes | memoryview, program: Program, sender: str) -> Header:
             "runs another program", where=sender, needed=program.hash.hex(), had=digest.hex(),
             hint="deploy the same bundle set to every device",
         )  # fmt: skip
-    if rank > MAX_RANK or dtype >= len(DTYPES):
-        raise WireError("sent a header that makes no sense", where=sender, had=f"rank {rank}, dtype {dtype}")
+    if rank > MAX_RANK or dtype >= len(DTYPES) or flags > _ALL:
+        had = f"rank {rank}, dtype {dtype}, flags {flags}"
+        raise WireError("sent a header that makes no sense", where=sender, had=had)
     header = Header(
         edge,
         item,
@@ -140,7 +152,11 @@ def check(header: Header, program: Program, sender: str) -> None:
     Raises:
         WireError: naming the field, the bound and what came.
     """
+    if header.beat and (not header.control or header.payload_bytes):
+        raise WireError("sent a beat that is more than one", where=sender, had=f"{header.payload_bytes} B")
     if header.control:
+        if not isfinite(header.time_s):
+            raise WireError("sent a control message of no time", where=sender, had=str(header.time_s))
         if header.payload_bytes > MAX_CONTROL_BYTES:
             raise WireError("sent a control message that is too long", where=sender, had=str(header.payload_bytes))
         return

@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping
 
 from shoal.errors import ShoalError, WireError
 from shoal.program import CLIENT, Program
-from shoal.wire.talk import HELLO_S, MAX_HELLO_BYTES, Link, Note, Sockets, Talk
+from shoal.wire.talk import GATHER_S, HELLO_S, Link, Note, Sockets, Talk
 from shoal.wire.topology import peers
 
-GATHER_S = 30.0  # from the client's hello to the last unit's "ready"
 MAX_STRANGERS = 64  # callers that have not said hello yet
 LOG = logging.getLogger("shoal.wire")
 
@@ -124,16 +123,20 @@ class _Meeting:
             talk = Talk(self._sockets, self._sockets.dial(address), peer, dialed=peer)
         except OSError as fault:
             raise WireError(f"cannot be reached at {address}: {fault}", where=peer) from fault
+        except WireError as fault:
+            what = f"cannot be reached at {address}: {fault.what}"
+            raise WireError(what, where=peer, needed=fault.needed, had=fault.had, hint=fault.hint) from fault
         self._enter(talk)
+        self._sockets.vouch(talk.sock, peer)
         talk.descriptor = self._sockets.offer(peer)
-        talk.write(Note("hello", self._name), self._program, talk.descriptor)
+        talk.write(self._hello(), self._program, talk.descriptor)
 
     def tell(self, peer: str, note: Note) -> None:
         self._known[peer].write(note, self._program)
 
     def end(self) -> dict[str, Link]:
         """The links; everything else is closed."""
-        links = {peer: Link(peer, talk.sock, talk.descriptor) for peer, talk in self._known.items()}
+        links = {peer: Link(peer, talk.sock, talk.descriptor, talk.beat_s) for peer, talk in self._known.items()}
         for talk in self._open - set(self._known.values()):
             talk.close()
         self._close()
@@ -144,6 +147,7 @@ class _Meeting:
         client = self._known.get(CLIENT)
         if client is not None:
             self._refuse(client, fault)
+            client.part()
         for talk in self._open:
             talk.close()
         self._close()
@@ -165,10 +169,13 @@ class _Meeting:
     def _attend(self, talk: Talk | None) -> None:
         if talk is None:
             self._accept()
+        elif talk.refused:
+            if talk.parted():
+                self._drop(talk)
         elif talk in self._open:
             try:
-                note = talk.read(self._program)
-                if note is not None:
+                # What TLS has decrypted does not make the socket readable: read until nothing is left.
+                while talk.mine and (note := talk.read(self._program)) is not None:
                     self._hear(talk, note)
             except WireError as fault:
                 self._fail(talk, fault)
@@ -179,17 +186,26 @@ class _Meeting:
             sock, where = self._listener.accept()
         except OSError:  # the caller has gone again
             return
-        talk = Talk(self._sockets, sock, f"caller {where}" if where else "caller")
-        self._enter(talk)
+        caller = f"caller {where[0]}:{where[1]}" if isinstance(where, tuple) else "caller"
+        strangers = [other for other in self._open if not other.peer]
+        if len(strangers) >= MAX_STRANGERS and (parting := [other for other in strangers if other.refused]):
+            strangers.remove(parting[0])
+            self._drop(parting[0])
+        if len(strangers) >= MAX_STRANGERS:
+            LOG.warning("refused a connection: %s: too many callers", caller)
+            sock.close()
+            return
         try:
-            if sum(not other.peer for other in self._open) > MAX_STRANGERS:
-                raise WireError("too many callers", where=talk.where)
-            self._sockets.admit(sock)
+            self._enter(Talk(self._sockets, self._sockets.admit(sock), caller))
         except WireError as fault:
-            self._fail(talk, fault)
+            LOG.warning("refused a connection: %s", fault)
+            sock.close()
 
     def _expire(self, now: float) -> None:
         for talk in [talk for talk in self._open if not talk.peer and talk.until <= now]:
+            if talk.refused:
+                self._drop(talk)
+                continue
             self._fail(talk, WireError(f"did not say hello within {HELLO_S:g} s", where=talk.where))
 
     def _hear(self, talk: Talk, note: Note) -> None:
@@ -202,7 +218,7 @@ class _Meeting:
             self._call_later_ones(note.addresses)
         elif note.kind == "ready" and self._name == CLIENT:
             self._ready.add(talk.peer)
-            self._selector.unregister(talk.sock)  # what follows belongs to the run
+            self._let_go(talk)
         else:
             raise WireError(f"said '{note.kind}' out of turn", where=talk.where)
 
@@ -210,14 +226,24 @@ class _Meeting:
         party = note.party
         if note.kind != "hello" or party not in self._expected or talk.dialed not in ("", party):
             raise WireError(f"is '{party}', whom nobody expects here", where=talk.where)
+        self._sockets.vouch(talk.sock, party)
         if party in self._known:
             raise WireError(f"says it is '{party}', who is already connected", where=talk.where)
         if not talk.dialed:
-            talk.write(Note("hello", self._name), self._program)
+            talk.write(self._hello(), self._program)
         talk.peer = talk.where = party
+        talk.beat_s = note.beat_s
         self._known[party] = talk
         if CLIENT not in (party, self._name):
-            self._selector.unregister(talk.sock)  # what follows belongs to the run
+            self._let_go(talk)
+
+    def _hello(self) -> Note:
+        return Note("hello", self._name, beat_s=self._sockets.beat_s)
+
+    def _let_go(self, talk: Talk) -> None:
+        """What follows belongs to the run."""
+        talk.mine = False
+        self._selector.unregister(talk.sock)
 
     def _call_later_ones(self, addresses: Mapping[str, str]) -> None:
         mine = self._program.parties.index(self._name)
@@ -234,11 +260,11 @@ class _Meeting:
         LOG.warning("refused a connection: %s", fault)
         if talk.speaks_shoal:
             self._refuse(talk, fault)
-        self._drop(talk)
+        if not talk.part():
+            self._drop(talk)
 
     def _refuse(self, talk: Talk, fault: ShoalError) -> None:
         try:
             talk.write(Note("refused", self._name, why=str(fault)), self._program)
-            talk.sock.recv(MAX_HELLO_BYTES)  # closing with something unread could take the answer away
-        except (WireError, OSError):
+        except WireError:
             LOG.info("could not tell %s why", talk.where)

@@ -69,6 +69,7 @@ class RingEndpoint:
             self._add(link, rings[link.peer])
 
     def _add(self, link: Link, rings: dict[int, Slots]) -> None:
+        assert isinstance(link.sock, socket.socket)  # never TLS: memory is shared on one host
         link.sock.setblocking(False)
         peer = _Peer(link.peer, link.sock, rings)
         self._peers[link.peer] = peer

@@ -6,10 +6,8 @@ takes at once, straight from the caller's array; only the rest is copied into a 
 
 from __future__ import annotations
 
-import select
-import socket
+import math
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,25 +20,30 @@ from numpy.typing import NDArray
 from shoal.errors import WireError
 from shoal.program import HEADER_BYTES, Header, Program
 from shoal.program.message import pack, unpack
+from shoal.wire.beats import BEAT, Beats
 from shoal.wire.contract import Delivery, Left
 from shoal.wire.slots import ThreadSlots, thread_slots
-from shoal.wire.talk import Link
+from shoal.wire.socks import Stream, after
+from shoal.wire.talk import GATHER_S, Link
 from shoal.wire.topology import check_way, edges_from, flat, target_of
 
 FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
-INLINE_S, PAUSE_MS = 0.001, 1  # how long a send may keep its caller from work
+BEATS_MISSED = 3  # how many beats a peer may miss
+MEET_S = GATHER_S  # how long its first one may take
 GRACE_S = 10.0  # how long a buffer may stay overfull before its writer counts as breaking the rules
 
 
 class StreamEndpoint:
     """One party's end of all its stream connections."""
 
-    def __init__(self, name: str, program: Program, links: Mapping[str, Link]) -> None:
+    def __init__(self, name: str, program: Program, links: Mapping[str, Link], beat_s: float = 0.0) -> None:
+        """`beat_s`: give a sign of life on every connection that long after the last byte; 0: never."""
         self._name, self._program = name, program
         self._inbox: SimpleQueue[Delivery | Left | None] = SimpleQueue()  # None: woken
         self._connections = {
-            peer: _Connection(name, program, peer, Stream(link.sock), self._inbox) for peer, link in links.items()
+            peer: _Connection(name, program, link, self._inbox, beat_s) for peer, link in links.items()
         }
+        self._beats = Beats(self._connections.values(), beat_s) if beat_s else None
         self._sent_bytes = self._received_bytes = 0
 
     @property
@@ -89,64 +92,13 @@ class StreamEndpoint:
 
     def close(self) -> None:
         """Write what is still to be written, then end all connections and their threads."""
+        if self._beats is not None:
+            self._beats.close()
         for connection in self._connections.values():
             connection.close()
 
     def _give_back(self, delivery: Delivery) -> None:
         self._connections[delivery.peer].incoming[delivery.header.edge].give(delivery.slot)
-
-
-class Stream:
-    """The bytes of one connection: the only place that touches the socket during a run."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(True)
-        self._sock = sock
-        self._writable = select.poll()
-        self._writable.register(sock, select.POLLOUT)
-
-    def read_into(self, memory: memoryview) -> int:
-        """Fill `memory`; fewer bytes mean that the peer closed. Waits."""
-        filled = 0
-        while filled < len(memory):
-            count = self._sock.recv_into(memory[filled:], 0, socket.MSG_WAITALL)
-            if not count:
-                break
-            filled += count
-        return filled
-
-    def write_now(self, parts: list[memoryview]) -> int:
-        """Hand over as many bytes as the kernel takes without a stop; how many that were.
-
-        A quick link takes all of a large message this way, a part at a time, which spares the copy and the change
-        of threads. After INLINE_S, or a pause of PAUSE_MS, the rest is the writer's: the owner has work to do.
-        """
-        taken, until_s = 0, time.monotonic() + INLINE_S
-        while parts:
-            try:
-                count = self._sock.sendmsg(parts, (), socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                count = 0
-            taken += count
-            parts = _after(parts, count)
-            if parts and (time.monotonic() > until_s or not self._writable.poll(PAUSE_MS)):
-                break
-        return taken
-
-    def write(self, part: memoryview) -> None:
-        """Hand over all of `part`. Waits."""
-        self._sock.sendall(part)
-
-    def end(self) -> None:
-        """End both directions; who reads or writes wakes up."""
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the peer was quicker
-            return
-
-    def close(self) -> None:
-        """Free the socket."""
-        self._sock.close()
 
 
 @dataclass(slots=True)
@@ -166,9 +118,15 @@ class _Connection:
     """One peer: its reader thread, its writer thread once there is need of it, and the slots of its edges."""
 
     def __init__(
-        self, name: str, program: Program, peer: str, stream: Stream, inbox: SimpleQueue[Delivery | Left | None]
+        self, name: str, program: Program, link: Link, inbox: SimpleQueue[Delivery | Left | None], beat_s: float
     ) -> None:
-        self._name, self._program, self._peer, self._stream, self._inbox = name, program, peer, stream, inbox
+        peer = link.peer
+        self._name, self._program, self._peer, self._inbox = name, program, peer, inbox
+        self._stream = Stream(link.sock)
+        self._turn = threading.Lock()  # of who begins a message; held until the rest of it, if any, is a parcel
+        self._patience_s = BEATS_MISSED * max(beat_s, link.beat_s) if beat_s and link.beat_s else math.inf
+        self._heard = False  # in this run
+        self._why = ""  # we ended it
         self.outgoing = thread_slots(program, edges_from(program, name, peer))
         self.incoming = thread_slots(program, edges_from(program, peer, name))
         self._parcels: deque[_Parcel] = deque()
@@ -181,6 +139,39 @@ class _Connection:
 
     def send(self, header: Header, array: NDArray[Any] | None, payload: NDArray[np.uint8] | None) -> bool:
         """Whether the message went off; False if the peer has left."""
+        with self._turn:
+            return self._send(header, array, payload)
+
+    def beat(self) -> None:
+        """Give a sign of life, unless a message is on its way, which is one."""
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            if not self._parcels and not self._over:
+                self._send(BEAT, None, None)
+        finally:
+            self._turn.release()
+
+    def idle_s(self) -> float:
+        """Seconds since anything went to the peer."""
+        return 0.0 if self._over else self._stream.idle_s()
+
+    def check(self, awake_s: float) -> None:
+        """End the connection if the peer has been silent for too long while we were awake.
+
+        Before its first message a peer may still be busy meeting others.
+        """
+        limit_s = self._patience_s if self._heard else max(self._patience_s, MEET_S)
+        if self._over or math.isinf(limit_s):
+            return
+        silent_s = self._stream.silent_s()
+        if min(silent_s, awake_s) >= limit_s:
+            self._why = f"not heard for {silent_s:.1f} s"
+            for slots in self.incoming.values():
+                slots.close()
+            self._break()
+
+    def _send(self, header: Header, array: NDArray[Any] | None, payload: NDArray[np.uint8] | None) -> bool:
         slots = None if header.control else self.outgoing[header.edge]
         lent = slots.claim(array) if slots else -1
         parts = [memoryview(pack(header, self._program.hash, self._program.protocol))]
@@ -188,17 +179,17 @@ class _Connection:
             parts.append(payload.data)
         taken = self._write_now(parts)
         parcel = _Parcel(parts, slots, lent)
-        if self._over or taken == HEADER_BYTES + header.payload_bytes:
+        if self._over or (taken == HEADER_BYTES + header.payload_bytes and not self._stream.unsent):
             parcel.free()
             return not self._over
-        parcel.parts = _after(parts, taken)
-        if lent < 0 and len(parts) > 1:
+        parcel.parts = after(parts, taken)
+        if lent < 0 and len(parts) > 1 and parcel.parts:
             self._keep(parcel)
         return self._queue(parcel)
 
     def _write_now(self, parts: list[memoryview]) -> int:
         """How many bytes the kernel took at once; none while others wait before."""
-        if self._parcels or self._over:  # only the owner's thread, which this is, adds parcels
+        if self._parcels or self._over:  # only who has the turn, which we do, adds parcels
             return 0
         try:
             return self._stream.write_now(parts)
@@ -238,8 +229,7 @@ class _Connection:
                     return
                 parcel = self._parcels[0]
             try:
-                for part in parcel.parts:
-                    self._stream.write(part)
+                self._stream.write(parcel.parts)
             except OSError:
                 self._break()
                 return
@@ -262,7 +252,10 @@ class _Connection:
         head = bytearray(HEADER_BYTES)
         try:
             while (filled := self._stream.read_into(memoryview(head))) == HEADER_BYTES:
-                self._take(unpack(memoryview(head), self._program, self._peer))
+                header = unpack(memoryview(head), self._program, self._peer)
+                self._heard = True
+                if not header.beat:
+                    self._take(header)
             why = "closed its connection" if not filled else "ended in the middle of a message"
         except WireError as fault:
             why = fault.message
@@ -270,7 +263,7 @@ class _Connection:
             why = f"lost its connection: {fault.strerror}"
         self._break()
         if not self._closing:
-            self._inbox.put(Left(self._peer, why))
+            self._inbox.put(Left(self._peer, self._why or why))
 
     def _take(self, header: Header) -> None:
         """Read the payload into its slot and put the delivery into the inbox."""
@@ -314,13 +307,3 @@ class _Connection:
         if writer is not None:
             writer.join()
         self._stream.close()
-
-
-def _after(parts: list[memoryview], taken: int) -> list[memoryview]:
-    """What is left of `parts` behind the first `taken` bytes."""
-    left = []
-    for part in parts:
-        if taken < len(part):
-            left.append(part[taken:])
-        taken = max(0, taken - len(part))
-    return left

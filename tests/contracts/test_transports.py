@@ -25,10 +25,12 @@ from shoal import catalog
 from shoal.errors import WireError
 from shoal.program import CLIENT, Edge, Flag, Header, Hop, Program, Route, TensorSpec
 from shoal.program.message import CONTROL_EDGE
-from shoal.wire import Delivery, Endpoint, Left, write_links
+from shoal.wire import Delivery, Endpoint, Left, Transport, write_links
+from tests.pond import TLS, own
 
-SOCKETS = ("shm", "tcp", "shaped:inner=shm", "shaped:inner=tcp")
-NAMES = ("memory", "shm", "tcp", "shaped:inner=memory", "shaped:inner=shm", "shaped:inner=tcp")
+TCP = ("tcp", "tcp:beat_s=0.1", TLS, f"{TLS},beat_s=0.1", "shaped:inner=tcp", f"shaped:inner={TLS};beat_s=0.1")
+SOCKETS = ("shm", "shaped:inner=shm", *TCP)
+NAMES = ("memory", "shaped:inner=memory", *SOCKETS)
 A, B = "a/cpu", "b/cpu"
 ROUTES = (Route("main", (), (), ()),)
 
@@ -108,14 +110,21 @@ def over(name: str, what: Program) -> Iterator[str]:
         yield f"{name},links={write_links(ways, Path(scratch))}" if name.startswith("shaped") else name
 
 
+def transports(full: str, what: Program) -> dict[str, Transport]:
+    """Every party's transport: one for all, unless each needs an identity of its own."""
+    if "@" not in full:
+        return dict.fromkeys(what.parties, catalog.make("wire/transports", full))
+    return {party: catalog.make("wire/transports", own(full, party)) for party in what.parties}
+
+
 @contextmanager
 def connected(name: str, what: Program) -> Iterator[dict[str, Endpoint]]:
     """The endpoints of all parties, all in this process."""
     announced = Announced()
     with over(name, what) as full, ThreadPoolExecutor(8) as pool:
-        transport = catalog.make("wire/transports", full)
-        units = {unit: pool.submit(transport.worker, unit, what, "", announced.by(unit)) for unit in what.units}
-        ends = {CLIENT: transport.client(what, announced.wait(len(units)))}
+        ways = transports(full, what)
+        units = {unit: pool.submit(ways[unit].worker, unit, what, "", announced.by(unit)) for unit in what.units}
+        ends = {CLIENT: ways[CLIENT].client(what, announced.wait(len(units)))}
         ends |= {unit: future.result(10) for unit, future in units.items()}
     try:
         yield ends
@@ -370,12 +379,12 @@ def test_another_program_is_refused_and_the_right_one_still_welcome(name: str) -
     right = program((CLIENT, A))
     announced = Announced()
     with over(name, right) as full, ThreadPoolExecutor(1) as pool:
-        transport = catalog.make("wire/transports", full)
-        worker = pool.submit(transport.worker, A, right, "", announced.by(A))
+        ways = transports(full, right)
+        worker = pool.submit(ways[A].worker, A, right, "", announced.by(A))
         addresses = announced.wait(1)
         with pytest.raises(WireError, match="another program"):
-            transport.client(program((CLIENT, A), shape=(5,)), addresses)
-        client = transport.client(right, addresses)
+            ways[CLIENT].client(program((CLIENT, A), shape=(5,)), addresses)
+        client = ways[CLIENT].client(right, addresses)
         end = worker.result(10)
         client.send(header(filled(1, 4)), filled(1, 4))
         assert copied(end).tolist() == [1] * 4
@@ -412,10 +421,10 @@ def process(name: str, what: Program) -> Iterator[tuple[Endpoint, subprocess.Pop
         try:
             assert child.stdin
             assert child.stdout
-            pickle.dump((full, A, what), child.stdin)
+            pickle.dump((own(full, A), A, what), child.stdin)
             child.stdin.close()
             address = child.stdout.readline().decode().strip()
-            end = catalog.make("wire/transports", full).client(what, {A: address})
+            end = catalog.make("wire/transports", own(full, CLIENT)).client(what, {A: address})
             yield end, child
             end.close()
         finally:

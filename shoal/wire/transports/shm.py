@@ -14,7 +14,7 @@ from shoal.errors import InputError, WireError
 from shoal.program import CLIENT, Program
 from shoal.wire.meeting import meet_as_client, meet_as_worker
 from shoal.wire.ring import RingEndpoint, shared_bytes
-from shoal.wire.talk import HELLO_S
+from shoal.wire.talk import HELLO_S, Wire
 
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
 
@@ -54,6 +54,8 @@ class Shm:
 class _UnixSockets:
     """Connections in the abstract namespace, between processes of one user."""
 
+    beat_s = 0.0  # beats are for connections between hosts
+
     def __init__(self, name: str, program: Program) -> None:
         if not hasattr(os, "memfd_create"):
             raise InputError("shared memory between workers needs Linux", hint="use tcp")
@@ -81,11 +83,15 @@ class _UnixSockets:
             raise
         return sock
 
-    def admit(self, sock: socket.socket) -> None:
+    def admit(self, sock: socket.socket) -> socket.socket:
         data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         process, user, _ = _CREDENTIALS.unpack(data)
         if user != os.getuid():
             raise WireError("belongs to another user", where=f"process {process}", had=f"user {user}")
+        return sock
+
+    def vouch(self, sock: Wire, party: str) -> None:
+        """Nothing to add: only processes of this user come so far."""
 
     def offer(self, peer: str) -> int:
         descriptor = os.memfd_create("shoal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -94,7 +100,8 @@ class _UnixSockets:
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         return descriptor
 
-    def receive(self, sock: socket.socket, size: int) -> tuple[bytes, int]:
+    def receive(self, sock: Wire, size: int) -> tuple[bytes, int]:
+        assert isinstance(sock, socket.socket)
         data, descriptors, _, _ = socket.recv_fds(sock, size, 1, socket.MSG_CMSG_CLOEXEC)
         return data, descriptors[0] if descriptors else -1
 
