@@ -79,6 +79,11 @@ def test_a_worker_knows_neither_planner_nor_slow_libraries(module: str) -> None:
     assert not loaded_by(f"import {module}") & (PLANNING | HEAVY | SLOW)
 
 
+def test_an_agent_knows_neither_planner_nor_engines_nor_slow_libraries() -> None:
+    found = loaded_by("import shoal.agent.__main__")
+    assert not found & ((PLANNING - {"shoal.fleet"}) | HEAVY | SLOW | {"numpy", "cryptography", "zenoh"})
+
+
 @pytest.fixture(scope="module")
 def faults() -> dict[str, str]:
     """What goes wrong with each technique where the heavy libraries are missing."""

@@ -1,1 +1,1 @@
-"""What `shoal join` runs on a device: it offers the device, keeps bundles, starts and ends workers."""
+"""What runs on a device of a living fleet: joins it, keeps its files, runs its workers; and the hub it talks to."""

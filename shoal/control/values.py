@@ -20,6 +20,7 @@ class Announcement:
     link: Link | None = None  # towards the hub, as measured when it joined
     version: str = shoal.__version__
     protocol: int = PROTOCOL
+    joined_s: float = 0.0  # when this start of the agent joined: Unix seconds by its own clock; 0: it does not say
 
 
 @dataclass(frozen=True)

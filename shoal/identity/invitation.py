@@ -66,6 +66,13 @@ def invite(authority: Authority, name: str, address: str, minutes: float = 60) -
     return PREFIX + base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
+def pending(authority: Authority) -> tuple[str, ...]:
+    """The names that somebody may still join in."""
+    kept = [codec.load(_Kept, path) for path in (authority.folder / FOLDER).glob("*.json")]
+    here_s = _x509.now().timestamp()
+    return tuple(sorted({each.name for each in kept if not each.used and each.expires_s > here_s}))
+
+
 def read(token: str) -> Invitation:
     """What `token` says.
 

@@ -14,8 +14,6 @@ from functools import cached_property
 from math import prod
 from typing import Literal
 
-import numpy as np
-
 from shoal import codec
 from shoal.program.sizes import Size, evaluate
 
@@ -25,6 +23,26 @@ CLIENT = "client"
 Takes = Literal["every", "newest", "previous"]
 StepKind = Literal["recv", "run", "send", "move", "fetch"]
 Scope = Literal["item", "session", "stream"]
+
+
+_ITEM_BYTES: Mapping[str, int] = {
+    "bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4, "float32": 4,
+    "int64": 8, "uint64": 8, "float64": 8,
+}  # fmt: skip
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of one element; numpy, which an agent does without, is only asked about unusual types.
+
+    Raises:
+        TypeError: numpy knows no such type.
+    """
+    known = _ITEM_BYTES.get(dtype)
+    if known is not None:
+        return known
+    import numpy as np
+
+    return np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -40,7 +58,7 @@ class TensorSpec:
 
     def bytes(self, sizes: Mapping[str, int]) -> int:
         """Payload bytes at `sizes`."""
-        return prod(self.bound(sizes)) * np.dtype(self.dtype).itemsize
+        return prod(self.bound(sizes)) * item_bytes(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -180,7 +198,7 @@ class Program:
     @cached_property
     def bounds(self) -> tuple[tuple[tuple[int, ...], int], ...]:
         """Of each edge: the bound of its shape, and the bytes of one element. Every message is checked by it."""
-        return tuple((edge.spec.bound(self.sizes), np.dtype(edge.spec.dtype).itemsize) for edge in self.edges)
+        return tuple((edge.spec.bound(self.sizes), item_bytes(edge.spec.dtype)) for edge in self.edges)
 
     @cached_property
     def segment(self) -> Mapping[str, Segment]:
