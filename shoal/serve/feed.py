@@ -61,15 +61,18 @@ class Feed:
         for listener in self._listeners:
             _put(listener, None)
 
-    async def events(self, after: int) -> AsyncIterator[bytes]:
-        """What to send to one listener that knows the happenings up to `after`.
+    def room(self) -> None:
+        """Refuse one listener more than MOST_LISTENERS.
 
         Raises:
-            Busy: there are MOST_LISTENERS already.
+            Busy: there are as many.
         """
-        listener: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
         if len(self._listeners) >= MOST_LISTENERS:
             raise Busy(5.0, len(self._listeners))
+
+    async def events(self, after: int) -> AsyncIterator[bytes]:
+        """What to send to one listener that knows the happenings up to `after`."""
+        listener: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
         self._listeners.add(listener)
         try:
             yield _event("history", json.dumps(list(self._points)).encode())
