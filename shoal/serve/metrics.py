@@ -33,7 +33,9 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self._registry,
         )
-        self._registry.register(_Service(state))
+        service = _Service(state)
+        self._registry.register(service)
+        self.look = service.look
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from shoal.serve.app import DEADLINE_S, Classifier, app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from uvicorn import Config
 
 BACKLOG = 512  # connections that wait to be accepted
 LAST_WORDS_S = 5  # for answers to be written and connections closed, once all work is done
@@ -124,11 +125,25 @@ def serve(
     Raises:
         WorkError: what was taken was not done within `drain_s`.
     """
-    from uvicorn import Config
-
     from shoal.serve.draining import Draining
 
-    config = Config(
+    server = Draining(config(made, context), lambda: _drain(made, backend, drain_s), began)
+    server.run(sockets=[listening])
+    if not server.drained:
+        raise WorkError("not all that was taken was done in time", needed=f"within {drain_s:g} s")
+
+
+async def _drain(made: FastAPI, backend: Backend, drain_s: float) -> bool:
+    done = await asyncio.to_thread(backend.drain, drain_s)
+    made.state.feed.end()
+    return done
+
+
+def config(made: FastAPI, context: ssl.SSLContext | None = None) -> Config:
+    """How uvicorn serves `made`."""
+    from uvicorn import Config
+
+    found = Config(
         made,
         log_level="warning",
         access_log=False,
@@ -139,15 +154,6 @@ def serve(
         ws="none",
     )
     if context is not None:
-        config.load()
-        config.ssl = context
-    server = Draining(config, lambda: _drain(made, backend, drain_s), began)
-    server.run(sockets=[listening])
-    if not server.drained:
-        raise WorkError("not all that was taken was done in time", needed=f"within {drain_s:g} s")
-
-
-async def _drain(made: FastAPI, backend: Backend, drain_s: float) -> bool:
-    done = await asyncio.to_thread(backend.drain, drain_s)
-    made.state.feed.end()
-    return done
+        found.load()
+        found.ssl = context
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from shoal import codec, serve
 from shoal.graph import load
@@ -20,7 +20,8 @@ from shoal.live import Backend
 from shoal.live.single import Single, served
 from shoal.plan import Plan
 from shoal.run import Settings
-from shoal.serve.server import BACKLOG
+from shoal.serve.draining import Draining
+from shoal.serve.server import config
 from tests.run import plans
 from tests.run.test_opsets import inputs, model
 
@@ -56,20 +57,21 @@ def single(small: Small) -> Iterator[Single]:
 def listening(backend: Backend, **options: Any) -> Iterator[str]:
     """A server of `backend` in a thread; where it is."""
     made = serve.app(backend, **{"name": "small"} | options)
+    loops: list[asyncio.AbstractEventLoop] = []
     with serve.bound("127.0.0.1", 0) as sock:
-        url = serve.url_of(sock, secure=False)
-        server = uvicorn.Server(
-            uvicorn.Config(made, log_level="error", access_log=False, backlog=BACKLOG, ws="none",
-                           timeout_graceful_shutdown=2)  # fmt: skip
-        )
+
+        async def drained() -> bool:
+            made.state.feed.end()
+            return True
+
+        server = Draining(config(made), drained, lambda: loops.append(asyncio.get_running_loop()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         try:
-            wait_for(lambda: server.started)
-            yield url
+            wait_for(lambda: bool(loops))
+            yield serve.url_of(sock, secure=False)
         finally:
-            made.state.feed.end_soon()
-            server.should_exit = True
+            loops[0].call_soon_threadsafe(server.end)
             thread.join()
 
 
