@@ -9,7 +9,7 @@
   function losses() {
     return happenings.filter((it) => it.kind === "lost").map((it) => {
       const next = happenings.find((other) => other.number > it.number && other.kind === "switched");
-      return { ...it, until_s: next?.time_s, text: next ? `${it.subject}: ${show.seconds(next.time_s - it.time_s)}` : it.subject };
+      return { ...it, until_s: next?.time_s, text: next ? `${it.subject}: back in ${show.seconds(next.time_s - it.time_s)}` : it.subject };
     });
   }
 
