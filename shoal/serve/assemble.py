@@ -25,9 +25,7 @@ from shoal.serve.schemas import InferRequest
 from shoal.serve.watch import health, metadata, watching
 
 
-def assembled(
-    backend: Backend, name: str, page: bool, deadline_s: float | None, photos: Photos | None
-) -> FastAPI:
+def assembled(backend: Backend, name: str, page: bool, deadline_s: float | None, photos: Photos | None) -> FastAPI:
     """The application. `app.state.feed` is what a server ends before it waits for its connections."""
     metrics = Metrics(backend.state)
     feed = Feed(backend, metrics.look)
@@ -73,12 +71,8 @@ def _add_page(app: FastAPI, name: str) -> None:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's own description, and the schemas of the bodies that are read by hand."""
     if not app.openapi_schema:
-        found = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        _, schemas = models_json_schema(
-            [(InferRequest, "validation")], ref_template="#/components/schemas/{model}"
-        )
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, schemas = models_json_schema([(InferRequest, "validation")], ref_template="#/components/schemas/{model}")
         found["components"]["schemas"].update(schemas["$defs"])
         app.openapi_schema = found
     return app.openapi_schema

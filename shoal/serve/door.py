@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Mapping
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +14,8 @@ from starlette.requests import Request
 
 from shoal.errors import LimitError
 from shoal.live import Backend, Busy, Unavailable
-from shoal.serve.metrics import Metrics
 from shoal.serve.faults import Gone
+from shoal.serve.metrics import Metrics
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -59,15 +58,16 @@ class Door:
         answer = asyncio.wrap_future(future)
         left = asyncio.ensure_future(_left(request))
         try:
-            await asyncio.wait({answer, left}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {answer, left}
+            await asyncio.wait(both, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if left.done():
                 raise Gone("the client left before its answer was there")
             raise LimitError("the deadline passed", needed=f"an answer within {deadline_s:g} s")
-        except (asyncio.CancelledError, CancelledError) as fault:
+        except asyncio.CancelledError as fault:
             if not future.cancelled():
-                raise
+                raise  # it is this request that is given up
             raise Unavailable("the item was given up", hint="the service is ending") from fault
         finally:
             left.cancel()

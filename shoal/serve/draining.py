@@ -15,7 +15,9 @@ import uvicorn
 class Draining(uvicorn.Server):
     """While it drains, new requests are told so rather than turned away at the socket."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[bool]], began: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: Callable[[], Awaitable[bool]], began: Callable[[], None]
+    ) -> None:
         """`drain` ends what was taken, and says whether all of it was; `began` is told once connections are taken."""
         super().__init__(config)
         self._drain, self._began = drain, began

@@ -152,5 +152,7 @@ def _of_kind(found: Array, wanted: np.dtype[Any]) -> bool:
 def _kept(found: Array, cast: Array) -> bool:
     """Whether no figure was too large for its type."""
     if cast.dtype.kind == "f":
-        return bool((np.isinf(cast) == np.isinf(found)).all()) if found.dtype.kind == "f" else not np.isinf(cast).any()
+        return (
+            bool((np.isinf(cast) == np.isinf(found)).all()) if found.dtype.kind == "f" else not np.isinf(cast).any()
+        )
     return bool((cast == found).all())

@@ -66,7 +66,9 @@ def pixels_of(text: str) -> Pixels:
         except ValueError:
             figures = ()
         if name not in ("mean", "std", "crop") or not figures or (name == "crop" and len(figures) > 1):
-            raise InputError(f"'{part}' says nothing of pixels", where="--pixels", hint="mean=127,std=128,crop=0.875")
+            raise InputError(
+                f"'{part}' says nothing of pixels", where="--pixels", hint="mean=127,std=128,crop=0.875"
+            )
         found[name] = figures[0] if name == "crop" else figures
     return Pixels(**found)
 
@@ -138,7 +140,9 @@ def photos_of(signature: Signature, pixels: Pixels | None, labels: tuple[str, ..
     if not _takes_photos(found.form):
         if pixels is None and not labels:
             return None
-        raise InputError("the model takes no photos", needed="one input of (1, 3, height, width) or (1, height, width, 3)")
+        raise InputError(
+            "the model takes no photos", needed="one input of (1, 3, height, width) or (1, height, width, 3)"
+        )
     if pixels is not None and found.form.dtype == "uint8":
         raise InputError("the model takes pixels as they are", where="--pixels", had="uint8")
     if any(len(some) not in (1, found.channels) for some in (found.pixels.mean, found.pixels.std)):

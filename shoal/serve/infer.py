@@ -100,7 +100,9 @@ def described_as(signature: Signature) -> str:
     """The model's signature in Markdown."""
     rows = ["| | name | datatype | shape |", "|---|---|---|---|"]
     for kind, forms in (("input", signature.inputs), ("output", signature.outputs)):
-        rows += [f"| {kind} | `{name}` | {datatype_of(form)} | {protocol_shape(form)} |" for name, form in forms.items()]
+        rows += [
+            f"| {kind} | `{name}` | {datatype_of(form)} | {protocol_shape(form)} |" for name, form in forms.items()
+        ]
     return "\n".join((*rows, "", "A size of -1 may be smaller than the model's bound."))
 
 
@@ -181,7 +183,9 @@ def _add_images(routes: APIRouter, served: Served, photos: Photos) -> None:
             deadline_s = served.deadline(request, deadline_ms)
             kind = request.headers.get("content-type", "")
             if media_type(kind) not in (*PHOTOS, MULTIPART):
-                raise UnknownType("a photo is a JPEG or PNG file", needed=", ".join(content), had=media_type(kind)[:60])
+                raise UnknownType(
+                    "a photo is a JPEG or PNG file", needed=", ".join(content), had=media_type(kind)[:60]
+                )
             body = await read_body(request, MOST_BYTES)
             array = await run_in_threadpool(_photo, photos, body, kind)
             del body
@@ -206,5 +210,3 @@ def _bodies(signature: Signature) -> dict[str, Any]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     written = {"schema": {"$ref": "#/components/schemas/InferRequest"}, "example": example(signature)}
     return {"required": True, "content": {JSON: written, NPZ: binary, NPY: binary, BINARY: binary}}
-
-

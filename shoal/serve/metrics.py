@@ -80,9 +80,13 @@ class _Service(Collector):
                     family.add_metric((device.name,), value)
             yield family
         energy = CounterMetricFamily(
-            "shoal_device_energy_joules", "Joules since the service began, by the plan's powers.", labels=("device",)
+            "shoal_device_energy_joules",
+            "Joules since the service began, by the plan's powers.",
+            labels=("device",),
         )
-        busy = GaugeMetricFamily("shoal_unit_busy_ratio", "Share of the latest seconds a unit worked.", labels=("unit",))
+        busy = GaugeMetricFamily(
+            "shoal_unit_busy_ratio", "Share of the latest seconds a unit worked.", labels=("unit",)
+        )
         for device in state.devices:
             energy.add_metric((device.name,), device.energy_j)
             for unit in device.units:

@@ -82,7 +82,9 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, form: TensorFor
     with archive.open(member) as file:
         found = file.read(most + 1)
     if len(found) > most:
-        raise Malformed("more data than the input holds", where=member.filename[:60], needed=f"at most {most} bytes")
+        raise Malformed(
+            "more data than the input holds", where=member.filename[:60], needed=f"at most {most} bytes"
+        )
     return found
 
 

@@ -128,5 +128,7 @@ def _array(tensor: Tensor, rest: memoryview, signature: Signature) -> tuple[Arra
     if size is None:
         return from_numbers(name, tensor.data, tensor.shape, dtype), rest
     if type(size) is not int or not 0 <= size <= len(rest) or tensor.data is not None:
-        raise Malformed("binary_data_size is none of this body", where=f"input '{name}'", had=f"{len(rest)} bytes left")
+        raise Malformed(
+            "binary_data_size is none of this body", where=f"input '{name}'", had=f"{len(rest)} bytes left"
+        )
     return from_bytes(name, rest[:size], tensor.shape, dtype), rest[size:]

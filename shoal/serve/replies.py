@@ -27,7 +27,9 @@ TOLD: dict[int | str, dict[str, Any]] = {
 }
 
 
-def reply(status: int, error: str, kind: str, hint: str | None = None, headers: dict[str, str] | None = None) -> Response:
+def reply(
+    status: int, error: str, kind: str, hint: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
     """An error as JSON; `error` is the field the Open Inference Protocol has for it."""
     body = codec.encode({"error": error, "kind": kind, "hint": hint})
     return Response(body, status, headers, "application/json")

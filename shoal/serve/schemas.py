@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Parameters = dict[str, bool | int | float | str]
 Size = Annotated[int, Field(ge=0, lt=2**40)]
-Shape = Annotated[list[Size], Field(max_length=32, description="the sizes of its axes", examples=[[1, 3, 224, 224]])]
+Shape = Annotated[
+    list[Size], Field(max_length=32, description="the sizes of its axes", examples=[[1, 3, 224, 224]])
+]
 
 
 class Tensor(BaseModel):

@@ -35,7 +35,9 @@ def health(backend: Backend, served: Served) -> APIRouter:
         return Live(live=True)
 
     @routes.get("/readyz", summary="Whether requests are answered now", responses=UNREADY, response_model=Ready)
-    @routes.get("/v2/health/ready", summary="Whether requests are answered now", responses=UNREADY, response_model=Ready)
+    @routes.get(
+        "/v2/health/ready", summary="Whether requests are answered now", responses=UNREADY, response_model=Ready
+    )
     async def ready() -> Response:
         state = await run_in_threadpool(backend.state)
         found = Ready(name=served.name, ready=state.ready and not state.draining, why=_why(state))
@@ -61,11 +63,16 @@ def metadata(served: Served) -> APIRouter:
         return ServerMetadata(name="shoal", version=shoal.__version__, extensions=["binary_tensor_data"])
 
     @routes.get("/v2/models/{model}", summary="The model's inputs and outputs", responses=UNKNOWN)
-    @routes.get("/v2/models/{model}/versions/{version}", summary="The model's inputs and outputs", responses=UNKNOWN)
+    @routes.get(
+        "/v2/models/{model}/versions/{version}", summary="The model's inputs and outputs", responses=UNKNOWN
+    )
     async def model_metadata(model: str, version: str = VERSION) -> ModelMetadata:
         served.here(model, version)
         inputs, outputs = (
-            [TensorMetadata(name=name, datatype=datatype_of(form), shape=protocol_shape(form)) for name, form in forms]
+            [
+                TensorMetadata(name=name, datatype=datatype_of(form), shape=protocol_shape(form))
+                for name, form in forms
+            ]
             for forms in (served.signature.inputs.items(), served.signature.outputs.items())
         )
         return ModelMetadata(

@@ -42,7 +42,9 @@ class Page:
 
     def open(self, url: str, width: int = 1280, height: int = 1600, *, dark: bool = False) -> None:
         """Go to `url` in a window of that size."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
         self.ask("Page.navigate", url=url)
@@ -108,7 +110,8 @@ def browser(folder: Path) -> Iterator[Page]:
 
     process = subprocess.Popen(
         [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'browser'}"],
-        preexec_fn=at_their_places, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=at_their_places,  # noqa: PLW1509  # it takes no lock
+        pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(theirs_in)
     os.close(theirs_out)

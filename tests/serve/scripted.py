@@ -42,12 +42,23 @@ class Scripted:
     signature: Signature = PHOTO
     said: ServiceState = field(
         default_factory=lambda: ServiceState(
-            "small", time.time(), time.time() - 600, 0, True, False, 4, 8, 0, 0,
-            throughput_items_per_s=20.0, latency_s={"p50": 0.05, "p99": 0.08}, energy_j_per_item=0.5,
+            "small",
+            time.time(),
+            time.time() - 600,
+            0,
+            True,
+            False,
+            4,
+            8,
+            0,
+            0,
+            throughput_items_per_s=20.0,
+            latency_s={"p50": 0.05, "p99": 0.08},
+            energy_j_per_item=0.5,
             devices=(device("pi4", 2), device("pi3"), device("zero")),
             pipeline=("pi4/cpu", "pi3/cpu", "zero/cpu"),
             standbys={"zero": "pi4/cpu → pi3/cpu"},
-        )  # fmt: skip
+        )
     )
     taken: list[Future[Arrays]] = field(default_factory=list)
     told: list[Happening] = field(default_factory=list)

@@ -72,7 +72,12 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 numbers = st.one_of(
-    st.integers(), st.floats(), st.booleans(), st.none(), st.text(max_size=5), st.sampled_from([10**400, -(2**70), 1e308])
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.sampled_from([10**400, -(2**70), 1e308]),
 )
 anything = st.recursive(
     numbers,
@@ -90,7 +95,11 @@ tensors = st.fixed_dictionaries(
 )  # fmt: skip
 requests = st.fixed_dictionaries(
     {"inputs": st.one_of(st.lists(tensors, max_size=3), anything)},
-    optional={"outputs": st.one_of(anything, st.just([{"name": "scores"}])), "id": anything, "parameters": anything},
+    optional={
+        "outputs": st.one_of(anything, st.just([{"name": "scores"}])),
+        "id": anything,
+        "parameters": anything,
+    },
 )
 
 
@@ -122,7 +131,9 @@ def test_json_of_every_form(client: httpx.Client, value: Any) -> None:
 
 @many
 @given(
-    dtype=st.sampled_from(["<f4", ">f4", "|O", "<U3", "<M8[s]", "<c8", "|V4", "f", "<f4,<f4", "[('a','<f4')]", "<i99"]),
+    dtype=st.sampled_from(
+        ["<f4", ">f4", "|O", "<U3", "<M8[s]", "<c8", "|V4", "f", "<f4,<f4", "[('a','<f4')]", "<i99"]
+    ),
     order=st.sampled_from(["True", "False", "None", "()"]),
     shape=st.one_of(st.just("(1, 3, 8, 8)"), st.text("(),0123456789 -L.e", max_size=30)),
     extra=st.sampled_from(["", ", 'x': 1", "}" * 9, "(" * 200, "\n", "\\x"]),

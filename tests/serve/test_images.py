@@ -140,7 +140,9 @@ def test_over_http() -> None:
         assert answer.status_code == 200, answer.text
         assert [each["label"] for each in answer.json()["classes"]] == ["largest", "nought"]
         assert answer.json()["pixels"] == "mean=127,std=128,crop=0.875"
-        form = client.post("images", files={"note": (None, "x"), "file": ("a.jpg", jpeg, "image/jpeg")}, params={"top": 2})
+        form = client.post(
+            "images", files={"note": (None, "x"), "file": ("a.jpg", jpeg, "image/jpeg")}, params={"top": 2}
+        )
         assert form.json() == answer.json()
         for content, kind, status in (
             (b"GIF89a", "image/gif", 415),

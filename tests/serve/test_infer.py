@@ -75,7 +75,9 @@ def test_nested_data_and_one_output(small: Small, client: httpx.Client) -> None:
 
 
 def test_npz_answers_like_the_undivided_model(small: Small, client: httpx.Client) -> None:
-    answer = client.post("/v1/infer", content=write_npz(small.inputs), headers={"Content-Type": "application/x-npz"})
+    answer = client.post(
+        "/v1/infer", content=write_npz(small.inputs), headers={"Content-Type": "application/x-npz"}
+    )
     assert answer.headers["content-type"] == "application/x-npz"
     plans.assert_equal(unpacked(answer.content), small.outputs)
 
@@ -112,7 +114,9 @@ def test_bytes_after_the_json_as_triton_clients_send_them(small: Small, client: 
 @pytest.mark.parametrize("order", ["C", "F", ">"])
 def test_npy_of_any_order(order: str, scripted: Callable[..., httpx.Client]) -> None:
     image = IMAGE.astype(">f4") if order == ">" else np.asarray(IMAGE, order=order)
-    answer = scripted(sums).post("/v1/infer", content=write_npy(image), headers={"Content-Type": "application/x-npy"})
+    answer = scripted(sums).post(
+        "/v1/infer", content=write_npy(image), headers={"Content-Type": "application/x-npy"}
+    )
     assert answer.headers["content-type"] == "application/x-npy"
     scores = np.frombuffer(answer.content[-16:], np.float32)
     np.testing.assert_allclose(scores, [IMAGE.sum(), IMAGE.max(), IMAGE.min(), 0], rtol=1e-5)
@@ -125,7 +129,11 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "name": ({"json": request({"imag": IMAGE})}, 422, "no input is called 'imag'"),
     "shape": ({"json": request({"image": IMAGE[0]})}, 422, "wrong shape"),
     "type": ({"json": request({"image": IMAGE.astype(np.float64)})}, 422, "wrong type"),
-    "output": ({"json": request({"image": IMAGE}, outputs=[{"name": "score"}])}, 422, "no output is called 'score'"),
+    "output": (
+        {"json": request({"image": IMAGE}, outputs=[{"name": "score"}])},
+        422,
+        "no output is called 'score'",
+    ),
     "twice": ({"json": {"inputs": [tensor("image", IMAGE)] * 2}}, 422, "given twice"),
     "too few": ({"json": {"inputs": [{**tensor("image", IMAGE), "data": [1.0]}]}}, 422, "does not fill its shape"),
     "ragged": ({"json": {"inputs": [{**tensor("image", IMAGE), "data": [[1.0], [1, 2]]}]}}, 422, "no array"),
@@ -134,7 +142,11 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "datatype": ({"json": {"inputs": [{**tensor("image", IMAGE), "datatype": "FP31"}]}}, 422, "no datatype"),
     "content type": ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "not read here"),
     "damaged": ({"content": b"PK", "headers": {"Content-Type": "application/x-npz"}}, 400, "not a .npz"),
-    "length": ({"json": request({"image": IMAGE}), "headers": {"Inference-Header-Content-Length": "99999"}}, 400, "length"),
+    "length": (
+        {"json": request({"image": IMAGE}), "headers": {"Inference-Header-Content-Length": "99999"}},
+        400,
+        "length",
+    ),
     "deadline": ({"json": request({"image": IMAGE}), "params": {"deadline_ms": "soon"}}, 422, "not a deadline"),
 }
 
@@ -176,7 +188,10 @@ def test_too_large_is_refused_before_it_is_read(scripted: Callable[..., httpx.Cl
             sent += 1 << 16
             yield bytes(1 << 16)
 
-    assert client.post("/v1/infer", content=bytes(1 << 20), headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        client.post("/v1/infer", content=bytes(1 << 20), headers={"Content-Type": "application/json"}).status_code
+        == 413
+    )
     try:
         answer = client.post("/v1/infer", content=endless(), headers={"Content-Type": "application/x-npz"})
         assert answer.status_code == 413
@@ -192,7 +207,9 @@ def test_a_bomb_is_not_unpacked(scripted: Callable[..., httpx.Client]) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("image.npy", bytes(20 << 20))
-    answer = scripted(never).post("/v1/infer", content=file.getvalue(), headers={"Content-Type": "application/x-npz"})
+    answer = scripted(never).post(
+        "/v1/infer", content=file.getvalue(), headers={"Content-Type": "application/x-npz"}
+    )
     assert answer.status_code == 400
     assert "more data than the input holds" in answer.text
 
@@ -228,7 +245,7 @@ def test_a_client_that_leaves_gives_its_item_up() -> None:
     with listening(backend) as url:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/v1/infer", json=request({"image": IMAGE}), timeout=0.3)
-        wait_for(lambda: backend.taken[0].cancelled())
+        wait_for(backend.taken[0].cancelled)
         metrics = httpx.get(f"{url}/metrics").text
     assert 'shoal_requests_total{outcome="gone"} 1.0' in metrics
 

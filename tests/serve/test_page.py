@@ -44,7 +44,9 @@ def dying() -> Iterator[tuple[str, Scripted]]:
                 answered=number * 5, in_flight=number % 4, queued=number % 3 + (6 if 10 < number < 16 else 0),
             )  # fmt: skip
             if number == 11:
-                died = replace(backend.said.devices[2], present=False, since_s=time.time(), units=(), why="no beat for 1.0 s")
+                died = replace(
+                    backend.said.devices[2], present=False, since_s=time.time(), units=(), why="no beat for 1.0 s"
+                )
                 backend.become(devices=(*backend.said.devices[:2], died), resent=3)
                 backend.happen("lost", "zero", "no beat for 1.0 s; 3 items are begun again")
             if number == 13 and lost:

@@ -97,7 +97,9 @@ def test_metadata_is_the_protocols(client: httpx.Client, small: Small) -> None:
         assert {each["datatype"] for each in found["outputs"]} == {"FP32", "INT64"}
 
 
-@pytest.mark.parametrize("path", ["/v2/models/smal", "/v2/models/smal/ready", "/v2/models/small/versions/2", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/v2/models/smal", "/v2/models/smal/ready", "/v2/models/small/versions/2", "/nothing"]
+)
 def test_what_is_not_served_is_not_found(path: str, client: httpx.Client) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
@@ -173,19 +175,25 @@ def test_events() -> None:
     backend = Scripted(sums)
     for number in range(3):
         backend.happen("joined", f"pi{number}", "is there")
-    with listening(backend) as url, httpx.stream("GET", f"{url}/v1/events", headers={"Last-Event-ID": "0"}) as answer:
+    with (
+        listening(backend) as url,
+        httpx.stream("GET", f"{url}/v1/events", headers={"Last-Event-ID": "0"}) as answer,
+    ):
         assert answer.headers["content-type"].startswith("text/event-stream")
         coming = events(answer.iter_lines())
         assert [next(coming)[0] for _ in range(4)] == ["history", "happening", "happening", "state"]
         backend.happen("lost", "pi1", "no beat")
-        name, number, happening = next(it for it in coming if it[0] == "happening")
+        _, number, happening = next(it for it in coming if it[0] == "happening")
         assert (number, happening["number"], happening["kind"]) == ("3", 3, "lost")
         first, second = (next(it for it in coming if it[0] == "state")[2] for _ in range(2))
         assert 0.5 < second["time_s"] - first["time_s"] < 5
 
 
 def test_listeners_are_bounded_and_forgotten() -> None:
-    with listening(Scripted(sums)) as url, httpx.Client(base_url=url, limits=httpx.Limits(max_connections=100)) as client:
+    with (
+        listening(Scripted(sums)) as url,
+        httpx.Client(base_url=url, limits=httpx.Limits(max_connections=100)) as client,
+    ):
         streams = [client.stream("GET", "/v1/events") for _ in range(64)]
         for stream in streams:
             assert stream.__enter__().status_code == 200

@@ -1,4 +1,4 @@
-"""Serve a plan over HTTP: tensors and photos in, answers out, with a page of the fleet."""
+"""Serve a plan over HTTP, with a page that shows the fleet."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ MOST_LABELS_BYTES = 16 << 20
 
 def command(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="where to listen; 0.0.0.0 or :: everywhere")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="where to listen; 0.0.0.0 or :: everywhere")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
-    name: Annotated[str, typer.Option(metavar="NAME", help="what clients call the model (default: its own name)")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="what clients call the model (default: its own name)")
+    ] = "",
     queue: Annotated[int, typer.Option(min=1, help="requests that may wait; one more is told to come again")] = 64,
     deadline: Annotated[
         str, typer.Option(metavar="TIME", help="of a request that says none, such as 500ms")
@@ -50,7 +54,7 @@ def command(
     page: Annotated[bool, typer.Option("--page/--no-page", help="the page of the fleet at /")] = True,
     json: Annotated[bool, typer.Option("--json", help="where it serves, as JSON on stdout, once it does")] = False,
 ) -> None:
-    """Serve a plan over HTTP: tensors and photos in, answers out, with a page of the fleet."""
+    """Serve a plan over HTTP, with a page that shows the fleet."""
     from shoal import serve
     from shoal.live.single import served
     from shoal.run import Settings
@@ -67,9 +71,7 @@ def command(
         url = serve.url_of(listening, secure=context is not None)
         with served(decided, Settings(over=over, emulate=emulate), queue) as backend:
             app = serve.app(backend, name=called, page=page, deadline_s=deadline_s, classifier=said)
-            serve.serve(
-                app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json)
-            )
+            serve.serve(app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json))
             state = backend.state()
     if not json:
         sys.stdout.write(f"{state.answered} answered, {state.failed} failed, {state.refused} refused\n")
