@@ -235,7 +235,7 @@ class Single:
 
     def _unit(self, unit: str) -> UnitState:
         segments = [segment for segment in self._program.segments if segment.unit == unit]
-        return UnitState(unit, len(segments), sum(segment.weights_bytes for segment in segments), 0.0)
+        return UnitState(unit, len(segments), sum(segment.weights_bytes for segment in segments), None)
 
     def _tell(self, kind: Kind, subject: str, text: str) -> None:
         with self._lock:

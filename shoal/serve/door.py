@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from shoal.errors import LimitError
 from shoal.live import Backend, Busy, Unavailable
+from shoal.serve.bodies import Deadline
 from shoal.serve.faults import Gone
 from shoal.serve.metrics import Metrics
 
@@ -47,24 +48,25 @@ class Door:
             finally:
                 self._inside -= 1
 
-    async def outputs(self, request: Request, inputs: Arrays, deadline_s: float | None) -> Arrays:
+    async def outputs(self, request: Request, inputs: Arrays, deadline: Deadline) -> Arrays:
         """The service's answer; the item is given up if the client leaves or the deadline passes.
 
         Raises:
             InputError, Busy, Unavailable, LimitError: what the service says.
             Gone: the client left.
         """
-        future = await run_in_threadpool(self._backend.submit, inputs, deadline_s)
+        left_s = deadline.left_s()
+        future = await run_in_threadpool(self._backend.submit, inputs, left_s)
         answer = asyncio.wrap_future(future)
         left = asyncio.ensure_future(_left(request))
         try:
             both: set[asyncio.Future[Any]] = {answer, left}
-            await asyncio.wait(both, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if left.done():
                 raise Gone("the client left before its answer was there")
-            raise LimitError("the deadline passed", needed=f"an answer within {deadline_s:g} s")
+            raise LimitError("the deadline passed", needed=f"an answer within {deadline.seconds:g} s")
         except asyncio.CancelledError as fault:
             if not future.cancelled():
                 raise  # it is this request that is given up

@@ -24,6 +24,10 @@ class NotHere(InputError):
     """A model or a page that is not served here."""
 
 
+class Slow(LimitError):
+    """A body that was not there in time."""
+
+
 class Gone(WorkError):
     """The client left before its answer."""
 

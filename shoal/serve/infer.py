@@ -14,7 +14,7 @@ from starlette.responses import Response
 from shoal import codec
 from shoal.catalog import nearest
 from shoal.live import Signature
-from shoal.serve.bodies import accepts, deadline_of, first_file, media_type, read_body
+from shoal.serve.bodies import Deadline, accepts, deadline_of, first_file, media_type, read_body
 from shoal.serve.door import Arrays, Door
 from shoal.serve.faults import NotHere, UnknownType
 from shoal.serve.forms import datatype_of, form_bytes, protocol_shape
@@ -30,7 +30,7 @@ MULTIPART = "multipart/form-data"
 SLACK_BYTES = 64 << 10  # names, headers, parameters
 MOST_DIGITS = 48  # bytes of one element as JSON: 17 digits, sign, exponent, brackets, indentation
 
-Deadline = Annotated[
+DeadlineMs = Annotated[
     str | None, Query(description="milliseconds from now; X-Request-Deadline-Ms says the same", examples=["500"])
 ]
 Top = Annotated[int, Query(ge=1, le=1000, description="how many classes to name")]
@@ -46,8 +46,8 @@ class Served:
     deadline_s: float | None  # of a request that says none
     photos: Photos | None
 
-    def deadline(self, request: Request, query: str | None) -> float | None:
-        """The seconds this request may take."""
+    def deadline(self, request: Request, query: str | None) -> Deadline:
+        """When this request must be answered."""
         return deadline_of(query, request.headers.get("x-request-deadline-ms"), self.deadline_s)
 
     def here(self, name: str, version: str = VERSION) -> None:
@@ -74,16 +74,16 @@ def router(served: Served) -> APIRouter:
         "response_class": Response,
     }
 
-    async def infer(request: Request, deadline_ms: Deadline = None) -> Response:
+    async def infer(request: Request, deadline_ms: DeadlineMs = None) -> Response:
         with served.door.entered():
             return await _infer(served, request, deadline_ms)
 
-    async def infer_model(model: str, request: Request, deadline_ms: Deadline = None) -> Response:
+    async def infer_model(model: str, request: Request, deadline_ms: DeadlineMs = None) -> Response:
         with served.door.entered():
             served.here(model)
             return await _infer(served, request, deadline_ms)
 
-    async def infer_version(model: str, version: str, request: Request, deadline_ms: Deadline = None) -> Response:
+    async def infer_version(model: str, version: str, request: Request, deadline_ms: DeadlineMs = None) -> Response:
         with served.door.entered():
             served.here(model, version)
             return await _infer(served, request, deadline_ms)
@@ -116,13 +116,13 @@ def limit_of(signature: Signature, kind: str) -> int:
 
 
 async def _infer(served: Served, request: Request, deadline_ms: str | None) -> Response:
-    deadline_s = served.deadline(request, deadline_ms)
+    deadline = served.deadline(request, deadline_ms)
     kind, length = media_type(request.headers.get("content-type", "")), request.headers.get(LENGTH_HEADER)
     read = _reader(served.signature, kind, length)
-    body = await read_body(request, limit_of(served.signature, BINARY if length else kind))
+    body = await read_body(request, limit_of(served.signature, BINARY if length else kind), deadline.left_s())
     asked = await run_in_threadpool(read, body)
     del body
-    outputs = await served.door.outputs(request, asked.inputs, deadline_s)
+    outputs = await served.door.outputs(request, asked.inputs, deadline)
     reply = _reply_kind(request.headers.get("accept", ""), kind, len(outputs))
     return await run_in_threadpool(_written, served.name, reply, asked, outputs)
 
@@ -178,18 +178,18 @@ def _add_images(routes: APIRouter, served: Served, photos: Photos) -> None:
         openapi_extra={"requestBody": {"required": True, "content": content}},
         response_class=Response,
     )
-    async def images(request: Request, deadline_ms: Deadline = None, top: Top = 5) -> Response:
+    async def images(request: Request, deadline_ms: DeadlineMs = None, top: Top = 5) -> Response:
         with served.door.entered():
-            deadline_s = served.deadline(request, deadline_ms)
+            deadline = served.deadline(request, deadline_ms)
             kind = request.headers.get("content-type", "")
             if media_type(kind) not in (*PHOTOS, MULTIPART):
                 raise UnknownType(
                     "a photo is a JPEG or PNG file", needed=", ".join(content), had=media_type(kind)[:60]
                 )
-            body = await read_body(request, MOST_BYTES)
+            body = await read_body(request, MOST_BYTES, deadline.left_s())
             array = await run_in_threadpool(_photo, photos, body, kind)
             del body
-            outputs = await served.door.outputs(request, {photos.name: array}, deadline_s)
+            outputs = await served.door.outputs(request, {photos.name: array}, deadline)
             return _classes(served.name, photos, outputs, top)
 
 

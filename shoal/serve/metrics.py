@@ -90,7 +90,8 @@ class _Service(Collector):
         for device in state.devices:
             energy.add_metric((device.name,), device.energy_j)
             for unit in device.units:
-                busy.add_metric((unit.unit,), unit.busy_share)
+                if unit.busy_share is not None:
+                    busy.add_metric((unit.unit,), unit.busy_share)
         yield energy
         yield busy
 

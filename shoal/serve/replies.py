@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from shoal import codec
 from shoal.errors import ShoalError
-from shoal.live import Busy
+from shoal.live import Busy, Unavailable
 from shoal.serve.door import retry_after
-from shoal.serve.faults import verdict_of
+from shoal.serve.faults import Slow, TooLarge, verdict_of
 from shoal.serve.schemas import Fault
 
 TOLD: dict[int | str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def told(fault: ShoalError) -> Response:
     """The answer to a request that failed."""
     headers = {"Retry-After": retry_after(fault)} if isinstance(fault, Busy) else {}
     status = verdict_of(fault).status
-    if status in (413, 503):
+    if isinstance(fault, TooLarge | Slow | Unavailable):
         headers["Connection"] = "close"  # what is left of the body is not read; nobody is needed to wait here
     return reply(status, fault.message, fault.kind, fault.hint, headers)
 

@@ -103,9 +103,9 @@ requests = st.fixed_dictionaries(
 )
 
 
-def sent(client: httpx.Client, path: str, body: bytes, **more: Any) -> None:
+def sent(client: httpx.Client, path: str, body: bytes, late: bool = False, **more: Any) -> None:
     answer = client.post(path, content=body, **more)
-    assert answer.status_code in ALLOWED, (answer.status_code, answer.text)
+    assert answer.status_code in ALLOWED or (late and answer.status_code == 504), (answer.status_code, answer.text)
     if answer.status_code != 200:
         told = answer.json()
         assert set(told) == {"error", "kind", "hint"}
@@ -160,7 +160,7 @@ def test_npy_headers_of_every_form(
 @many
 @given(deadline=st.text(max_size=12), top=st.text(max_size=6), header=st.text("0123456789.e-+naif", max_size=12))
 def test_figures_of_every_form(client: httpx.Client, deadline: str, top: str, header: str) -> None:
-    sent(client, "/v1/images", SEEDS[3], params={"deadline_ms": deadline, "top": top},
+    sent(client, "/v1/images", SEEDS[3], late=True, params={"deadline_ms": deadline, "top": top},
          headers={"Content-Type": "image/jpeg", "X-Request-Deadline-Ms": header or "1000"})  # fmt: skip
 
 

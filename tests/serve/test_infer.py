@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -238,6 +239,41 @@ def test_over_the_deadline(said: dict[str, Any], scripted: Callable[..., httpx.C
     answer = scripted(never, deadline_s=0.06).post("/v1/infer", json=request({"image": IMAGE}), **said)
     assert answer.status_code == 504
     assert "deadline" in answer.json()["error"]
+
+
+def test_a_body_that_comes_slowly_gives_up_its_place(scripted: Callable[..., httpx.Client]) -> None:
+    def slow() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" "
+            time.sleep(0.05)
+
+    began_s = time.monotonic()
+    try:
+        answer = scripted(sums).post("/v1/infer", content=slow(), params={"deadline_ms": "200"})
+        assert answer.status_code == 504
+    except httpx.TransportError:  # it was told, and the connection closed, while it still sent
+        pass
+    assert time.monotonic() - began_s < 4
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (IMAGE.view(np.int32), "wrong type"),
+        (IMAGE.view(np.uint32).astype(">u4"), "wrong type"),
+        (IMAGE.reshape(1, 8, 8, 3), "wrong shape"),
+        (IMAGE.reshape(1, 3, 64), "wrong shape"),
+        (np.repeat(IMAGE, 2, 0), "wrong shape"),
+    ],
+)
+def test_an_array_of_as_many_bytes_is_not_taken_for_another(
+    array: np.ndarray, message: str, scripted: Callable[..., httpx.Client]
+) -> None:
+    client = scripted(sums)
+    for kind, body in (("npy", write_npy(array)), ("npz", write_npz({"image": array}))):
+        answer = client.post("/v1/infer", content=body, headers={"Content-Type": f"application/x-{kind}"})
+        assert answer.status_code == 422
+        assert message in answer.text
 
 
 def test_a_client_that_leaves_gives_its_item_up() -> None:

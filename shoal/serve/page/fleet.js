@@ -42,6 +42,7 @@ const show = (() => {
     row.classList.toggle("hot", Boolean(hot));
     const known = share !== null && share !== undefined;
     row.querySelector(".fill").style.width = known ? `${Math.min(100, Math.max(0, share * 100))}%` : "0";
+    row.querySelector(".track").hidden = share === undefined;
     text(row.lastElementChild, words);
   }
 
@@ -63,12 +64,12 @@ const show = (() => {
       `${memory === null ? "–" : bytes(memory)}${limit ? ` of ${bytes(limit)}` : ""}`, memory !== null && limit && memory / limit > 0.9);
     gauge(gauges, "temperature", it.temperature_c === null ? null : it.temperature_c / 100,
       it.temperature_c === null ? "–" : `${it.temperature_c.toFixed(0)} °C`, it.temperature_c > 75);
-    gauge(gauges, "energy", null, joules(it.energy_j));
+    gauge(gauges, "energy", undefined, joules(it.energy_j));
     for (const row of [...runs.children])
       if (row.className === "none" ? it.units.length : !it.units.some((unit) => unit.unit === row.dataset.name)) row.remove();
     if (!it.units.length && !runs.children.length) runs.append(make("p", "none", "runs nothing in this plan"));
     for (const unit of it.units)
-      gauge(runs, unit.unit, unit.busy_share, `${percent(unit.busy_share)} · ${bytes(unit.weights_bytes)}`);
+      gauge(runs, unit.unit, unit.busy_share, `${unit.busy_share === null ? "–" : percent(unit.busy_share)} · ${bytes(unit.weights_bytes)}`);
   }
 
   function fleet(devices) {
