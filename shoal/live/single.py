@@ -18,9 +18,9 @@ import numpy as np
 
 from shoal.errors import InputError, LimitError, ShoalError
 from shoal.live.contract import Arrays, Busy, Unavailable
-from shoal.live.values import DeviceState, Happening, Kind, ServiceState, Signature, TensorForm, UnitState
+from shoal.live.signature import signature_of
+from shoal.live.values import DeviceState, Happening, Kind, ServiceState, Signature, UnitState
 from shoal.plan import Plan
-from shoal.program import CLIENT, Edge, Program
 from shoal.run import Service, Settings, opened
 from shoal.run.inputs import check_inputs
 
@@ -265,18 +265,6 @@ def served(plan: Plan, settings: Settings, queue_limit: int) -> Iterator[Single]
             yield service
         finally:
             service.close()
-
-
-def signature_of(program: Program) -> Signature:
-    """What an item of `program` is started with, and what it answers."""
-    inputs = {edge.tensor: _form(program, edge) for edge in program.edges if edge.source == CLIENT}
-    outputs = {edge.delivers: _form(program, edge) for edge in program.edges if edge.target == CLIENT}
-    return Signature(inputs, outputs)
-
-
-def _form(program: Program, edge: Edge) -> TensorForm:
-    named = tuple(axis for axis, size in enumerate(edge.spec.shape) if not isinstance(size, int))
-    return TensorForm(edge.spec.dtype, edge.spec.bound(program.sizes), named)
 
 
 def _quantiles(latencies_s: deque[float]) -> dict[str, float]:
