@@ -15,7 +15,8 @@ from shoal import codec
 from shoal.live import Backend, Busy, Happening, ServiceState
 
 EVERY_S = 1.0
-KEPT = 600  # states of which the figures for the charts are kept: ten minutes
+SOON_S = 0.1  # between two states, however much happens
+KEPT = 600  # states of which the figures for the charts are kept: ten minutes if nothing happens
 MOST_LISTENERS = 64
 MOST_WAITING = 256  # events; a listener that falls so far behind is let go and may come again
 SENT_AT_FIRST = 200  # happenings
@@ -32,6 +33,7 @@ class Feed:
         self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._points: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._latest: bytes = b""
+        self._woken = asyncio.Event()  # something happened: look at once
         self._ended = False
 
     async def run(self) -> None:
@@ -40,7 +42,7 @@ class Feed:
 
         def told(happening: Happening) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
-                loop.call_soon_threadsafe(self._tell, (happening.number, _happening(happening)))
+                loop.call_soon_threadsafe(self._happened, happening)
 
         end = self._backend.listen(told)
         try:
@@ -50,7 +52,10 @@ class Feed:
                 self._points.append(_point(state))
                 self._latest = _event("state", codec.encode(state))
                 self._tell((None, self._latest))
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(SOON_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), EVERY_S - SOON_S)
+                self._woken.clear()
         finally:
             end()
             self.end()
@@ -89,6 +94,10 @@ class Feed:
                     yield event
         finally:
             self._listeners.discard(listener)
+
+    def _happened(self, happening: Happening) -> None:
+        self._tell((happening.number, _happening(happening)))
+        self._woken.set()
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:

@@ -46,17 +46,19 @@ const show = (() => {
     text(row.lastElementChild, words);
   }
 
-  function device(card, it) {
+  // `lost`: what happened to it a moment ago, also if it has come back since.
+  function device(card, it, lost) {
     if (!card.children.length) {
       card.append(make("h3"), make("p", "board"), make("p", "why"), make("div", "gauges"), make("div", "runs"));
       card.firstChild.append(make("b"), make("span"));
     }
     const [head, board, why, gauges, runs] = card.children;
-    card.className = `device${it.present ? "" : " gone"}`;
+    card.className = `device${it.present && !lost ? "" : " gone"}`;
     text(head.children[0], it.name);
-    text(head.children[1], it.present ? "there" : `✕ gone ${clock(it.since_s)}`);
+    text(head.children[1], it.present ? (lost ? `✕ failed ${clock(lost.time_s)}` : "there") : `✕ gone ${clock(it.since_s)}`);
     text(board, it.board);
-    text(why, it.present ? `since ${clock(it.since_s)}${it.why ? ` · ${it.why}` : ""}` : it.why || "no reason known");
+    const usual = it.present ? `since ${clock(it.since_s)}${it.why ? ` · ${it.why}` : ""}` : it.why || "no reason known";
+    text(why, lost?.text || usual);
     why.title = it.why;
     const memory = it.memory_bytes, limit = it.memory_limit_bytes;
     gauge(gauges, "CPU", it.cpu_share, it.cpu_share === null ? "–" : percent(it.cpu_share));
@@ -72,8 +74,8 @@ const show = (() => {
       gauge(runs, unit.unit, unit.busy_share, `${unit.busy_share === null ? "–" : percent(unit.busy_share)} · ${bytes(unit.weights_bytes)}`);
   }
 
-  function fleet(devices) {
-    keep(document.getElementById("fleet"), devices, (it) => it.name, device);
+  function fleet(devices, recent) {
+    keep(document.getElementById("fleet"), devices, (it) => it.name, (card, it) => device(card, it, recent.get(it.name)));
     const there = devices.filter((it) => it.present).length;
     text(document.getElementById("there"), `${there} of ${devices.length} devices are there. Bars of units: share of the time they work, and their weights.`);
   }

@@ -2,13 +2,17 @@
 // Listens to the service and shows it: a state every second, happenings at once.
 (() => {
   const at = (id) => document.getElementById(id);
-  const KEPT_POINTS = 600, KEPT_HAPPENINGS = 300;
+  const KEPT_POINTS = 600, KEPT_HAPPENINGS = 300, SOON_S = 10, SHOWN_S = 10;
   let points = [], happenings = [], state = null, connected = false;
 
-  // A loss ends with the next switch of plans; the recovery is the time between.
+  // The device that a happening is about: its own name, or that of one of its units; none if it is about a plan.
+  const deviceOf = (subject) => (subject.includes(" ") ? null : state?.devices.find((it) => it.name === subject.split("/")[0])?.name);
+  const ends = (it) => (it.kind === "lost" || it.kind === "left") && deviceOf(it.subject);
+
+  // A loss that the running plan felt is followed by a switch of plans soon; the recovery is the time between.
   function losses() {
-    return happenings.filter((it) => it.kind === "lost").map((it) => {
-      const next = happenings.find((other) => other.number > it.number && other.kind === "switched");
+    return happenings.filter(ends).map((it) => {
+      const next = happenings.find((other) => other.number > it.number && other.kind === "switched" && other.time_s - it.time_s < SOON_S);
       return { ...it, until_s: next?.time_s, text: next ? `${it.subject}: back in ${show.seconds(next.time_s - it.time_s)}` : it.subject };
     });
   }
@@ -40,10 +44,12 @@
     show.text(at("energy"), state.energy_j_per_item === null ? "–" : show.joules(state.energy_j_per_item));
     show.text(at("facts"), `epoch ${state.epoch} · since ${show.clock(state.began_s)} · ${state.answered} answered, ` +
       `${state.resent} begun again, ${state.failed} failed, ${state.refused} refused`);
-    show.fleet(state.devices);
+    const recent = happenings.filter((it) => ends(it) && state.time_s - it.time_s < SHOWN_S);
+    show.fleet(state.devices, new Map(recent.map((it) => [deviceOf(it.subject), it])));
     show.pipeline(state);
     show.standbys(state.standbys);
     drawStatus();
+    drawRecoveries();
     drawCharts();
   }
 
@@ -75,8 +81,7 @@
       happenings.shift();
       at("log").lastChild.remove();
     }
-    drawRecoveries();
-    drawCharts();
+    if (state) drawState();
   }
 
   const source = new EventSource("v1/events");
