@@ -1,8 +1,8 @@
 "use strict";
-// Lines over the latest minutes, with a mark where a device was lost and a band until it was served again.
+// Lines over the latest minutes, with a mark where a device was lost and a band until items went another way.
 const charts = (() => {
   const NS = "http://www.w3.org/2000/svg";
-  const LEFT = 54, RIGHT = 8, TOP = 16, BOTTOM = 20, MOST_MINUTES = 5, MOST_WORDS = 28;
+  const LEFT = 54, RIGHT = 8, TOP = 16, BOTTOM = 20, MOST_MINUTES = 5, MOST_WORDS = 36;
 
   function add(parent, kind, attributes, text) {
     const made = document.createElementNS(NS, kind);

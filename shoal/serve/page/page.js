@@ -9,11 +9,11 @@
   const deviceOf = (subject) => (subject.includes(" ") ? null : state?.devices.find((it) => it.name === subject.split("/")[0])?.name);
   const ends = (it) => (it.kind === "lost" || it.kind === "left") && deviceOf(it.subject);
 
-  // A loss that the running plan felt is followed by a switch of plans soon; the recovery is the time between.
+  // A loss that the running plan felt is followed by a switch of plans soon; the time between is that of the decision, not of the first answer after it.
   function losses() {
     return happenings.filter(ends).map((it) => {
       const next = happenings.find((other) => other.number > it.number && other.kind === "switched" && other.time_s - it.time_s < SOON_S);
-      return { ...it, until_s: next?.time_s, text: next ? `${it.subject}: back in ${show.seconds(next.time_s - it.time_s)}` : it.subject };
+      return { ...it, until_s: next?.time_s, text: next ? `${it.subject}: switched after ${show.seconds(next.time_s - it.time_s)}` : it.subject };
     });
   }
 
@@ -69,7 +69,7 @@
     for (const it of losses()) {
       const row = at("log").querySelector(`[data-number="${it.number}"]`);
       if (!row || it.until_s === undefined || row.querySelector(".recovered")) continue;
-      row.lastChild.append(show.make("span", "recovered done", ` · served again after ${show.seconds(it.until_s - it.time_s)}`));
+      row.lastChild.append(show.make("span", "recovered done", ` · switched ${show.seconds(it.until_s - it.time_s)} after it was noticed`));
     }
   }
 
