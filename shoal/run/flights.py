@@ -38,7 +38,7 @@ from shoal.run.flight import Flight, Seen
 from shoal.run.inputs import Inputs, fitting
 from shoal.run.roster import Roster
 from shoal.wire import Delivery, Left
-from shoal.worker import Clock, heard
+from shoal.worker import Clock, answer_of, heard
 from shoal.worker.inbox import Inbox
 
 Sink = Callable[[int, Mapping[str, NDArray[Any]]], None]  # item, its outputs; none if a gate stopped it
@@ -128,7 +128,7 @@ class Flights:
     def _put(self, crew: Crew, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Keep an answer until it is due; returns the worker that says it failed, and why."""
         if isinstance(came, Delivery) and came.header.control:
-            message = heard(crew.endpoint, came)
+            message = answer_of(heard(crew.endpoint, came), came.peer)
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None
         if isinstance(came, Delivery):
             if self._paced and came.header.time_s < self._decided_s:
