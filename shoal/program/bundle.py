@@ -45,6 +45,12 @@ class Manifest:
             raise InputError("a worker is as fast as its core, or slower", needed="0 to 1", had=f"{self.speed:g}")
         if any(core < 0 for core in self.cores):
             raise InputError("cores count from zero", had=", ".join(map(str, self.cores)))
+        for hop in (hop for hops in (self.pace.hops if self.pace else {}).values() for hop in hops):
+            if not (hop.bytes_per_s > 0 and hop.latency_s >= 0):
+                had = f"{hop.bytes_per_s:g} B/s, {hop.latency_s:g} s"
+                raise InputError(f"'{hop.medium}' is no link", needed="> 0 B/s, >= 0 s", had=had)
+        if any(seconds < 0 for seconds in (self.pace.segments_s if self.pace else {}).values()):
+            raise InputError("a segment cannot end before it begins", needed="0 s or more")
 
 
 @dataclass(frozen=True)

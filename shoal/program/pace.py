@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shoal.errors import InputError
-
 
 @dataclass(frozen=True)
 class Hop:
@@ -23,11 +21,6 @@ class Hop:
     medium: str  # one queue each: the link's name if shared, else name and direction
     bytes_per_s: float
     latency_s: float
-
-    def __post_init__(self) -> None:
-        if not (self.bytes_per_s > 0 and self.latency_s >= 0):
-            had = f"{self.bytes_per_s:g} B/s, {self.latency_s:g} s"
-            raise InputError(f"'{self.medium}' is no link", needed="> 0 B/s, >= 0 s", had=had)
 
 
 @dataclass(frozen=True)
