@@ -6,6 +6,7 @@ all its faults reported at once; here a file that does not fit is refused with t
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import tempfile
@@ -23,8 +24,17 @@ _LONG = re.compile(rb"\d{19}")  # an integer beyond it has at least as many digi
 
 
 def encode(value: Any) -> bytes:
-    """`value` as compact JSON."""
-    return msgspec.json.encode(value)
+    """`value` as compact JSON.
+
+    Raises:
+        InputError: a name in it is no text, as those of files may be, or an integer is too large for JSON.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError as fault:
+        raise InputError("a name that is no text cannot be written", had=ascii(fault.object)[:60]) from fault
+    except OverflowError as fault:
+        raise InputError("an integer is too large to be written", needed="at most 64 bits") from fault
 
 
 def decode(kind: type[Value], data: bytes, where: str) -> Value:
@@ -104,7 +114,7 @@ def check_writable(path: Path) -> None:
     Raises:
         InputError: it is a folder, or its own folder cannot be made or written.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike a Path it has an answer for names that are too long
         raise InputError("cannot write: it is a folder", where=str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

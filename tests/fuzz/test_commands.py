@@ -86,7 +86,7 @@ def test_wrong_runs(files: Files, data: st.DataObject, as_json: bool) -> None:
 def test_wrong_workloads(files: Files, data: st.DataObject) -> None:
     workload = files.run.with_name("wrong.toml")
     workload.write_bytes(data.draw(mutated_toml({**RATE, "items": 3}) | mutated_toml(TRACE)))
-    told("simulate", files.plan, "--workload", workload, "-o", files.run.with_name("made.json"))
+    told("simulate", files.plan, "--items", 3, "--workload", workload, "-o", files.run.with_name("made.json"))
 
 
 @given(st.data())
