@@ -7,6 +7,7 @@ answers {"is": "ready" | "clock" | "started" | "settled" | "report" | "error"}.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ def heard(endpoint: Endpoint, delivery: Delivery) -> dict[str, Any]:
         endpoint.release(delivery)
     try:
         message = json.loads(data)
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise WireError("sent a control message that is not JSON", where=delivery.peer) from fault
     if not isinstance(message, dict):
         raise WireError("sent a control message that is no object", where=delivery.peer)
@@ -99,7 +100,7 @@ class _Worker:
         match message.get("do"):
             case "start":
                 self._clock.follow(message.get("origin"))
-                self._stretch = float(message.get("stretch", 1.0))
+                self._stretch = _stretch(message.get("stretch", 1.0))
                 self._begin()
                 say(self._endpoint, {"is": "started"})
             case "clock":
@@ -148,6 +149,12 @@ class _Worker:
             "missed": sorted(self._runner.missed),
         }
         return own | self._traffic() | memory()
+
+
+def _stretch(value: object) -> float:
+    if isinstance(value, int | float) and 0 < value < math.inf:
+        return float(value)
+    raise WireError("asked for a tempo that makes no sense", where=CLIENT, had=repr(value)[:40])
 
 
 def memory() -> dict[str, int]:

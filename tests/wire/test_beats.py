@@ -135,7 +135,7 @@ def test_both_ends_notice_a_cut_link(name: str) -> None:
 @pytest.mark.parametrize("name", WAYS)
 def test_a_send_that_waits_for_a_frozen_peer_comes_back(name: str) -> None:
     with joined(beating(name)) as (client, _, relay), ThreadPoolExecutor(1) as pool:
-        relay.whole.clear()
+        relay.whole.clear()  # at once: to the client everyone has been ready
         array = filled(1, 1000)
 
         def send_all() -> None:
