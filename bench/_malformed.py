@@ -93,6 +93,9 @@ MESSAGES: dict[str, Bytes] = {
 }
 
 
+INCOMPLETE = ("cut short", "control that lies")  # only their end shows what they are
+
+
 def _hello(draw: random.Random, what: Program, **fields: object) -> bytes:
     return note(what, json.dumps({"kind": "hello", "party": CLIENT, "version": "1", **fields}).encode())
 

@@ -29,11 +29,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench._malformed import ATTEMPTS, HELLOS, MESSAGES, RAW, Attempt, note
+from bench._malformed import ATTEMPTS, HELLOS, INCOMPLETE, MESSAGES, RAW, Attempt, note
 from shoal import codec
 from shoal.errors import ShoalError, WireError
 from shoal.identity import Authority, authority
-from shoal.program import CLIENT, Edge, Header, Program, Route, Segment, Step, Task, TensorSpec
+from shoal.program import CLIENT, HEADER_BYTES, Edge, Header, Program, Route, Segment, Step, Task, TensorSpec
 from shoal.program.bundle import Bundle, Manifest
 from shoal.program.message import MAGIC
 from shoal.wire import Delivery
@@ -138,7 +138,7 @@ class Siege:
     def accepted(self, attempt: Attempt) -> bool:
         """Whether an attempt got anything but a refusal."""
         if attempt.stage == "message":
-            return self._during_a_run(MESSAGES[attempt.kind](self._draw, self._what))
+            return self.answered(MESSAGES[attempt.kind](self._draw, self._what), attempt.kind in INCOMPLETE)
         with self._connection() as sock:
             if attempt.stage == "raw":
                 return not _ended(sock, RAW[attempt.kind](self._draw, self._what, self._hello))
@@ -167,15 +167,20 @@ class Siege:
         finally:
             end.close()
 
-    def _during_a_run(self, data: bytes) -> bool:
+    def answered(self, data: bytes, ends: bool = False) -> bool:
+        """Whether a coordinator gets more than a refusal for `data` during a run; `ends`: it then ends the line.
+
+        Otherwise the worker must end it.
+        """
         sockets = Tcp(identity=str(self._camp.lead))._sockets()
         link = _patiently(lambda: meet_as_client(self._what, sockets, {UNIT: self._address}))[UNIT]
         link.sock.settimeout(ANSWER_S)
         came = bytearray()
         try:
             link.sock.sendall(data)
-            link.sock.shutdown(socket.SHUT_WR)
-            while part := link.sock.recv(1 << 16):
+            if ends:
+                link.sock.shutdown(socket.SHUT_WR)
+            while not _welcomed(came) and (part := link.sock.recv(1 << 16)):
                 came += part
         except TimeoutError:
             return True
@@ -183,8 +188,7 @@ class Siege:
             pass
         finally:
             link.sock.close()
-        said = came.split(MAGIC)[1:]  # ready, and perhaps why it ends
-        return not all(b'"is":"ready"' in each or b'"is":"error"' in each for each in said)
+        return _welcomed(came)
 
     @contextmanager
     def _connection(self) -> Iterator[socket.socket]:
@@ -204,6 +208,12 @@ def _patiently(reach: Callable[[], Reached]) -> Reached:
             if not away or time.monotonic() > until_s:
                 raise
         time.sleep(0.005)
+
+
+def _welcomed(came: bytearray) -> bool:
+    """Whether a worker said more than that it is ready, and why it ends."""
+    messages = [each for each in came.split(MAGIC)[1:] if len(each) > HEADER_BYTES - len(MAGIC)]
+    return not all(b'"is":"ready"' in each or b'"is":"error"' in each for each in messages)
 
 
 def _ended(sock: socket.socket, data: bytes) -> bool:
