@@ -73,6 +73,7 @@ def test_a_device_dies_before_the_eyes(tmp_path: Path) -> None:
         places = page.value(PLACES)
         page.wait_for("document.querySelector('.log li.lost') !== null")
         page.wait_for("document.querySelector('.device.gone b')?.textContent === 'zero'")
+        page.wait_for("document.querySelector('.device.gone span').textContent.startsWith('✕ gone')")
         card = page.value("document.querySelector('.device.gone').textContent")
         assert re.search(r"✕ gone \d\d:\d\d:\d\d", card)
         assert "no beat for 1.0 s" in card
