@@ -34,7 +34,7 @@ from shoal.program.drivers.failover import Failover
 from shoal.run import Coordinator, Pulse, Requests, Upkeep
 from shoal.run.inputs import check_inputs
 
-FOREVER = Workload(1 << 62, "requests")
+FOREVER = Workload(1, "requests")
 TICK_S = 0.05  # how exactly deadlines are kept of items that have begun
 DRIFT_S = 2.0  # how often speeds are judged
 SILENT_S, SILENT_SEGMENTS = 1.0, 4.0  # a worker that says nothing for so long, or so many of its longest segments

@@ -57,7 +57,7 @@ class Steering:
             case Ready(epoch=epoch, took_s=took_s) if took_s:
                 self.journal.tell("planned", self.label(epoch), f"prepared in {took_s:.2f} s")
             case Unready(epoch=epoch, why=why):
-                self.journal.tell("lost", self.label(epoch), f"not to be had: {why}")
+                self.journal.tell("planned", self.label(epoch), f"not prepared any more: {why}")
             case _:
                 return
 
@@ -67,7 +67,7 @@ class Steering:
                 again = sum(each == epoch for each, _, _ in before.flying.values())
                 if again:
                     self.resent(again)
-                    self.journal.tell("lost", self.label(epoch), f"{again} items begin again")
+                    self.journal.tell("resent", self.label(epoch), f"{again} items begin again elsewhere")
             case SwitchEpoch(epoch=epoch):
                 self.journal.tell("switched", self.label(epoch), "items go through it from now on")
             case _:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["began", "joined", "left", "lost", "planned", "switched", "refused", "drained"]
+Kind = Literal["began", "joined", "left", "lost", "planned", "switched", "resent", "drained"]
 
 
 @dataclass(frozen=True)

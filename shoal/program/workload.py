@@ -29,7 +29,7 @@ class Workload:
     """How many items come, when, and of which kinds (`pattern`, taken in turn).
 
     closed: the next item is there as soon as the window has room. rate: open loop, Poisson if `poisson`.
-    trace: at `times_s`. requests: whenever somebody asks, at most `items` of them.
+    trace: at `times_s`. requests: whenever somebody asks; `items` does not count.
     """
 
     items: int

@@ -7,9 +7,12 @@ import contextlib
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 
 import uvicorn
+
+LINGER_S = 0.5  # for clients with a connection still open: whoever asks meanwhile is told to go elsewhere
 
 
 class Draining(uvicorn.Server):
@@ -53,5 +56,8 @@ class Draining(uvicorn.Server):
 
     async def _end(self) -> None:
         done = await self._drain()
+        until_s = time.monotonic() + LINGER_S
+        while self.server_state.connections and not self.force_exit and time.monotonic() < until_s:
+            await asyncio.sleep(LINGER_S / 20)
         self.drained = done and not self.force_exit
         self.should_exit = True

@@ -127,7 +127,7 @@ class Kept:
         with opened_epochs(self._made, Settings(over=self._over)) as coordinator:
             self._there.set()
             outcome = coordinator.run(
-                self._driver, Workload(1 << 40, "requests"), self.samples.of, self._keep, upkeep=self._upkeep
+                self._driver, Workload(1, "requests"), self.samples.of, self._keep, upkeep=self._upkeep
             )
             self.failure = outcome.failure
 

@@ -17,8 +17,10 @@ import pytest
 from shoal import codec, serve
 from shoal.graph import load
 from shoal.live import Backend
-from shoal.live.single import Single, served
+from shoal.live.ground import ThisMachine
+from shoal.live.service import KeptService, kept
 from shoal.plan import Plan
+from shoal.program.drivers.failover import Failover
 from shoal.run import Settings
 from shoal.serve.draining import Draining
 from shoal.serve.server import config
@@ -47,9 +49,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 
 
 @pytest.fixture
-def single(small: Small) -> Iterator[Single]:
+def single(small: Small) -> Iterator[KeptService]:
     """That plan on workers that are threads, with room for four."""
-    with served(small.plan, Settings(over="memory"), 4) as backend:
+    ground = ThisMachine(small.plan, Settings(over="memory"))
+    with kept(small.plan, ground, Failover(standbys=False), queue_limit=4) as backend:
         yield backend
 
 
@@ -83,6 +86,6 @@ def wait_for(true: Callable[[], bool], most_s: float = 20.0) -> None:
 
 
 @pytest.fixture
-def client(single: Single) -> Iterator[httpx.Client]:
+def client(single: KeptService) -> Iterator[httpx.Client]:
     with listening(single) as url, httpx.Client(base_url=url, timeout=30) as found:
         yield found

@@ -15,7 +15,7 @@ import pytest
 from shoal.errors import WorkerDied
 from shoal.live import Busy, Unavailable
 from shoal.live.contract import Arrays
-from shoal.live.single import Single
+from shoal.live.service import KeptService
 from shoal.serve.forms import DATATYPES
 from shoal.serve.npy import write_npy, write_npz
 from tests.run import plans
@@ -287,7 +287,7 @@ def test_a_client_that_leaves_gives_its_item_up() -> None:
 
 
 def test_a_burst_fills_the_queue_and_the_rest_is_told_to_come_again(
-    small: Small, single: Single, client: httpx.Client
+    small: Small, single: KeptService, client: httpx.Client
 ) -> None:
     """Room for four, a window in flight: of forty at once, some are told to wait, the others are answered."""
     body = request(small.inputs)

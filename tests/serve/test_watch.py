@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shoal import codec, serve
 from shoal.live import ServiceState
-from shoal.live.single import Single
+from shoal.live.service import KeptService
 from tests.run import plans
 from tests.serve.conftest import Small, listening, wait_for
 from tests.serve.scripted import Scripted, sums
@@ -151,7 +151,7 @@ def test_the_example_is_taken(client: httpx.Client) -> None:
     assert client.post("/v1/infer", json=body).status_code == 200
 
 
-def test_the_state_is_a_service_state(client: httpx.Client, single: Single) -> None:
+def test_the_state_is_a_service_state(client: httpx.Client, single: KeptService) -> None:
     found = codec.decode(ServiceState, client.get("/v1/state").content, "state")
     assert found.pipeline == ("d0/cpu", "d1/cpu")
     assert replace(found, time_s=0.0) == replace(single.state(), time_s=0.0)

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from shoal import catalog, codec
-from shoal.cli import options
-from shoal.fleet import load as load_fleet
+from shoal.cli import grounds, options
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
 from shoal.plan.refine import refined
@@ -29,7 +28,9 @@ EXAMPLES = (
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
-    fleet: Annotated[Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML)")],
+    fleet: Annotated[
+        Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML), or live: the devices that are there now")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write the plan to")
     ] = Path("plan"),
@@ -89,7 +90,7 @@ def command(
     """Decide who runs what, show why, and write the plan to a folder."""
     options.writable(output / options.PLAN_FILE, mapping)
     graph, reference = options.model(model, shape, carry)
-    machines = load_fleet(fleet)
+    machines = grounds.fleet(fleet)
     limits = options.limits_of(limit)
     if profile and any(device.speed < 1 for device in machines.devices):
         kept_handling()

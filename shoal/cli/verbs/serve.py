@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import options
+from shoal.cli import grounds, options
 from shoal.errors import InputError, UnitError
 from shoal.units import parse
 
@@ -40,6 +40,12 @@ def command(
     over: Annotated[
         str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
     ] = "shm",
+    standbys: Annotated[
+        bool, typer.Option(help="keep a plan prepared, its workers loaded, for the loss of each device")
+    ] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="with no device left, let requests wait for one until their deadline")
+    ] = False,
     emulate: Annotated[bool, typer.Option("--emulate", help="pace each worker and link to its board")] = False,
     pixels: Annotated[
         str, typer.Option(metavar="FIGURES", help="how photos become numbers: mean=127,std=128,crop=0.875")
@@ -56,8 +62,8 @@ def command(
 ) -> None:
     """Serve a plan over HTTP, with a page that shows the fleet."""
     from shoal import serve
-    from shoal.live.single import served
-    from shoal.run import Settings
+    from shoal.live.service import kept
+    from shoal.program.drivers.failover import Failover
 
     decided = options.plan(plan)
     called = name or decided.model.name
@@ -69,7 +75,8 @@ def command(
         serve.check_open(listening, identity, plain=plain)
         context = serve.secured(identity) if identity else None
         url = serve.url_of(listening, secure=context is not None)
-        with served(decided, Settings(over=over, emulate=emulate), queue) as backend:
+        driver = Failover(standbys=standbys, wait=wait, period_s=decided.prediction.period_s)
+        with grounds.of(decided, over, emulate=emulate) as ground, kept(decided, ground, driver, queue) as backend:
             app = serve.app(backend, name=called, page=page, deadline_s=deadline_s, classifier=said)
             serve.serve(app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json))
             state = backend.state()

@@ -50,7 +50,7 @@ from tests.programs import INPUT, Piece, chain, paced, program
 
 A, B, C = "a/cpu", "b/cpu", "c/cpu"
 BOTH, ONLY_A, ONLY_B = chain(A, B, window=3), replace(chain(A, window=2), epoch=1), replace(chain(B), epoch=2)
-REQUESTS = Workload(1 << 40, arrival="requests")
+REQUESTS = Workload(1, arrival="requests")
 AB, JUST_A, JUST_B = frozenset("ab"), frozenset("a"), frozenset("b")
 
 
