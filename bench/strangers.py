@@ -86,7 +86,7 @@ class Camp:
         self.worker = fleet.identity(folder / "nano", "nano", "device").folder
         self.lead = fleet.identity(folder / "desk", "desk", "coordinator").folder
         self._contexts = {"none": _context(None, fleet), "self-signed": self._self_signed(folder, fleet)}
-        old = fleet.identity(folder / "expired", "expired", "coordinator", valid_days=1 / 86400).folder
+        old = fleet.identity(folder / "expired", "expired", "coordinator", valid_days=2 / 86400).folder
         self._contexts["expired"] = _context(old, fleet)
         self._contexts["revoked"] = _context(fleet.identity(folder / "gone", "gone", "coordinator").folder, fleet)
         fleet.revoke("gone")
@@ -98,7 +98,7 @@ class Camp:
         self._contexts["coordinator"] = _context(self.lead, fleet)
         self._contexts["old TLS"] = _context(self.lead, fleet)
         self._contexts["old TLS"].maximum_version = ssl.TLSVersion.TLSv1_2
-        time.sleep(2.1)  # until what expires has
+        time.sleep(3.1)  # until what expires has
 
     def context(self, kind: str) -> ssl.SSLContext:
         """How a caller of that kind speaks TLS."""

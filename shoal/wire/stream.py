@@ -30,6 +30,7 @@ from shoal.wire.topology import check_way, edges_from, flat, target_of
 FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
 BEATS_MISSED = 3  # how many beats a peer may miss
 MEET_S = GATHER_S  # how long its first one may take
+CONTROL_STEP_BYTES = 1 << 16
 GRACE_S = 10.0  # how long a buffer may stay overfull before its writer counts as breaking the rules
 
 
@@ -269,9 +270,7 @@ class _Connection:
         """Read the payload into its slot and put the delivery into the inbox."""
         check_way(self._program, header, self._peer, self._name)
         if header.control:
-            array = np.empty(header.payload_bytes, np.uint8)
-            self._fill(array.data)
-            self._inbox.put(Delivery(self._peer, header, array))
+            self._inbox.put(Delivery(self._peer, header, self._control(header.payload_bytes)))
             return
         slot = self.incoming[header.edge].wait(GRACE_S)
         if slot < 0:
@@ -287,6 +286,15 @@ class _Connection:
         if view is not None:
             view.flags.writeable = False
         self._inbox.put(delivery)
+
+    def _control(self, size: int) -> NDArray[np.uint8]:
+        """A control message; memory is taken as it comes, for a header may claim more than ever follows."""
+        came = bytearray()
+        while len(came) < size:
+            part = bytearray(min(size - len(came), CONTROL_STEP_BYTES))
+            self._fill(memoryview(part))
+            came += part
+        return np.frombuffer(came, np.uint8)
 
     def _fill(self, memory: memoryview) -> None:
         if self._stream.read_into(memory) < len(memory):

@@ -123,7 +123,7 @@ def test_an_expired_certificate_says_so_on_both_sides(tmp_path: Path, caplog: py
     soon = pond().identity(tmp_path / "soon", "soon", "coordinator", valid_days=2 / 86400)
     context, board = contexts.client(soon), member("a")
     with worker(board) as (address, _):
-        time.sleep(2.1)
+        time.sleep(3.1)
         with pytest.raises(InputError, match="has expired"):
             meet(soon.folder, address)  # it does not even try
         caller = TlsSocket(dial(address), context, soon, called=False)
