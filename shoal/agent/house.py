@@ -75,6 +75,8 @@ class House:
         host, port = _split(listen)
         identity = load(fleet.folder / fleets.COORDINATOR)
         self._fleet, self._certified = fleet, members(fleet)
+        shelf = offers()
+        shelf.trim()
         wanted = fleets.members(fleet)
         self._admitted = set(wanted)
         shown = f"[{host}]" if ":" in host else host
@@ -82,7 +84,7 @@ class House:
         self.control: ZenohHub = open_hub(identity, wanted, control_at)
         try:
             control_port = int(self.control.address.rpartition(":")[2])
-            self.files = Hub(listen, FleetGate(fleet, identity, control_port), offers())
+            self.files = Hub(listen, FleetGate(fleet, identity, control_port), shelf)
         except (InputError, WireError):
             self.control.close()
             raise
