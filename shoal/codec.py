@@ -6,6 +6,8 @@ all its faults reported at once; here a file that does not fit is refused with t
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -13,26 +15,59 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shoal.errors import InputError
+from shoal.errors import InputError, ShoalError
 
 Value = TypeVar("Value")
 
+LARGEST = 2**63 - 1
+_LONG = re.compile(rb"\d{19}")  # an integer beyond it has at least as many digits
+
 
 def encode(value: Any) -> bytes:
-    """`value` as compact JSON."""
-    return msgspec.json.encode(value)
+    """`value` as compact JSON.
+
+    Raises:
+        InputError: a name in it is no text, as those of files may be, or an integer is too large for JSON.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError as fault:
+        raise InputError("a name that is no text cannot be written", had=ascii(fault.object)[:60]) from fault
+    except OverflowError as fault:
+        raise InputError("an integer is too large to be written", needed="at most 64 bits") from fault
 
 
 def decode(kind: type[Value], data: bytes, where: str) -> Value:
     """The value of type `kind` written in `data`; `where` names its origin in the error.
 
     Raises:
-        InputError: the JSON is broken or does not fit `kind`.
+        InputError: the JSON is broken, does not fit `kind`, or holds what a value refuses of itself.
     """
     try:
+        if _LONG.search(data):
+            _check_integers(msgspec.json.decode(data))
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-        raise InputError(f"not a {kind.__name__}: {fault}", where=where) from fault
+        raise InputError(f"not a {_called(kind)}: {fault}", where=where) from fault
+    except ShoalError as fault:
+        raise InputError(f"not a {_called(kind)}: {fault.message}", where=where, hint=fault.hint) from fault
+
+
+def _called(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
+
+
+def _check_integers(value: Any) -> None:
+    """Refuse integers that no other program would read, nor `encode` write."""
+    match value:
+        case dict():
+            for each in value.values():
+                _check_integers(each)
+        case list():
+            for each in value:
+                _check_integers(each)
+        case int() if not -LARGEST <= value <= LARGEST:
+            raise InputError("an integer is too large", needed="at most 63 bits", had=f"{value.bit_length()} bits")
 
 
 def save(value: Any, path: Path) -> None:
@@ -79,7 +114,7 @@ def check_writable(path: Path) -> None:
     Raises:
         InputError: it is a folder, or its own folder cannot be made or written.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike a Path it has an answer for names that are too long
         raise InputError("cannot write: it is a folder", where=str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

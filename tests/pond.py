@@ -14,17 +14,25 @@ from shoal.program import CLIENT
 TLS = "tcp:identity=@"  # a transport whose identity `own` fills in
 
 
-@cache
 def pond(fleet: str = "pond") -> Authority:
     """The authority; another name is another fleet."""
+    return _authority(fleet)
+
+
+def member(name: str, role: Role = "device", fleet: str = "pond") -> Path:
+    """The identity folder of a party."""
+    return _member(name, role, fleet)
+
+
+@cache
+def _authority(fleet: str) -> Authority:
     scratch = Path(tempfile.mkdtemp(prefix="shoal-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     return authority.create(scratch / fleet, fleet)
 
 
 @cache
-def member(name: str, role: Role = "device", fleet: str = "pond") -> Path:
-    """The identity folder of a party."""
+def _member(name: str, role: Role, fleet: str) -> Path:
     of = pond(fleet)
     return of.identity(of.folder / f"{role}-{name}", name, role).folder
 

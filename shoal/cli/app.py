@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,8 @@ machines. Exit codes: 0 done, 1 the work failed, 2 wrong input.
 
 def main() -> None:
     """Run the command line and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     sys.exit(run(sys.argv[1:]))
 
 
@@ -87,11 +90,17 @@ def _complain(arguments: Sequence[str], kind: str, message: str, hint: str | Non
     if "--json" in arguments:
         from shoal.codec import encode
 
-        sys.stdout.write(encode({"error": {"kind": kind, "message": message, "hint": hint}}).decode() + "\n")
+        texts = {"kind": kind, "message": _written(message), "hint": _written(hint) if hint else None}
+        sys.stdout.write(encode({"error": texts}).decode() + "\n")
         return
     sys.stderr.write(f"error: {message}\n")
     if hint:
         sys.stderr.write(f"  hint: {hint}\n")
+
+
+def _written(text: str) -> str:
+    """`text` with what is none, such as bytes of a file's name, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _examples(lines: Sequence[str]) -> str:

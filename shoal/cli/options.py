@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -117,7 +118,7 @@ def model(path: Path, shapes: Sequence[str], carry: Sequence[str] = ()) -> tuple
 
 def plan(path: Path) -> Plan:
     """The plan in the folder or file `path`."""
-    return _loaded(Plan, path / PLAN_FILE if path.is_dir() else path, "a plan", "`shoal plan` writes them")
+    return _loaded(Plan, path / PLAN_FILE if os.path.isdir(path) else path, "a plan", "`shoal plan` writes them")
 
 
 def run(path: Path) -> Run:
@@ -130,7 +131,7 @@ def _loaded(kind: type[Value], path: Path, what: str, hint: str) -> Value:
     try:
         return codec.load(kind, path)
     except InputError as fault:
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike a Path it has an answer for names that are too long
             raise
         raise InputError(f"not {what}, or of another version of shoal", where=str(path), hint=hint) from fault
 

@@ -21,6 +21,8 @@ def faults() -> tuple[type[Exception], ...]:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
+        RuntimeError,  # shapes that are not what the segment's program says
+        UnicodeDecodeError,  # of a damaged file: the name it wants to complain about is no text
     )
 
 

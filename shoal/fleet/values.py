@@ -67,6 +67,13 @@ class Link:
     j_per_byte: float = 0.0
     shared: bool = False  # one medium for all its members
 
+    def __post_init__(self) -> None:
+        if not (self.bandwidth_bytes_per_s > 0 and self.latency_s >= 0 and self.j_per_byte >= 0):
+            raise FleetError(
+                f"nothing could cross the link '{self.name}'", needed="> 0 B/s, >= 0 s, >= 0 J/B",
+                had=f"{self.bandwidth_bytes_per_s:g} B/s, {self.latency_s:g} s, {self.j_per_byte:g} J/B",
+            )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Fleet:

@@ -48,12 +48,14 @@ def _opsets(model: onnx.ModelProto, where: str) -> None:
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions:
         raise ModelError("imports no ONNX operator set", where=where)
-    if not OLDEST_OPSET <= versions[0] <= newest:
+    strange = [version for version in versions if not OLDEST_OPSET <= version <= newest]
+    strange += [entry.version for entry in model.opset_import if not 0 < entry.version < 2**31]
+    if strange:
         raise ModelError(
             "an operator set we cannot read",
             where=where,
             needed=f"opset {OLDEST_OPSET} to {newest}",
-            had=f"opset {versions[0]}",
+            had=f"opset {strange[0]}",
             hint="convert it with onnx.version_converter, or install a newer onnx",
         )
 

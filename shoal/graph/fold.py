@@ -107,7 +107,10 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
 def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     import onnx_ir as ir
 
-    shape = tuple(int(size) for size in access.data(node.inputs[0]).numpy())
+    sizes = access.data(node.inputs[0]).numpy()
+    if sizes.ndim != 1:
+        return None
+    shape = tuple(int(size) for size in sizes)
     if any(size < 0 for size in shape):
         return None
     attribute = node.attributes.get("value")

@@ -59,14 +59,19 @@ def read(file: Path) -> ir.Model:
     Raises:
         ModelError: missing, damaged, not ONNX, of an opset we do not know, or without its external data.
     """
-    proto = _parse(file)
+    proto = parse(file)
     check.proto(proto, str(file))
     model = _to_ir(proto, str(file))
     weights.attach(model, file)
     return model
 
 
-def _parse(file: Path) -> onnx.ModelProto:
+def parse(file: Path) -> onnx.ModelProto:
+    """The ONNX file as it is written, unchecked.
+
+    Raises:
+        ModelError: missing, damaged, or not ONNX.
+    """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 

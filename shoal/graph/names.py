@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shoal.graph.load import parse
+
 
 def node_names(path: str | Path) -> frozenset[str]:
-    """The name of the first output of every node in the file, those included that loading folds or drops."""
-    import onnx
+    """The name of the first output of every node in the file, those included that loading folds or drops.
 
-    model = onnx.load(path, load_external_data=False)
-    return frozenset(node.output[0] for node in model.graph.node if node.output)
+    Raises:
+        ModelError: the file cannot be read, or is no ONNX model.
+    """
+    return frozenset(node.output[0] for node in parse(Path(path)).graph.node if node.output)

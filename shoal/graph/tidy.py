@@ -18,12 +18,10 @@ def prepare(model: ir.Model, where: str) -> None:
     """Inline functions, put the ops in order, make every constant a weight, no input.
 
     Raises:
-        ModelError: an operator is not ONNX's own, or the ops read one another in a circle.
+        ModelError: an operator is not ONNX's own, or functions call or ops read one another in a circle.
     """
-    from onnx_ir.passes.common import InlinePass
-
     if model.functions:
-        InlinePass()(model)
+        _inline(model, where)
     graph = model.graph
     _sort(graph, where)
     constant_inputs = [value for value in graph.inputs if value.is_initializer()]
@@ -127,6 +125,17 @@ def drop_dead(graph: ir.Graph) -> None:
     for name in [name for name, value in graph.initializers.items() if not value.uses()]:
         if not graph.initializers[name].is_graph_output():
             del graph.initializers[name]
+
+
+def _inline(model: ir.Model, where: str) -> None:
+    from onnx_ir.passes import PassError, PreconditionError
+    from onnx_ir.passes.common import InlinePass
+
+    try:
+        InlinePass()(model)
+    except (PassError, PreconditionError, ValueError, LookupError) as fault:
+        reason = str(fault).splitlines()[0]
+        raise ModelError(f"its functions cannot be taken apart: {reason}", where=where) from fault
 
 
 def _sort(graph: ir.Graph, where: str) -> None:

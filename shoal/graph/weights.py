@@ -171,5 +171,5 @@ def _check_typed(tensor: ir.serde.TensorProtoTensor, where: str) -> None:
     """Numbers one by one rather than as bytes: they are whole if they can be read."""
     try:
         tensor.numpy()
-    except (ValueError, TypeError, OverflowError) as fault:
+    except (ValueError, TypeError, OverflowError, AssertionError) as fault:
         raise ModelError(f"the data of weight '{tensor.name}' is not whole: {fault}", where=where) from fault

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-from shoal import catalog, codec
-from shoal.control import Announcement, Control, Deploy, Deployed, Dismiss, Sighting, Vitals
+from shoal import catalog
+from shoal.agent.asking import deploy
+from shoal.control import Announcement, Control, Deployed, Dismiss, Sighting, Vitals
 from shoal.errors import ShoalError, WireError
 from shoal.fleet import Fleet, Link
-from shoal.identity import Identity, signing
-from shoal.live.offer import Offer
+from shoal.identity import Identity
 from shoal.plan import Plan
 from shoal.program import Gone, Here, Program
-from shoal.program.bundle import MANIFEST_FILE, PROGRAM_FILE, FileMark, mark, write
 from shoal.run.crew import Crew
-from shoal.run.deploy import manifest_of
+from shoal.run.deploy import lay_out, manifest_of
 
 SOURCE = "live"  # of a fleet's description
 DEPLOY_S = 300.0  # a device may fetch hundreds of megabytes, and optimise them at its first start
@@ -31,10 +31,10 @@ BEAT_S = 0.3  # a peer that is not heard for three of these is gone
 
 
 class LivingFleet:
-    """A Ground. `close` ends the offer of files, not the control plane."""
+    """A Ground. Devices fetch their bundles from the fleet's hub, which gives out what this machine offers."""
 
-    def __init__(self, control: Control, identity: Identity, offer: Offer) -> None:
-        self._control, self._identity, self._offer = control, identity, offer
+    def __init__(self, control: Control, identity: Identity) -> None:
+        self._control, self._identity = control, identity
         self._lock = Lock()
         self._told: dict[str, str] = {}  # device → boot of the agent that was told to be here
 
@@ -81,10 +81,6 @@ class LivingFleet:
             crew.wait_ready()
             yield crew
 
-    def close(self) -> None:
-        """Offer no more files."""
-        self._offer.close()
-
     def _events(self, sighting: Sighting) -> Iterator[Here | Gone]:
         boot = sighting.announcement.boot if sighting.announcement else ""
         with self._lock:
@@ -101,29 +97,19 @@ class LivingFleet:
             yield Here(sighting.name)
 
     def _deploy(self, plan: Plan, program: Program, folder: Path, scratch: Path) -> dict[str, str]:
-        requests = {unit: self._request(plan, program, unit, folder, scratch) for unit in program.units}
-        with ThreadPoolExecutor(len(requests)) as pool:
-            replies = pool.map(lambda pair: self._asked(*pair), requests.items())
-            return dict(zip(requests, replies, strict=True))
+        with ThreadPoolExecutor(len(program.units)) as pool:
+            asked = partial(self._ask, plan, program, folder, scratch)
+            return dict(zip(program.units, pool.map(asked, program.units), strict=True))
 
-    def _request(self, plan: Plan, program: Program, unit: str, folder: Path, scratch: Path) -> Deploy:
-        device = plan.fleet.device(unit)
-        manifest = manifest_of(program, unit, folder, threads=plan.fleet.unit(unit).cores, cores=device.cores or ())
-        place = scratch / unit.replace("/", "-")
-        write(program, manifest, place)
-        own = {name: mark(place / name) for name in (PROGRAM_FILE, MANIFEST_FILE)}
-        marks: dict[str, FileMark] = {**manifest.files, **own}
-        self._offer.give({**{marks[name].sha256: folder / name for name in manifest.files},
-                          **{marks[name].sha256: place / name for name in own}})  # fmt: skip
-        parts = {name: (each.sha256, each.bytes) for name, each in marks.items()}
-        signature = signing.sign(self._identity, codec.encode(parts))
-        return Deploy(unit, program.epoch, parts, self._offer.address, signature, self._identity.pem)
-
-    def _asked(self, unit: str, request: Deploy) -> str:
-        device = unit.partition("/")[0]
-        reply = self._control.ask(device, request, DEPLOY_S)
+    def _ask(self, plan: Plan, program: Program, folder: Path, scratch: Path, unit: str) -> str:
+        """Have the unit's device start its worker; where that listens."""
+        place, device = scratch / unit.replace("/", "-"), plan.fleet.device(unit)
+        threads = len(device.cores) if device.cores else plan.fleet.unit(unit).cores
+        manifest = manifest_of(program, unit, folder, threads=threads, cores=device.cores or ())
+        lay_out(program, manifest, folder, place)
+        reply = self._control.ask(device.name, deploy(self._identity, place), DEPLOY_S)
         if not isinstance(reply, Deployed):
-            raise WireError(f"answered a request to deploy with {type(reply).__name__}", where=device)
+            raise WireError(f"answered a request to deploy with {type(reply).__name__}", where=device.name)
         return reply.address
 
     def _dismiss(self, program: Program) -> None:

@@ -33,7 +33,7 @@ class UnitState:
     unit: str
     segments: int
     weights_bytes: int
-    busy_share: float  # of the latest seconds, 0 to 1
+    busy_share: float | None  # of the latest seconds, 0 to 1; none: not known
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Carried, Split
 from shoal.program import Workload
@@ -90,6 +91,12 @@ class Plan:
     reasons: tuple[str, ...] = ()
     standby: tuple[tuple[Replica, ...], ...] = ()
     front: tuple[FrontPoint, ...] = ()  # the plans it was chosen from
+
+    def __post_init__(self) -> None:
+        if not self.replicas or not all(replica.groups for replica in self.replicas):
+            raise PlanError("a plan says who runs what", had="nobody runs anything")
+        if self.window < 1:
+            raise PlanError("a plan needs a window of at least one", had=f"{self.window} items")
 
     @property
     def division(self) -> Division:

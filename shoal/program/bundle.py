@@ -14,6 +14,7 @@ from shoal.program.values import PROTOCOL, Program
 
 PROGRAM_FILE = "program.json"
 MANIFEST_FILE = "manifest.json"
+MOST_THREADS = 1024  # more would only be a lie that costs memory
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,22 @@ class Manifest:
     pace: Pace | None = None  # emulate a board
     speed: float = 1.0  # of one core: the worker sleeps so much that it is no faster
     protocol: int = PROTOCOL
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise InputError(
+                "no engine takes so many threads", needed=f"1 to {MOST_THREADS}", had=f"{self.threads}"
+            )
+        if not 0 < self.speed <= 1:
+            raise InputError("a worker is as fast as its core, or slower", needed="0 to 1", had=f"{self.speed:g}")
+        if any(core < 0 for core in self.cores):
+            raise InputError("cores count from zero", had=", ".join(map(str, self.cores)))
+        for hop in (hop for hops in (self.pace.hops if self.pace else {}).values() for hop in hops):
+            if not (hop.bytes_per_s > 0 and hop.latency_s >= 0):
+                had = f"{hop.bytes_per_s:g} B/s, {hop.latency_s:g} s"
+                raise InputError(f"'{hop.medium}' is no link", needed="> 0 B/s, >= 0 s", had=had)
+        if any(seconds < 0 for seconds in (self.pace.segments_s if self.pace else {}).values()):
+            raise InputError("a segment cannot end before it begins", needed="0 s or more")
 
 
 @dataclass(frozen=True)

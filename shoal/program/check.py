@@ -11,8 +11,11 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from math import inf
 
+import numpy as np
+
 from shoal.errors import ProgramError
 from shoal.program.check_task import check_task
+from shoal.program.message import DTYPES, MAX_RANK
 from shoal.program.ready import inputs_of, reads_of
 from shoal.program.sizes import names
 from shoal.program.values import CLIENT, Edge, Program, Route, Segment
@@ -26,6 +29,7 @@ def check(program: Program) -> None:
     """
     _names_are_unique(program)
     _sizes_are_bound(program)
+    _tensors_can_be(program)
     parties = frozenset(program.parties)
     for edge in program.edges:
         _edge_is_sound(program, edge, parties)
@@ -61,6 +65,20 @@ def _sizes_are_bound(program: Program) -> None:
         for size in spec.shape:
             for free in names(size) - set(program.sizes):
                 raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
+
+
+def _tensors_can_be(program: Program) -> None:
+    for name, spec in program.tensors.items():
+        try:
+            np.dtype(spec.dtype)
+        except (TypeError, ValueError) as fault:
+            raise ProgramError(f"'{name}' is of an unknown type", had=spec.dtype) from fault
+    for edge in program.edges:
+        if edge.spec.dtype not in DTYPES or len(edge.spec.shape) > MAX_RANK:
+            raise ProgramError(
+                f"no message carries edge '{edge.name}'", needed=f"{', '.join(DTYPES)} of at most {MAX_RANK} dimensions",
+                had=f"{edge.spec.dtype} of {len(edge.spec.shape)}",
+            )  # fmt: skip
 
 
 def _edge_is_sound(program: Program, edge: Edge, parties: frozenset[str]) -> None:

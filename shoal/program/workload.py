@@ -10,6 +10,8 @@ from typing import Literal
 
 from shoal.errors import InputError
 
+MOST_ITEMS = 10_000_000  # each leaves a few hundred bytes in the run
+
 
 @dataclass(frozen=True)
 class Item:
@@ -42,6 +44,8 @@ class Workload:
     def __post_init__(self) -> None:
         if self.items < 1 or self.window < 1:
             raise InputError("a workload needs at least one item and a window of at least one")
+        if self.items > MOST_ITEMS:
+            raise InputError("too many items for one run", needed=f"at most {MOST_ITEMS:,}", had=f"{self.items:,}")
         if not self.pattern:
             raise InputError("a workload needs at least one kind of item")
         if self.arrival == "rate" and not 0 < self.rate_items_per_s < inf:

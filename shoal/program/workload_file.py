@@ -57,7 +57,7 @@ def _table(path: Path) -> Mapping[str, Any]:
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as fault:
         raise InputError(f"cannot read: {fault.strerror}", where=str(path)) from fault
-    except ValueError as fault:  # of both parsers, and of text that is no UTF-8
+    except (ValueError, RecursionError) as fault:  # of both parsers, and of text that is no UTF-8
         raise InputError(f"not a workload: {fault}", where=str(path), needed="TOML or JSON") from fault
     if not isinstance(table, dict):
         raise InputError("not a workload", where=str(path), needed="a table")

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shoal.errors import InputError
+
 Provenance = Literal["measured", "emulated", "simulated", "modelled", "predicted"]
 SpanKind = Literal["run", "transfer"]
 
@@ -124,6 +126,11 @@ class Outline:
     macs: tuple[int, ...]
     units: tuple[str, ...]  # who ran op i
     arrows: tuple[tuple[int, int], ...]  # producer index, consumer index
+
+    def __post_init__(self) -> None:
+        count = len(self.ops)
+        if {len(self.kinds), len(self.macs), len(self.units)} != {count}:
+            raise InputError("an outline tells kind, work and unit of each op", needed=f"{count} of each")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from shoal.errors import WorkerDied, WorkError
 from shoal.program import Pace, Program
 from shoal.wire import Delivery, Endpoint, Left, boot_id
-from shoal.worker import Offset, heard, offset, say
+from shoal.worker import Offset, answer_of, heard, offset, say
 
 LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
 SETTLE_S = 0.002  # between two questions whether all is done
@@ -125,7 +125,7 @@ class Crew:
             if lost is not None:
                 raise WorkerDied(f"{lost[0]} is gone ({lost[1]})")
             if isinstance(came, Delivery) and came.header.control:
-                message = heard(self.endpoint, came)
+                message = answer_of(heard(self.endpoint, came), came.peer)
                 if message.get("is") == "error":
                     raise WorkError(str(message["message"]), where=came.peer, hint=message.get("hint"))
                 if message.get("is") == word:

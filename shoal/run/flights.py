@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shoal.errors import WorkError
+from shoal.errors import WireError, WorkError
 from shoal.program import (
     Abandon,
     Begun,
@@ -42,7 +42,7 @@ from shoal.run.inputs import Inputs, fitting
 from shoal.run.roster import Roster
 from shoal.run.upkeep import Upkeep
 from shoal.wire import Delivery, Left
-from shoal.worker import Clock, heard
+from shoal.worker import Clock, answer_of, heard
 from shoal.worker.inbox import Inbox
 
 Sink = Callable[[int, Mapping[str, NDArray[Any]]], None]  # item, its outputs; none if a gate stopped it
@@ -137,7 +137,10 @@ class Flights:
     def _put(self, crew: Crew, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Keep an answer until it is due; returns the worker that says it failed, and why."""
         if isinstance(came, Delivery) and came.header.control:
-            message = heard(crew.endpoint, came)
+            try:
+                message = answer_of(heard(crew.endpoint, came), came.peer)
+            except WireError as fault:
+                return came.peer, fault.what
             if message.get("is") == "vitals" and self._upkeep.pulse is not None:
                 self._upkeep.pulse.heard(crew.program.epoch, came.peer, message)
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None

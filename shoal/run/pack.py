@@ -17,9 +17,10 @@ from shoal.plan.values import Plan
 from shoal.plan.written import with_files
 from shoal.program import Program
 from shoal.program.bundle import write
+from shoal.run.arrays import load_arrays
 from shoal.run.deploy import manifest_of
 from shoal.run.execute import model_of
-from shoal.run.samples import Samples, answered, drawn, load_arrays
+from shoal.run.samples import Samples, answered, drawn
 
 CLIENT_FOLDER = "client"
 SAMPLES_FILE = "samples.npz"
@@ -72,7 +73,11 @@ def read_samples(path: Path, *, by_item: bool = False) -> Samples:
     stacks: dict[str, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]] = {"in": {}, "out": {}}
     for key, stack in content.items():
         side, _, name = key.partition(":")
+        if side not in stacks or not stack.ndim or not len(stack):
+            raise InputError(f"'{key}' is no sample of inputs or answers", where=str(path))
         stacks[side][name] = stack
+    if not all(stacks.values()):
+        raise InputError("not the samples of a packed plan", where=str(path), needed="inputs and answers")
     inputs, expected = (
         tuple(
             {name: stack[i] for name, stack in stacks[side].items()}

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.errors import InputError
@@ -20,8 +16,8 @@ from shoal.plan.lower import program_of
 from shoal.plan.values import Group, Replica
 from shoal.plan.written import with_files
 from shoal.program import TensorSpec, Workload
+from shoal.run.arrays import Array, load_arrays
 
-Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
 TOLERANCE = 1e-4  # of the largest reference magnitude: what counts as equal
@@ -90,22 +86,6 @@ def read(path: Path, specs: Mapping[str, TensorSpec]) -> Samples:
         raise InputError("the inputs do not hold equally many items", where=str(path), had=had)
     count = counts[next(iter(counts))]
     return Samples(tuple({name: stack[index] for name, stack in stacks.items()} for index in range(count)))
-
-
-def load_arrays(path: Path, name: str = "array") -> dict[str, Array]:
-    """The arrays of a .npz file, or that of a .npy file under `name`; nothing is unpickled.
-
-    Raises:
-        InputError: the file cannot be read, is damaged, or is neither.
-    """
-    try:
-        with path.open("rb") as file:
-            content = np.load(file, allow_pickle=False)
-            return {name: content} if isinstance(content, np.ndarray) else {**content}
-    except OSError as fault:
-        raise InputError(f"cannot read: {fault.strerror or fault}", where=str(path)) from fault
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-        raise InputError("not a .npy or .npz file of plain arrays, or a damaged one", where=str(path)) from fault
 
 
 def answered(graph: Graph, samples: Samples, workload: Workload) -> Samples:

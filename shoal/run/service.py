@@ -23,6 +23,11 @@ class Service:
     def __init__(self, program: Program, coordinator: Coordinator) -> None:
         self._program, self._coordinator = program, coordinator
 
+    @property
+    def program(self) -> Program:
+        """What the workers execute."""
+        return self._program
+
     def __call__(self, inputs: Arrays) -> Arrays:
         """The network's outputs by name, for one item's inputs by name; raises like `many`."""
         return self.many((inputs,))[0]

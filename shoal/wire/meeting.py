@@ -127,7 +127,11 @@ class _Meeting:
             what = f"cannot be reached at {address}: {fault.what}"
             raise WireError(what, where=peer, needed=fault.needed, had=fault.had, hint=fault.hint) from fault
         self._enter(talk)
-        self._sockets.vouch(talk.sock, peer)
+        try:
+            self._sockets.vouch(talk.sock, peer)
+        except WireError as fault:
+            self._refuse(talk, fault)
+            raise
         talk.descriptor = self._sockets.offer(peer)
         talk.write(self._hello(), self._program, talk.descriptor)
 
@@ -169,10 +173,12 @@ class _Meeting:
     def _attend(self, talk: Talk | None) -> None:
         if talk is None:
             self._accept()
+        elif talk not in self._open:  # dropped since it had something to read
+            return
         elif talk.refused:
             if talk.parted():
                 self._drop(talk)
-        elif talk in self._open:
+        else:
             try:
                 # What TLS has decrypted does not make the socket readable: read until nothing is left.
                 while talk.mine and (note := talk.read(self._program)) is not None:
@@ -197,7 +203,7 @@ class _Meeting:
             return
         try:
             self._enter(Talk(self._sockets, self._sockets.admit(sock), caller))
-        except WireError as fault:
+        except (WireError, OSError) as fault:
             LOG.warning("refused a connection: %s", fault)
             sock.close()
 

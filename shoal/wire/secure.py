@@ -153,7 +153,7 @@ class TlsSocket:
         while True:
             try:
                 with self._lock:
-                    return self._tls.read(len(memory), memory)  # type: ignore[arg-type,return-value]  # the stubs know bytearrays only
+                    return self._tls.read(len(memory), memory)  # type: ignore[return-value]  # a count: it gets a buffer
             except ssl.SSLWantReadError:
                 pass
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError):

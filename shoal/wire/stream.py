@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import WireError
-from shoal.program import HEADER_BYTES, Header, Program
+from shoal.program import CLIENT, HEADER_BYTES, Header, Program
 from shoal.program.message import pack, unpack
 from shoal.wire.beats import BEAT, Beats
 from shoal.wire.contract import Delivery, Left
@@ -125,7 +125,7 @@ class _Connection:
         self._stream = Stream(link.sock)
         self._turn = threading.Lock()  # of who begins a message; held until the rest of it, if any, is a parcel
         self._patience_s = BEATS_MISSED * max(beat_s, link.beat_s) if beat_s and link.beat_s else math.inf
-        self._heard = False  # in this run
+        self._heard = name == CLIENT  # in this run; to the client all have said that they are ready
         self._why = ""  # we ended it
         self.outgoing = thread_slots(program, edges_from(program, name, peer))
         self.incoming = thread_slots(program, edges_from(program, peer, name))
@@ -159,7 +159,7 @@ class _Connection:
     def check(self, awake_s: float) -> None:
         """End the connection if the peer has been silent for too long while we were awake.
 
-        Before its first message a peer may still be busy meeting others.
+        A unit's peer may still be busy meeting others before its first message.
         """
         limit_s = self._patience_s if self._heard else max(self._patience_s, MEET_S)
         if self._over or math.isinf(limit_s):

@@ -4,12 +4,14 @@ from shoal.worker.clock import Clock, Offset, offset
 from shoal.worker.runner import Runner
 from shoal.worker.serve import facts_of, heard, load, memory, say, serve, spans_of
 from shoal.worker.throttle import Throttle
+from shoal.worker.words import answer_of
 
 __all__ = [
     "Clock",
     "Offset",
     "Runner",
     "Throttle",
+    "answer_of",
     "facts_of",
     "heard",
     "load",

@@ -52,7 +52,7 @@ def _work(options: argparse.Namespace) -> None:
 def _pin(cores: tuple[int, ...]) -> None:
     try:
         os.sched_setaffinity(0, cores)
-    except OSError as fault:
+    except (OSError, ValueError, OverflowError) as fault:
         had = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
         raise InputError(f"cannot run on the cores {', '.join(map(str, cores))}", had=had) from fault
 

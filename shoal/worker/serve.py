@@ -6,7 +6,7 @@ worker answers {"is": "ready" | "clock" | "started" | "vitals" | "settled" | "re
 
 from __future__ import annotations
 
-import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +16,48 @@ import numpy as np
 
 from shoal import catalog, codec
 from shoal.engines import Session
-from shoal.errors import ShoalError, WireError
+from shoal.errors import InputError, LimitError, ShoalError, WireError
 from shoal.program import CLIENT, Header, Program, Segment, check
 from shoal.program.bundle import Bundle
 from shoal.program.message import CONTROL_EDGE, Flag
 from shoal.record import Fact, Span
+from shoal.units import format_bytes
 from shoal.wire import Delivery, Endpoint, Left
 from shoal.worker.clock import Clock
 from shoal.worker.runner import Runner
 from shoal.worker.throttle import Throttle
+from shoal.worker.words import start_of
 
 
 def load(bundle: Bundle) -> dict[str, Session]:
-    """Load every segment of the bundle's unit and run it once, so that the first item meets a warm engine."""
+    """Load every segment of the bundle's unit and run it once, so that the first item meets a warm engine.
+
+    Raises:
+        ProgramError: the program is none that could run.
+        LimitError: one of its values alone is larger than this machine's memory, or there is none left.
+        ModelError: an engine cannot load or run a segment.
+    """
     check(bundle.program)
+    _check_sizes(bundle.program)
+    try:
+        return _loaded(bundle)
+    except MemoryError as fault:
+        raise LimitError("not enough memory for the segments", where=bundle.manifest.unit) from fault
+
+
+def _check_sizes(program: Program) -> None:
+    """Before anything is allocated."""
+    most_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    edges = {edge.name: edge.spec for edge in program.edges}
+    for name, spec in {**program.tensors, **edges}.items():
+        if (needed := spec.bytes(program.sizes)) > most_bytes:
+            raise LimitError(
+                f"'{name}' does not fit this machine",
+                needed=format_bytes(needed), had=format_bytes(most_bytes),
+            )  # fmt: skip
+
+
+def _loaded(bundle: Bundle) -> dict[str, Session]:
     sessions = {}
     for segment in bundle.program.segments:
         if segment.unit == bundle.manifest.unit:
@@ -69,12 +97,9 @@ def heard(endpoint: Endpoint, delivery: Delivery) -> dict[str, Any]:
     if delivery.array is not None:
         endpoint.release(delivery)
     try:
-        message = json.loads(data)
-    except ValueError as fault:
-        raise WireError("sent a control message that is not JSON", where=delivery.peer) from fault
-    if not isinstance(message, dict):
-        raise WireError("sent a control message that is no object", where=delivery.peer)
-    return message
+        return codec.decode(dict[str, Any], data, delivery.peer)
+    except InputError as fault:
+        raise WireError("sent a control message that is no JSON object", where=delivery.peer) from fault
 
 
 class _Worker:
@@ -98,9 +123,10 @@ class _Worker:
     def _obey(self, message: Mapping[str, Any]) -> bool:
         match message.get("do"):
             case "start":
-                self._clock.follow(message.get("origin"))
-                self._stretch = float(message.get("stretch", 1.0))
-                self._record = bool(message.get("record", True))
+                start = start_of(message, CLIENT)
+                self._clock.follow(start["origin"])
+                self._stretch = start.get("stretch", 1.0)
+                self._record = start.get("record", True)
                 self._begin()
                 say(self._endpoint, {"is": "started"})
             case "clock":

@@ -23,6 +23,7 @@ from tests.run import plans
 from tests.run.test_opsets import inputs, model
 
 ITEMS = 300
+FIRST = 1000  # an item that is none of the test's
 
 
 @pytest.fixture
@@ -103,6 +104,9 @@ class Kept:
     def __enter__(self) -> Kept:
         self._thread.start()
         assert self._there.wait(60)
+        self.ask(FIRST)
+        self.wait(1)  # from here on the run has begun
+        del self.answers[FIRST]
         return self
 
     def __exit__(self, *_: object) -> None:

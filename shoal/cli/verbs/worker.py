@@ -27,4 +27,4 @@ def command(
 ) -> int:
     """Run one device's bundle until its coordinator lets it go."""
     transport = f"{over}:plain=true" if plain and over == "tcp" else over
-    return main([str(bundle), "--over", transport, "--listen", listen, "--verify"])
+    return main([f"--over={transport}", f"--listen={listen}", "--verify", "--", str(bundle)])

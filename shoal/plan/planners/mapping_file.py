@@ -98,7 +98,7 @@ def read_mapping(path: Path, split: Path | None = None) -> Mapped:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise PlanError(f"cannot read the mapping: {fault}", where=str(path)) from fault
     if not isinstance(content, dict):
         raise _no_mapping(path)

@@ -1,0 +1,112 @@
+"""Serve a plan over HTTP, with a page that shows the fleet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli import options
+from shoal.errors import InputError, UnitError
+from shoal.units import parse
+
+EXAMPLES = (
+    "shoal serve plan",
+    "shoal serve plan --queue 128 --deadline 500ms",
+    "shoal serve plan --pixels mean=127,std=128,crop=0.875 --labels classes.txt",
+    "shoal serve plan --host 0.0.0.0 --identity ~/.config/shoal/fleets/home/coordinator",
+)
+MOST_LABELS_BYTES = 16 << 20
+
+
+def command(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="where to listen; 0.0.0.0 or :: everywhere")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="what clients call the model (default: its own name)")
+    ] = "",
+    queue: Annotated[int, typer.Option(min=1, help="requests that may wait; one more is told to come again")] = 64,
+    deadline: Annotated[
+        str, typer.Option(metavar="TIME", help="of a request that says none, such as 500ms")
+    ] = "10s",
+    drain: Annotated[
+        str, typer.Option(metavar="TIME", help="how long what was taken may take after SIGTERM or Ctrl-C")
+    ] = "30s",
+    over: Annotated[
+        str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
+    ] = "shm",
+    emulate: Annotated[bool, typer.Option("--emulate", help="pace each worker and link to its board")] = False,
+    pixels: Annotated[
+        str, typer.Option(metavar="FIGURES", help="how photos become numbers: mean=127,std=128,crop=0.875")
+    ] = "",
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the classes, a line each: photos are answered with them")
+    ] = None,
+    identity: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="mutual TLS with this identity; clients need one too")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="allow unencrypted connections with other hosts")] = False,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="the page of the fleet at /")] = True,
+    json: Annotated[bool, typer.Option("--json", help="where it serves, as JSON on stdout, once it does")] = False,
+) -> None:
+    """Serve a plan over HTTP, with a page that shows the fleet."""
+    from shoal import serve
+    from shoal.live.single import served
+    from shoal.run import Settings
+
+    decided = options.plan(plan)
+    called = name or decided.model.name
+    _check_name(called)
+    deadline_s, drain_s = _seconds(deadline, "--deadline"), _seconds(drain, "--drain")
+    said = serve.Classifier(serve.pixels_of(pixels) if pixels else None, _labels(labels))
+    serve.needed()
+    with serve.bound(host, port) as listening:
+        serve.check_open(listening, identity, plain=plain)
+        context = serve.secured(identity) if identity else None
+        url = serve.url_of(listening, secure=context is not None)
+        with served(decided, Settings(over=over, emulate=emulate), queue) as backend:
+            app = serve.app(backend, name=called, page=page, deadline_s=deadline_s, classifier=said)
+            serve.serve(app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json))
+            state = backend.state()
+    if not json:
+        sys.stdout.write(f"{state.answered} answered, {state.failed} failed, {state.refused} refused\n")
+
+
+def _told(name: str, url: str, *, page: bool, json: bool) -> None:
+    """Say where it serves, at once: whoever started us may be waiting for the line."""
+    if json:
+        options.emit({"name": name, "url": url})
+    else:
+        sys.stdout.write(f"serving {name} at {url}{' (the fleet is shown there)' if page else ''}; Ctrl-C ends\n")
+    sys.stdout.flush()
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or len(name) > 200:
+        raise InputError(f"'{name[:60]}' cannot be part of an address", where="--name", hint="--name NAME")
+
+
+def _seconds(text: str, where: str) -> float:
+    try:
+        return parse(text, "second")
+    except UnitError as fault:
+        raise UnitError(fault.what, where=where, needed=fault.needed, had=fault.had, hint=fault.hint) from fault
+
+
+def _labels(path: Path | None) -> tuple[str, ...]:
+    """The lines of a file."""
+    if path is None:
+        return ()
+    try:
+        if path.stat().st_size > MOST_LABELS_BYTES:
+            raise InputError("not a file of labels: it is too large", where=str(path))
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    except OSError as fault:
+        raise InputError(f"cannot read: {fault.strerror}", where=str(path)) from fault
+    except UnicodeDecodeError as fault:
+        raise InputError("not a text file", where=str(path)) from fault
