@@ -32,7 +32,7 @@ RETRY_S = 1.0  # while the hub does not answer
 ADMISSIONS = 2  # tries: a hub takes a moment to hear of an invitation
 GREET_S = 10.0  # between two looks at who was revoked
 OVER = "tcp:identity={folder},beat_s={beat_s:g},wait_s={wait_s:g}"
-BEAT_S = 0.25
+BEAT_S = 0.3  # as the coordinator has it
 WAIT_S = 600.0  # for a worker's coordinator to connect; then it ends, so that what was forgotten does not stay
 
 

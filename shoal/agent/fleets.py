@@ -92,6 +92,17 @@ def invite(fleet: Authority, name: str, minutes: float, address: str = "") -> st
     return invitation.invite(fleet, name, address or note(fleet).files, minutes)
 
 
+def revoke(fleet: Authority, name: str) -> tuple[str, ...]:
+    """Take the device's certificates back; their serial numbers. An open hub hears of it within seconds.
+
+    Raises:
+        InputError: nobody has one in that name, or it is the coordinator's.
+    """
+    if name == COORDINATOR:
+        raise InputError("nobody would be left to coordinate the fleet", where=name)
+    return fleet.revoke(name)
+
+
 def own_host() -> str:
     """This machine's address on the network it would use; the loopback address if it is on none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -15,7 +15,7 @@ from shoal.agent import fleets
 from shoal.agent.asking import offers
 from shoal.agent.hub import Hub
 from shoal.agent.joining import Enrolled, Enrolment, Hello
-from shoal.control import ZenohHub, open_hub
+from shoal.control import ZenohHub, members, open_hub
 from shoal.errors import InputError, WireError
 from shoal.identity import Authority, Identity, check_peer, contexts, invitation, load
 from shoal.program.values import PROTOCOL
@@ -74,13 +74,17 @@ class House:
         """
         host, port = _split(listen)
         identity = load(fleet.folder / fleets.COORDINATOR)
-        self._fleet, self._members = fleet, fleets.members(fleet)
+        self._fleet, self._certified = fleet, members(fleet)
+        shelf = offers()
+        shelf.trim()
+        wanted = fleets.members(fleet)
+        self._admitted = set(wanted)
         shown = f"[{host}]" if ":" in host else host
         control_at = f"tls/{shown}:{port + 1 if port else 0}"
-        self.control: ZenohHub = open_hub(identity, self._members, control_at)
+        self.control: ZenohHub = open_hub(identity, wanted, control_at)
         try:
             control_port = int(self.control.address.rpartition(":")[2])
-            self.files = Hub(listen, FleetGate(fleet, identity, control_port), offers())
+            self.files = Hub(listen, FleetGate(fleet, identity, control_port), shelf)
         except (InputError, WireError):
             self.control.close()
             raise
@@ -98,16 +102,20 @@ class House:
         self.control.close()
 
     def _follow(self) -> None:
-        """Other processes invite and revoke; here it takes effect."""
+        """Other processes invite and revoke; here it takes effect.
+
+        Every change disturbs the control plane for a second, so an invitation that runs out makes none.
+        """
         while not self._stop.wait(LOOK_S):
-            now = fleets.members(self._fleet)
-            if now == self._members:
-                continue
-            gone, self._members = self._members.keys() - now.keys(), now
+            certified, wanted = members(self._fleet), fleets.members(self._fleet)
+            gone, self._certified = self._certified.keys() - certified.keys(), certified
             for name in sorted(gone):
-                LOG.warning("%s is not of this fleet any more", name)
+                LOG.warning("%s was revoked", name)
+            self._admitted -= gone
             self.control.exclude(gone)
-            self.control.admit(now)
+            if wanted.keys() - self._admitted:
+                self._admitted |= wanted.keys()
+                self.control.admit(wanted)
 
 
 def _split(listen: str) -> tuple[str, int]:

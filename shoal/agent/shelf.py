@@ -94,7 +94,23 @@ class Shelf:
             InputError: it cannot be read, or the shelf not be written.
         """
         check({"": (sha256, 0)}, named=False)
-        cache.hand_out(file, self.path(sha256))
+        try:
+            there = self.has(sha256, file.stat().st_size)
+        except OSError as fault:
+            raise InputError(f"cannot read: {fault.strerror}", where=str(file)) from fault
+        if not there:
+            cache.hand_out(file, self.path(sha256))
+
+    def trim(self) -> None:
+        """Remove what nobody else has, the longest unused first, until the shelf keeps its limit."""
+        if not self.folder.is_dir():
+            return
+        over = self._used() - self.limit_bytes
+        for path, size in self._idle(set()):
+            if over <= 0:
+                return
+            path.unlink(missing_ok=True)
+            over -= size
 
     def lay_out(self, parts: Parts, folder: Path) -> None:
         """Make the files available in `folder` by their names.

@@ -237,3 +237,23 @@ def test_two_threads_fetch_a_file_once(tmp_path: Path, hub: Hub, source: Callabl
     for thread in threads:
         thread.join()
     assert sorted(came) == [0, 0, 4 * MIB]
+
+
+def test_what_is_offered_is_linked_once_and_trimmed_when_nobody_else_has_it(tmp_path: Path) -> None:
+    parts, paths = files(tmp_path / "from", {"a": 1000, "b": 1001, "c": 1002})
+    shelf = Shelf(tmp_path / "offered", limit_bytes=2500)
+    shelf.trim()
+    for sha256, path in paths.items():
+        shelf.put(sha256, path)
+    inode = shelf.path(parts["a"][0]).stat().st_ino
+    assert inode == (tmp_path / "from" / "a").stat().st_ino
+    shelf.trim()  # links cost nothing
+    assert shelf.missing(parts) == {}
+    (tmp_path / "copy").write_bytes(content("a", 1000))
+    shelf.put(parts["a"][0], tmp_path / "copy")  # somebody may be fetching it
+    assert shelf.path(parts["a"][0]).stat().st_ino == inode
+    (tmp_path / "from" / "b").unlink()
+    shelf.trim()
+    assert {name for name in parts if shelf.has(*parts[name])} == {"a", "c"}
+    with pytest.raises(InputError, match="cannot read"):
+        shelf.put("0" * 64, tmp_path / "nowhere")

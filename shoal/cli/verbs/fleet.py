@@ -119,7 +119,7 @@ def _invite(name: str, device: str, minutes: float, at: str, *, json: bool) -> N
 def _revoke(name: str, device: str, *, json: bool) -> None:
     from shoal.agent import fleets
 
-    serials = fleets.find(name).revoke(device)
+    serials = fleets.revoke(fleets.find(name), device)
     if json:
         options.emit({"name": device, "serials": list(serials)})
         return

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from shoal.errors import InputError
+from shoal.errors import InputError, UnitError
 from shoal.identity import invitation
 from shoal.units import parse
 
@@ -38,13 +38,22 @@ def command(
     It announces what this machine can do, keeps bundles by their hash, and runs workers that the fleet's coordinator
     asks for. The token may also come in the variable SHOAL_TOKEN.
     """
-    memory_bytes = str(int(parse(memory, "byte"))) if memory else ""
+    memory_bytes = _bytes(memory) if memory else ""
     identity = _identity(token, name, fleet)
     options = [*(["--host", host] if host else []), *(["--memory-bytes", memory_bytes] if memory_bytes else [])]
     sys.stdout.flush()
     os.environ.pop(TOKEN_VARIABLE, None)
     # A fresh process has none of the libraries of the command line in its memory.
     os.execv(sys.executable, [sys.executable, "-m", "shoal.agent", str(identity), *options])
+
+
+def _bytes(text: str) -> str:
+    try:
+        return str(int(parse(text, "byte")))
+    except UnitError as fault:
+        raise UnitError(
+            fault.what, where="--memory", needed=fault.needed, had=fault.had, hint=fault.hint
+        ) from fault
 
 
 def _identity(token: str, name: str, fleet: str) -> Path:
