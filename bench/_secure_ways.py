@@ -191,6 +191,8 @@ def _config(folder: Path | None, party: str, where: str, *, listen: bool) -> Any
     settings: dict[str, object] = {
         "mode": "peer",
         "scouting/multicast/enabled": False,
+        "scouting/gossip/enabled": False,  # or it would find a way of its own
+        "transport/shared_memory/enabled": False,  # as between machines
         "listen/endpoints": [where] if listen else [],
         "connect/endpoints": [] if listen else [where],
     }

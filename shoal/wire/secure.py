@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from shoal.identity import Identity, Party, check_peer
 from shoal.wire.refusals import refusal
 
-CHUNK_BYTES = 1 << 17  # encrypted and handed to the kernel at a time
-_READ_BYTES = 1 << 18  # ciphertext taken from the kernel at a time
+CHUNK_BYTES = 1 << 16  # encrypted and handed to the kernel at a time
+_READ_BYTES = 1 << 16  # ciphertext taken from the kernel at a time
 _SHAKE_BYTES = 1 << 14  # the same before the peer is known
 
 
