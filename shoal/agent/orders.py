@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shoal import program as programs
 from shoal.agent.crew import Crew, Key
 from shoal.agent.room import Room
 from shoal.agent.shelf import Shelf, check
@@ -77,7 +78,8 @@ class Orders:
             bundle = bundles.read(folder)
             bundles.verify(bundle)
             _same(request, bundle)
-        except InputError:
+            programs.check(bundle.program)
+        except ShoalError:
             self.room.clear(folder)
             raise
         return bundle

@@ -11,14 +11,12 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from math import inf
 
-import numpy as np
-
 from shoal.errors import ProgramError
 from shoal.program.check_task import check_task
 from shoal.program.message import DTYPES, MAX_RANK
 from shoal.program.ready import inputs_of, reads_of
 from shoal.program.sizes import names
-from shoal.program.values import CLIENT, Edge, Program, Route, Segment
+from shoal.program.values import CLIENT, Edge, Program, Route, Segment, item_bytes
 
 
 def check(program: Program) -> None:
@@ -70,7 +68,7 @@ def _sizes_are_bound(program: Program) -> None:
 def _tensors_can_be(program: Program) -> None:
     for name, spec in program.tensors.items():
         try:
-            np.dtype(spec.dtype)
+            item_bytes(spec.dtype)
         except (TypeError, ValueError) as fault:
             raise ProgramError(f"'{name}' is of an unknown type", had=spec.dtype) from fault
     for edge in program.edges:
