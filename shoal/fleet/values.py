@@ -48,6 +48,10 @@ class Device:
     address: str | None = None  # "host:port" of a worker that already runs there
     speed: float = 1.0  # of its board's, by throttling a local worker: a slower machine made real on this one
 
+    def __post_init__(self) -> None:
+        if not 0 < self.speed <= 1:
+            raise FleetError(f"'{self.name}' has no such speed", needed="above 0, at most 1", had=f"{self.speed:g}")
+
     def unit(self, name: str) -> Unit:
         """The unit called `name`."""
         for unit in self.units:

@@ -77,6 +77,8 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
         raise PlanError(f"the model has no op '{unknown[0]}'", where=graph.name)
     if not splits:
         return Divided(graph, {op.name: home for op in graph.ops})
+    for split in splits:
+        _check(graph, split)
     rewriter = _Rewriter(graph, home)
     for node in graph.model.graph:
         rewriter.add(node, by_op.get(label(node)) or _whole(graph, label(node), home))
@@ -85,6 +87,19 @@ def divide(graph: Graph, splits: tuple[Split, ...], home: int = HOME) -> Divided
     made = carry_over(from_model(model, graph.name, graph.source, digest), graph.carried)
     ops = tuple(dataclasses.replace(op, origin=rewriter.nodes.origins.get(op.name, "")) for op in made.ops)
     return Divided(dataclasses.replace(made, ops=ops, base=graph), rewriter.nodes.owners)
+
+
+def _check(graph: Graph, split: Split) -> None:
+    whole, where = full(graph.tensors[split.op].shape), f"the split of op '{split.op}'"
+    partial = any(part.inner is not None for part in split.parts)
+    if not split.parts or (partial and not split.sums):
+        raise PlanError("it gives nobody the work", where=where, needed="parts, and sums of partial ones")
+    for part in (*split.parts, *split.sums):
+        inside = len(part.box) == len(whole) and all(
+            0 <= first < end <= size for (first, end), (_, size) in zip(part.box, whole, strict=True)
+        )
+        if part.owner < 0 or not inside or (part.inner is not None and not 0 <= part.inner[0] < part.inner[1]):
+            raise PlanError("no such part", where=where, needed=f"a box within {whole}", had=f"{part.box}")
 
 
 def _whole(graph: Graph, op: str, owner: int) -> Split:

@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.errors import LimitError
 from shoal.program import Program
+from shoal.units import format_bytes
+
+MOST_BYTES = 1 << 46  # half of what a process can address
 
 _FREE, _TAKEN = 0, 1
 
@@ -34,7 +38,11 @@ class Place:
 
 
 def lay_out(program: Program, edges: Iterable[int]) -> tuple[dict[int, Place], int]:
-    """The place of each edge's slots in one memory, and that memory's size in bytes."""
+    """The place of each edge's slots in one memory, and that memory's size in bytes.
+
+    Raises:
+        LimitError: no machine has that much, because buffers or tensors of the program are absurdly large.
+    """
     counts = {index: program.edges[index].buffer_items + 1 for index in edges}
     places: dict[int, Place] = {}
     flags, start = 0, _pages(max(1, sum(counts.values())))
@@ -42,6 +50,8 @@ def lay_out(program: Program, edges: Iterable[int]) -> tuple[dict[int, Place], i
         stride = _pages(max(1, program.edges[index].spec.bytes(program.sizes)))
         places[index] = Place(flags, start, stride, count)
         flags, start = flags + count, start + stride * count
+    if start > MOST_BYTES:
+        raise _too_much(program, start)
     return places, start
 
 
@@ -149,7 +159,17 @@ def thread_slots(program: Program, edges: Iterable[int]) -> dict[int, ThreadSlot
 
 def _private(program: Program, edges: Iterable[int]) -> tuple[dict[int, Place], mmap.mmap]:
     places, size = lay_out(program, edges)
-    return places, mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        return places, mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as fault:
+        raise _too_much(program, size) from fault
+
+
+def _too_much(program: Program, needed: int) -> LimitError:
+    return LimitError(
+        "no room for the messages under way", where=f"program '{program.name}'", needed=format_bytes(needed),
+        hint="a smaller window keeps fewer items in flight",
+    )  # fmt: skip
 
 
 def _pages(size: int) -> int:

@@ -12,6 +12,9 @@ from shoal.program import CLIENT
 from shoal.wire import boot_id
 
 
+LONGEST_S = 1e6  # of one wait: Python's end at about 9e9 s, and who has waited so long may look again
+
+
 class Clock:
     """The run's time on this machine.
 
@@ -47,9 +50,8 @@ class Clock:
 
     def sleep_until(self, time_s: float) -> None:
         """Sleep to an absolute time, so that late wakes do not add up."""
-        remaining_s = time_s - self.now_s()
-        if remaining_s > 0:
-            time.sleep(remaining_s)
+        while (remaining_s := time_s - self.now_s()) > 0:
+            time.sleep(min(remaining_s, LONGEST_S))
 
 
 @dataclass(frozen=True)

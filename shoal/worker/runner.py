@@ -37,7 +37,7 @@ from shoal.program import (
 from shoal.program.message import NOTHING, Flag
 from shoal.record import Fact, Span
 from shoal.wire import Delivery, Endpoint, Left
-from shoal.worker.clock import Clock
+from shoal.worker.clock import LONGEST_S, Clock
 from shoal.worker.inbox import Inbox
 from shoal.worker.throttle import Throttle
 from shoal.worker.values import StateStore, Values, owner_of
@@ -134,7 +134,7 @@ class Runner:
             if self._throttle is not None:
                 self._throttle.roused()
             return special
-        special = self._take_in(max(0.0, due_s + self._hold_s - self._clock.now_s()))
+        special = self._take_in(max(0.0, min(LONGEST_S, due_s + self._hold_s - self._clock.now_s())))
         earliest_s = self._inbox.next_due_s
         if earliest_s is not None and earliest_s + self._hold_s <= self._clock.now_s():
             self._free_s = self._roused_s = max(self._free_s, earliest_s)

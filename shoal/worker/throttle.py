@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from shoal.worker.clock import LONGEST_S
+
 LEAST_SLEEP_S = 2e-4  # shorter debts are carried: a sleep ends about 0.1 ms late
 
 
@@ -39,5 +41,5 @@ class Throttle:
         self._counted_s = used_s
         left_s = self._due_s - self._now_s()
         if left_s > LEAST_SLEEP_S:
-            self._sleep(left_s)
+            self._sleep(min(left_s, LONGEST_S))
         self.behind_s = max(self.behind_s, -left_s)
