@@ -64,6 +64,7 @@ class Turns(Generic[Thing]):
         self._turns = deque([Turn[Thing](first)])
         self._waited_s: float | None = None  # for a switch after which nothing has started yet
         self._last_item = -1
+        self._halted = False  # the epoch in which items started was abandoned; the next one is not said yet
         self.facts: list[Fact] = []
 
     @property
@@ -134,6 +135,7 @@ class Turns(Generic[Thing]):
         for turn in self._turns:
             if turn.epoch == epoch:
                 turn.in_flight = 0
+        self._halted |= epoch == self.epoch
         return self._shed()
 
     def switch(self, command: SwitchEpoch, now_s: float) -> None:
@@ -148,6 +150,7 @@ class Turns(Generic[Thing]):
             raise WorkError(
                 f"the driver switches to epoch {command.epoch}, which is not ready", hint="Prepare it, await Ready"
             )
+        self._halted = False
         if command.epoch != self.epoch:
             self._turns.append(Turn(command.epoch))
             self._waited_s = 0.0 if command.decided_s is None else now_s - command.decided_s
@@ -161,7 +164,7 @@ class Turns(Generic[Thing]):
             WorkError: items start in it.
         """
         self.check(command.epoch)
-        if command.epoch == self.epoch:
+        if command.epoch == self.epoch and not self._halted:
             raise WorkError(f"the driver retires epoch {command.epoch}, in which items start")
         self._ready.discard(command.epoch)
 

@@ -187,7 +187,11 @@ class Simulation:
         return (Ready(epoch, world.program, 0.0),) if self._turns.is_ready(epoch) else ()
 
     def _prepared(self, world: World) -> None:
-        if self._stop is None:
+        dead = any(self._units[name].dead for name in world.posts)
+        if self._stop is None and dead:
+            self._turns.lost(world.epoch)
+            self._decide(Unready(world.epoch, "one of its units died meanwhile"))
+        elif self._stop is None:
             self._turns.prepared(world.epoch, world.prepare_s)
             self._decide(Ready(world.epoch, world.program, world.prepare_s))
 

@@ -95,6 +95,7 @@ class FailoverState:
     plans: Mapping[Devices, int | None] = field(default_factory=dict)  # what came of each Seek
     sought: frozenset[Devices] = frozenset()
     why: str = ""  # the last loss, for those who are refused
+    settled_s: float = 0.0  # before which no other plan is changed to for its speed alone
     closing: bool = False
     stopped: bool = False
 
@@ -111,6 +112,7 @@ class Failover:
     hysteresis: float = 0.1  # share of the present period by which another plan must be better
     cost_s: float = 2.0  # of seconds of work, what a change of plan costs
     horizon_s: float = 600.0  # over which a change must pay
+    dwell_s: float = 15.0  # after a change, how long no other is made for its speed alone
 
     def begin(self, program: Program, workload: Workload) -> FailoverState:
         """All devices of `program` are there.
@@ -118,10 +120,11 @@ class Failover:
         Raises:
             InputError: options out of range, a program with state, or an entry it does not have.
         """
-        if not (0 <= self.hysteresis < 1 and self.rest_s >= 0 and self.cost_s >= 0 and self.horizon_s > 0):
+        least_s = min(self.rest_s, self.cost_s, self.dwell_s)
+        if not (0 <= self.hysteresis < 1 and least_s >= 0 and self.horizon_s > 0):
             raise InputError(
                 "failover's options are out of range",
-                needed="hysteresis from 0 to below 1, rest_s and cost_s of at least 0, horizon_s above 0",
+                needed="hysteresis from 0 to below 1, horizon_s above 0, the other seconds at least 0",
             )
         if program.states:
             raise InputError(
@@ -187,7 +190,7 @@ class Failover:
         usable = state.devices - rested
         if not usable and state.epoch is None:
             usable = state.devices  # better one that failed just now than nobody
-        state = self._serve(state, usable, said)
+        state = self._serve(state, usable, time_s, said)
         wants = [usable]
         if self.standbys and state.epoch is not None:
             uses = state.known[state.epoch].uses
@@ -200,14 +203,16 @@ class Failover:
         wanted = [plan for each in wants if (plan := state.plans.get(each)) is not None]
         return self._keep(state, wanted, time_s, said)
 
-    def _serve(self, state: FailoverState, usable: Devices, said: list[Command]) -> FailoverState:
+    def _serve(self, state: FailoverState, usable: Devices, time_s: float, said: list[Command]) -> FailoverState:
         """Change to another epoch if none serves, or if it pays."""
         ready = [epoch for epoch, each in state.known.items() if each.program is not None and each.uses <= usable]
         best = min(ready, key=lambda epoch: (state.known[epoch].period_s, epoch), default=None)
         if best is None or best == state.epoch:
             return state
-        if state.epoch is not None and not self._pays(state.known[state.epoch], state.known[best]):
-            return state
+        if state.epoch is not None:
+            if time_s < state.settled_s or not self._pays(state.known[state.epoch], state.known[best]):
+                return state
+            state = replace(state, settled_s=time_s + self.dwell_s)
         said.append(SwitchEpoch(best))
         return replace(state, epoch=best)
 
@@ -324,6 +329,7 @@ def _of_epochs(state: FailoverState, event: Event) -> FailoverState:
 def _wakes(state: FailoverState, time_s: float) -> Iterable[Command]:
     """When a device has rested, an item comes, or one that waits is due: the first of these."""
     times = [rest.until_s for rest in state.rests.values() if rest.until_s > time_s]
+    times += [state.settled_s] if state.settled_s > time_s else []
     times += [each.not_before_s for each in state.known.values() if not each.asked and each.not_before_s > time_s]
     if state.workload.arrival in ("rate", "trace") and state.next_item < state.workload.items:
         times.append(state.arrivals_s[state.next_item])

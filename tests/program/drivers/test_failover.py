@@ -152,6 +152,16 @@ def test_a_better_plan_is_changed_to_only_if_it_pays() -> None:
     assert [type(each) for each in talk.say(Found(AB, 1, JUST_A, 2.4))] == [Retire]
 
 
+def test_one_change_is_not_followed_by_another_at_once() -> None:
+    """Speeds that waver would have it go back and forth."""
+    talk = Talk(Failover(period_s=1.0, dwell_s=10.0)).prepared()
+    talk.say(Drifted({0: 4.0, 1: 2.0, 2: 3.0}), 1.0)
+    assert talk.state.epoch == 1
+    talk.say(Drifted({0: 1.0, 1: 2.0, 2: 3.0}), 2.0)
+    assert talk.state.epoch == 1
+    assert SwitchEpoch(0) in talk.say(Woke(), 11.0)
+
+
 def test_workers_that_could_not_start_are_tried_again_later() -> None:
     talk = Talk()
     talk.say(Begun())
