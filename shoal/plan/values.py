@@ -98,7 +98,9 @@ class Plan:
         if self.window < 1:
             raise PlanError("a plan needs a window of at least one", had=f"{self.window} items")
         if not self.prediction.period_s > 0:
-            raise PlanError("a plan predicts that items take time", had=f"a period of {self.prediction.period_s:g} s")
+            raise PlanError(
+                "a plan predicts that items take time", had=f"a period of {self.prediction.period_s:g} s"
+            )
 
     @property
     def division(self) -> Division:

@@ -11,7 +11,6 @@ from shoal.errors import WireError
 from shoal.program import CLIENT
 from shoal.wire import boot_id
 
-
 LONGEST_S = 1e6  # of one wait: Python's end at about 9e9 s, and who has waited so long may look again
 
 
