@@ -57,8 +57,9 @@ class Wiring:
 class Network:
     """Hosts that are up."""
 
-    def __init__(self, names: Sequence[str], process: int, handles: Mapping[str, int]) -> None:
-        self._places = {name: f"/proc/{process}/fd/{handles[name]}" for name in names}
+    def __init__(self, names: Sequence[str], relay: subprocess.Popen[bytes], handles: Mapping[str, int]) -> None:
+        self._relay = relay
+        self._places = {name: f"/proc/{relay.pid}/fd/{handles[name]}" for name in names}
         self._addresses = {name: address_of(number) for number, name in enumerate(names)}
 
     def address(self, host: str) -> str:
@@ -81,6 +82,18 @@ class Network:
                 _set(own)
         finally:
             os.close(own)
+
+    def lose(self, host: str, probability: float) -> None:
+        """From now on packets to and from `host` get lost so often, beside what gets lost on hops; 1 cuts it off.
+
+        Raises:
+            InputError: no such host, or no probability.
+        """
+        self._known(host)
+        if not 0 <= probability <= 1:
+            raise InputError("a probability is from 0 to 1", where=host, had=f"{probability:g}")
+        number = list(self._places).index(host)
+        _tell(self._relay, codec.encode({"losses": {str(number): probability}}))
 
     def trip_s(self, one: str, other: str, trials: int = 100) -> float:
         """Seconds of a byte's way from one host to another and back, both ends in this thread.
@@ -198,7 +211,7 @@ def _check_kernel(ways: Ways) -> None:
 def _ready(relay: subprocess.Popen[bytes], wiring: Wiring, ways: Ways, loss: float) -> Network:
     """The hosts once they are joined."""
     try:
-        network = Network(wiring.hosts, relay.pid, _started(relay, wiring))
+        network = Network(wiring.hosts, relay, _started(relay, wiring))
         _calibrate(network, ways, relay)
         _tell(relay, codec.encode({"loss": loss}))  # only now: what gets lost would spoil the calibration
     except OSError as fault:

@@ -42,6 +42,7 @@ class Relay:
         numbers = {name: number for number, name in enumerate(wiring.hosts)}
         self._devices = devices
         self._loss = 0.0  # until told
+        self._losses: dict[int, float] = {}  # by host: of packets to it and from it
         self._hops: dict[tuple[int, int], tuple[Hop, ...]] = {}
         for way, hops in wiring.ways.items():
             source, _, target = way.partition(">")
@@ -80,6 +81,7 @@ class Relay:
         for line in lines:
             told = json.loads(line)
             self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
+            self._losses |= {int(host): each for host, each in told.get("losses", {}).items()}
         return bool(data)
 
     def _take_in(self, source: int) -> None:
@@ -91,10 +93,17 @@ class Relay:
                 return
             target = packet[19] - 1 if packet[0] >> 4 == 4 else -1  # the last byte of the IPv4 address
             hops = self._hops.get((source, target))
+            if self._losses and self._cut_off(source, target):
+                continue
             if hops is not None and (due_s := self._due_s(hops, payload_bytes(packet), now_s)) is not None:
                 heapq.heappush(self._under_way, (due_s, self._count, source, target, packet))
                 self._count += 1
                 self._kept[source] += 1
+
+    def _cut_off(self, source: int, target: int) -> bool:
+        """Whether a packet gets lost at one of its ends."""
+        lost = (self._losses.get(end, 0.0) for end in (source, target))
+        return any(each and self._random.random() < each for each in lost)
 
     def _due_s(self, hops: tuple[Hop, ...], size: int, now_s: float) -> float | None:
         """When a packet of so much payload is there; None if it gets lost, having taken its room all the same."""

@@ -130,6 +130,24 @@ def test_two_hosts_share_a_medium() -> None:
 
 
 @needs_hosts
+def test_a_host_is_cut_off_and_comes_back() -> None:
+    with (
+        hosts(("left", "right"), both("left", "right", QUICK)) as network,
+        joined(network, "left", "right") as (one, other),
+    ):
+        network.lose("right", 1.0)
+        one.sendall(b"x")
+        other.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            other.recv(1)
+        network.lose("right", 0.0)
+        other.settimeout(30)
+        assert other.recv(1) == b"x"
+        with pytest.raises(InputError, match="probability"):
+            network.lose("left", 2.0)
+
+
+@needs_hosts
 def test_what_gets_lost_comes_again_and_as_often_as_it_should() -> None:
     with hosts(("left", "right"), both("left", "right", QUICK), loss=0.1, seed=5) as network:
         with joined(network, "left", "right") as (one, other):
