@@ -7,6 +7,7 @@ its manifest is built again. Nothing here is ever sent to another machine.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -22,6 +23,7 @@ from shoal import codec
 from shoal.errors import InputError
 
 MANIFEST = "manifest.json"
+MOST_BYTES = 16 << 30  # of what can be made again
 _SETTLED_S = 2.0  # a file younger than this may still change without its time stamp showing it
 
 
@@ -47,24 +49,28 @@ def folder(kind: str) -> Path:
     return (Path(root) if root else Path.home() / ".cache" / "shoal") / kind
 
 
-def entry(kind: str, key: str, build: Callable[[Path], None]) -> Path:
+def entry(kind: str, key: str, build: Callable[[Path], None], most_bytes: int | None = None) -> Path:
     """The folder kept under `key`, built first if it is missing or damaged.
 
     Args:
         kind: what the entry is, "segments".
         key: decides the content; letters and digits.
         build: fills an empty folder. Whatever it raises passes through and leaves nothing behind.
+        most_bytes: of all entries of the kind, beyond which those go that were not used for longest; none: never.
 
     Raises:
         InputError: the cache folder cannot be written.
     """
     place = folder(kind) / key
     if _whole(place):
+        _used(place)
         return place
     try:
         with _lock(place):
             if not _whole(place):  # another process may have built it meanwhile
                 _publish(place, build)
+                if most_bytes is not None:
+                    _trim(place, most_bytes)
     except OSError as fault:
         raise _unwritable(place.parent, fault) from fault
     return place
@@ -137,6 +143,27 @@ def digest(path: Path) -> str:
 def _unwritable(place: Path, fault: OSError) -> InputError:
     hint = "set SHOAL_CACHE to a folder that can be written"
     return InputError(f"cannot keep prepared segments: {fault.strerror}", where=str(place), hint=hint)
+
+
+def _used(place: Path) -> None:
+    """Note the time, by which what was not used for long is known."""
+    with contextlib.suppress(OSError):  # somebody else's cache, which may only be read
+        os.utime(place)
+
+
+def _trim(newest: Path, most_bytes: int) -> None:
+    """Remove the entries beside `newest` that were not used for longest, until all of them fit."""
+    found = []
+    for place in newest.parent.iterdir():
+        with contextlib.suppress(OSError):  # another process removes it just now
+            if place != newest and (place / MANIFEST).is_file():
+                size = sum(file.stat().st_size for file in place.iterdir())
+                found.append((place.stat().st_mtime, size, place))
+    left = most_bytes - sum(file.stat().st_size for file in newest.iterdir())
+    for _, size, place in sorted(found, reverse=True):
+        left -= size
+        if left < 0:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _whole(place: Path) -> bool:

@@ -100,3 +100,14 @@ def test_a_folder_that_cannot_be_made_is_named(root: Path) -> None:
     with pytest.raises(InputError, match="cannot keep") as caught:
         cache.entry("kind", "key", Builder())
     assert caught.value.hint == "set SHOAL_CACHE to a folder that can be written"
+
+
+def test_what_was_not_used_for_longest_goes_first() -> None:
+    """Four entries of a little more than 1000 bytes fit."""
+    build = Builder(bytes(1000))
+    places = [cache.entry("kind", f"key{number}", build, most_bytes=4800) for number in range(4)]
+    for number, place in enumerate(places):
+        os.utime(place, (number, number))
+    cache.entry("kind", "key0", build, most_bytes=4800)  # used again
+    last = cache.entry("kind", "key4", build, most_bytes=4800)
+    assert [place.exists() for place in (*places, last)] == [True, False, True, True, True]

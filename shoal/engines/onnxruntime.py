@@ -112,7 +112,7 @@ def _prepared(segment: Segment, folder: Path, files: Sequence[Path], where: str)
                                  hint="deploy the bundle again")  # fmt: skip
         _optimise(files[0], place / "segment.onnx", where)
 
-    place = cache.entry("segments", key, build)
+    place = cache.entry("segments", key, build, cache.MOST_BYTES)
     return place / "segment.onnx", codec.load(Prepared, place / "segment.onnx.json").prepack
 
 

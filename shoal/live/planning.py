@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from shoal import catalog
 from shoal.cost import Costs, ScaledCosts
@@ -26,6 +25,7 @@ from shoal.run.crew import Crew
 from shoal.run.execute import model_of
 
 Devices = frozenset[str]
+KEPT = 32  # epochs beyond which those of no use are forgotten
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Made:
     plan: Plan
     graph: Graph  # divided as planned
     program: Program
-    folder: Path
     segments_s: Mapping[str, float]  # predicted, at the speeds that the costs know
 
 
@@ -52,6 +51,8 @@ class Plans:
         self._lock = threading.RLock()
         self._held: dict[int, Mapping[str, int]] = {}  # epochs with workers → bytes by device
         self.made: dict[int, Made] = {}
+        self._next = 0
+        self.of_use: Callable[[], Container[int]] = lambda: ()  # epochs that somebody may still speak of
         self._note(first)
 
     def standby(self, epoch: int) -> Standby:
@@ -109,15 +110,23 @@ class Plans:
                 ):  # fmt: skip
                     self.made[epoch] = replace(made, plan=replace(made.plan, prediction=plan.prediction))
                     return epoch, False
-            epoch = len(self.made)
+            epoch = self._next
             graph = divide(self._graph, plan.splits).graph
             program = replace(lower(graph, plan), epoch=epoch)
             if self.made:
                 checked({0: self.made[0].program, epoch: program})
-            program, folder = with_files(graph, program)
-            segments_s = self._segments_s(graph, program, plan)
-            self.made[epoch] = Made(plan, graph, program, folder, segments_s)
+            program, _ = with_files(graph, program)
+            self.made[epoch] = Made(plan, graph, program, self._segments_s(graph, program, plan))
+            self._next += 1
+            self._forget()
             return epoch, True
+
+    def _forget(self) -> None:
+        """Let the oldest go of many epochs; the first stays, by whose wishes all others are sought."""
+        of_use = self.of_use()
+        idle = [epoch for epoch in self.made if epoch and epoch not in self._held and epoch not in of_use]
+        for epoch in idle[: max(0, len(self.made) - KEPT)]:
+            del self.made[epoch]
 
     def _segments_s(self, graph: Graph, program: Program, plan: Plan) -> Mapping[str, float]:
         if {segment.name for segment in program.segments} <= set(plan.estimates) and not self.made:
@@ -157,7 +166,8 @@ class Plans:
         with self._lock:
             self._held[epoch] = made.plan.prediction.memory_bytes
         try:
-            with self._ground.crew(made.plan, made.program, made.folder) as crew:
+            program, folder = with_files(made.graph, made.program)  # the cache may have forgotten them meanwhile
+            with self._ground.crew(made.plan, program, folder) as crew:
                 yield crew
         finally:
             with self._lock:

@@ -36,7 +36,7 @@ from shoal.run.inputs import check_inputs
 
 FOREVER = Workload(1, "requests")
 TICK_S = 0.05  # how exactly deadlines are kept of items that have begun
-DRIFT_S = 2.0  # how often speeds are judged
+DRIFT_S = 5.0  # how often speeds are judged
 SILENT_S, SILENT_SEGMENTS = 1.0, 4.0  # a worker that says nothing for so long, or so many of its longest segments
 RETRY_S = 1.0  # when a client is told to come again while nothing is known of the rate
 MOST_RETRY_S = 30.0
@@ -58,6 +58,7 @@ class KeptService:
         self._journal, self._counts, self._drift = Journal(), Counts(), Drift()
         self._plans = Plans(plan, ground, self._drift, self._journal)
         self._steering = Steering(driver, self._journal, self._label, self._counts.send_again)
+        self._plans.of_use = lambda: self._steering.state.known if self._steering.state else ()
         self._program = self._plans.made[0].program
         self._signature = signature_of(self._program)
         self._numbers, self._held = count(), dict[int, _Request]()
@@ -245,7 +246,8 @@ class KeptService:
         return min(MOST_RETRY_S, self._program.window / rate) if rate else RETRY_S
 
     def _label(self, epoch: int) -> str:
-        return self._plans.made[epoch].plan.label
+        made = self._plans.made.get(epoch)
+        return made.plan.label if made else f"epoch {epoch}"
 
 
 @contextmanager

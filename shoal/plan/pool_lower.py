@@ -326,6 +326,6 @@ def _written(segment: Segment, steps: Sequence[KernelStep], weights: Weights) ->
         for name, array in used.items():
             np.save(folder / name, array, allow_pickle=False)
 
-    cache.entry("written", key, build)
+    cache.entry("written", key, build, cache.MOST_BYTES)
     files = (f"{key}/segment.json", *(f"{key}/{name}" for name in used))
     return replace(segment, files=files, weights_bytes=sum(array.nbytes for array in used.values()))

@@ -39,5 +39,5 @@ def _files(graph: Graph, segment: Segment) -> tuple[str, ...]:
         engine = catalog.make("engines", segment.engine)
         codec.save(Order(tuple(engine.write(graph, segment.ops, folder, "segment"))), folder / "order.json")
 
-    place = cache.entry("written", key, build)
+    place = cache.entry("written", key, build, cache.MOST_BYTES)
     return tuple(f"{key}/{name}" for name in codec.load(Order, place / "order.json").files)

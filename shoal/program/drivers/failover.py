@@ -237,7 +237,7 @@ class Failover:
             if each.program is not None and epoch not in (state.epoch, *wanted, *flown):
                 state = _noted(state, epoch, replace(each, program=None, asked=False))
                 said.append(Retire(epoch))
-        return state
+        return _remembering(state, {state.epoch, *state.plans.values(), *flown})
 
     def _of_use(self, state: FailoverState, epoch: int, wanted: list[int]) -> bool:
         """Whether to prepare `epoch`: as a standby, or because changing to it pays."""
@@ -339,6 +339,12 @@ def _wakes(state: FailoverState, time_s: float) -> Iterable[Command]:
 
 def _noted(state: FailoverState, epoch: int, known: Known) -> FailoverState:
     return replace(state, known={**state.known, epoch: known})
+
+
+def _remembering(state: FailoverState, of_use: set[int | None]) -> FailoverState:
+    """Without the epochs that nobody speaks of any more: speeds that drift bring new ones for ever."""
+    known = {epoch: each for epoch, each in state.known.items() if each.asked or epoch in of_use}
+    return replace(state, known=known) if len(known) < len(state.known) else state
 
 
 def _found(plans: Mapping[Devices, int | None]) -> Mapping[Devices, int | None]:
