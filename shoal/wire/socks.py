@@ -73,6 +73,13 @@ class Stream:
         """Seconds since the kernel sent a byte."""
         return self._ago_s(_LAST_SENT)
 
+    def finish(self) -> None:
+        """Tell the peer that nothing follows; it can still be read."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer was quicker
+            return
+
     def end(self) -> None:
         """End both directions; who reads or writes wakes up."""
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from shoal.wire.talk import GATHER_S, Link
 from shoal.wire.topology import check_way, edges_from, flat, target_of
 
 FLUSH_S = 5.0  # how long closing waits for a slow link to take what was sent
+PART_S = 1.0  # how long closing waits for peers to have read what was sent
 BEATS_MISSED = 3  # how many beats a peer may miss
 MEET_S = GATHER_S  # how long its first one may take
 CONTROL_STEP_BYTES = 1 << 16
@@ -96,7 +98,12 @@ class StreamEndpoint:
         if self._beats is not None:
             self._beats.close()
         for connection in self._connections.values():
-            connection.close()
+            connection.begin_close()
+        for connection in self._connections.values():
+            connection.flush()
+        until_s = time.monotonic() + PART_S
+        for connection in self._connections.values():
+            connection.end_close(until_s)
 
     def _give_back(self, delivery: Delivery) -> None:
         self._connections[delivery.peer].incoming[delivery.header.edge].give(delivery.slot)
@@ -269,10 +276,16 @@ class _Connection:
     def _take(self, header: Header) -> None:
         """Read the payload into its slot and put the delivery into the inbox."""
         check_way(self._program, header, self._peer, self._name)
+        if self._closing:
+            self._skip(header.payload_bytes)
+            return
         if header.control:
             self._inbox.put(Delivery(self._peer, header, self._control(header.payload_bytes)))
             return
         slot = self.incoming[header.edge].wait(GRACE_S)
+        if slot < 0 and self._closing:
+            self._skip(header.payload_bytes)
+            return
         if slot < 0:
             edge = self._program.edges[header.edge]
             raise WireError(
@@ -296,22 +309,38 @@ class _Connection:
             came += part
         return np.frombuffer(came, np.uint8)
 
+    def _skip(self, size: int) -> None:
+        """Read what nobody wants any more."""
+        for start in range(0, size, CONTROL_STEP_BYTES):
+            self._fill(memoryview(bytearray(min(size - start, CONTROL_STEP_BYTES))))
+
     def _fill(self, memory: memoryview) -> None:
         if self._stream.read_into(memory) < len(memory):
             raise WireError("ended in the middle of a message", where=self._peer)
 
-    def close(self) -> None:
-        """Let the writer finish, then end the connection and both threads."""
+    def begin_close(self) -> None:
+        """Deliver nothing more, and let the writer end when it has nothing more to write."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            writer = self._writer
-        if writer is not None:
-            writer.join(FLUSH_S)
         for slots in self.incoming.values():
             slots.close()
+
+    def flush(self) -> None:
+        """Wait for the writer, then tell the peer that nothing follows."""
+        if self._writer is not None:
+            self._writer.join(FLUSH_S)
+        self._stream.finish()
+
+    def end_close(self, until_s: float) -> None:
+        """Wait for the peer's end, at most `until_s` (monotonic); then end the connection and both threads.
+
+        Closing while something comes, if only a sign of life, would make the kernel throw away what the peer has
+        not been given yet.
+        """
+        self._reader.join(max(0.0, until_s - time.monotonic()))
         self._break()
         self._reader.join()
-        if writer is not None:
-            writer.join()
+        if self._writer is not None:
+            self._writer.join()
         self._stream.close()

@@ -359,6 +359,27 @@ def test_everything_sent_before_closing_arrives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_still_comes_takes_nothing_away_from_what_was_sent(name: str) -> None:
+    what = program((CLIENT, A), (A, CLIENT), shape=(250_000,), buffer=6)
+    with connected(name, what) as ends, ThreadPoolExecutor(1) as pool:
+        for item in range(6):
+            ends[A].send(header(filled(item, 250_000), 1, item), filled(item, 250_000))
+            ends[CLIENT].send(header(filled(item, 250_000), 0, item), filled(item, 250_000))
+        closing = pool.submit(ends[CLIENT].close)
+        got = 0
+        while isinstance(came := ends[A].receive(5), Delivery):
+            assert came.header.item == got
+            got += 1
+            ends[A].release(came)
+            ends[A].send(*control(b"{}"), peer=CLIENT)
+        assert got == 6
+        assert isinstance(came, Left)
+        assert came.peer == CLIENT
+        assert "shm" in name or came.why == "closed its connection"
+        closing.result(10)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_closing_leaves_no_descriptor_thread_or_file(name: str) -> None:
     def held() -> tuple[int, int, list[str]]:
         gc.collect()

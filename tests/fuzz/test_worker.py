@@ -85,7 +85,7 @@ def test_odd_items_of_a_peer_end_in_words(rows: list[tuple[int, int, int, int, b
     served = Served(MADE)
     array = np.zeros(4, np.float32)
     for item, epoch, session, flags, late in rows:
-        kept = Flag(flags & ~int(Flag.CONTROL))
+        kept = Flag(flags & ~int(Flag.CONTROL | Flag.BEAT))  # of those a sender is refused itself
         empty = bool(kept & Flag.EMPTY)
         header = Header(
             0, item, 0, 0, session, epoch, kept, "float32", () if empty else (4,), 0 if empty else 16,
