@@ -8,6 +8,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import msgspec
 
 from shoal.errors import WireError
+from shoal.program import Program
 from shoal.record.values import SpanKind
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -88,6 +89,19 @@ def answer_of(message: Mapping[str, Any], peer: str) -> dict[str, Any]:
     if found.get("unit", peer) != peer:
         raise WireError("speaks for another unit", where=peer, had=str(found["unit"]))
     return found
+
+
+def check_report(report: Mapping[str, Any], program: Program, unit: str) -> None:
+    """Refuse what `unit` cannot have done.
+
+    Raises:
+        WireError: a segment or a transfer that is not its own.
+    """
+    own = {"run": {segment.name for segment in program.segments if segment.unit == unit}}
+    own["transfer"] = {edge.name for edge in program.edges if edge.source == unit}
+    for kind, name, *_ in report["spans"]:
+        if name not in own[kind]:
+            raise WireError(f"reports a {kind} '{name[:60]}' that is not its own", where=unit)
 
 
 def start_of(message: Mapping[str, Any], peer: str) -> dict[str, Any]:

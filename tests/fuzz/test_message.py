@@ -20,7 +20,7 @@ from shoal.run.flight import Seen
 from shoal.run.gather import gathered
 from shoal.wire import Delivery
 from shoal.wire.talk import Note, Talk
-from shoal.worker import answer_of, heard
+from shoal.worker import answer_of, check_report, heard
 from tests import toy
 from tests.fuzz.mutations import damaged, fuzzed, mutated_json, survives
 
@@ -121,7 +121,8 @@ def test_an_answer_of_a_worker_is_refused_or_whole(data: bytes) -> None:
         return
     answer = survives(lambda: answer_of(said, "eye/cpu"), "eye/cpu")
     if answer is not None and answer.get("is") == "report":
-        survives(lambda: _judged(answer))
+        if survives(lambda: (check_report(answer, PROGRAM, "eye/cpu"), True)):
+            survives(lambda: _judged(answer))
 
 
 def _judged(report: dict[str, Any]) -> None:
