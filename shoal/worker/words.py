@@ -12,6 +12,7 @@ from shoal.program import Program
 from shoal.record.values import SpanKind
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Row = tuple[SpanKind, str, int, float, float, Count]  # of a span, without its unit
 FactRow = tuple[int, str, str, float]
 
@@ -31,7 +32,7 @@ Vitals = TypedDict(
     "Vitals",
     {
         "is": str,
-        "busy_s": float,
+        "busy_s": Seconds,
         "ran": dict[str, Count],  # by segment
         "pending": Count,
         "resident_bytes": NotRequired[Count],
@@ -44,8 +45,8 @@ Report = TypedDict(
     {
         "is": str,
         "unit": str,
-        "busy_s": float,
-        "cpu_s": float,
+        "busy_s": Seconds,
+        "cpu_s": Seconds,
         "spans": list[Row],
         "spans_dropped": Count,
         "facts": list[FactRow],

@@ -29,7 +29,9 @@ def _json(value: Any) -> Any:
     return json.loads(codec.encode(value))
 
 
-DEVICE = Device("pi", "a board", (Unit("cpu", 4, {"float32": 1e10}, 1e9, 1.0),), 1 << 32, 1 << 31, 2.0, cores=(0, 1))
+DEVICE = Device(
+    "pi", "a board", (Unit("cpu", 4, {"float32": 1e10}, 1e9, 1.0),), 1 << 32, 1 << 31, 2.0, cores=(0, 1)
+)
 ANNOUNCED = _json(Announcement(DEVICE, "192.0.2.7", "boot", Link("to the hub", (), 1e8, 1e-4), joined_s=1.5))
 VITALS = _json(Vitals(1.7e9, 0.5, 1 << 30, 51.5, 1 << 34, (WorkerVitals("pi/cpu", "00" * 16, 0, 1 << 26, 3.5),)))
 PARTS = {"program.json": ("a" * 64, 12), "manifest.json": ("b" * 64, 34), "0/segment.onnx": ("c" * 64, 5678)}
@@ -90,7 +92,10 @@ def test_what_a_hub_says_is_refused_in_words_or_read(kind: type[Any], data: st.D
     survives(lambda: codec.decode(kind, text, "the hub"), "the hub")
 
 
-@given(st.text(max_size=30) | st.sampled_from(("Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "0")))
+@given(
+    st.text(max_size=30)
+    | st.sampled_from(("Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "0"))
+)
 @fuzzed(60)
 def test_a_hub_may_say_any_time(date: str) -> None:
     survives(lambda: check_clock(date, "the hub"))

@@ -79,7 +79,9 @@ def test_a_certificate_with_damage_inside_is_refused_in_words(fleet: Fleet, data
 @fuzzed(80)
 def test_a_request_is_refused_in_words_or_answered(fleet: Fleet, data: st.DataObject) -> None:
     asked = request.make(fleet.folder / "asking", "nano")
-    broken = data.draw(damaged(asked, 2) | damaged(_der(asked), 1).map(lambda der: _pem("CERTIFICATE REQUEST", der)))
+    broken = data.draw(
+        damaged(asked, 2) | damaged(_der(asked), 1).map(lambda der: _pem("CERTIFICATE REQUEST", der))
+    )
     survives(lambda: fleet.authority.issue(broken, "nano", "device"))
 
 
@@ -88,7 +90,9 @@ def test_a_request_is_refused_in_words_or_answered(fleet: Fleet, data: st.DataOb
 def test_a_token_is_refused_in_words_or_read(fleet: Fleet, data: st.DataObject) -> None:
     body = fleet.token.removeprefix(invitation.PREFIX)
     inner = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    wrong = mutated_json(inner).map(lambda text: invitation.PREFIX + base64.urlsafe_b64encode(text).decode().rstrip("="))
+    wrong = mutated_json(inner).map(
+        lambda text: invitation.PREFIX + base64.urlsafe_b64encode(text).decode().rstrip("=")
+    )
     token = data.draw(wrong | damaged(fleet.token.encode()).map(lambda text: text.decode("latin1")) | words())
     found = survives(lambda: invitation.read(token))
     if found is not None:
@@ -100,7 +104,11 @@ def test_a_token_is_refused_in_words_or_read(fleet: Fleet, data: st.DataObject) 
 def test_a_signature_holds_over_what_was_signed_alone(fleet: Fleet, data: st.DataObject) -> None:
     good = signing.sign(fleet.coordinator, b"parts")
     given_text = data.draw(damaged(good.encode()).map(lambda text: text.decode("latin1")) | words())
-    party = survives(lambda: signing.verify(fleet.authority.pem, fleet.coordinator.paths.certificate.read_bytes(), b"parts", given_text))
+    party = survives(
+        lambda: signing.verify(
+            fleet.authority.pem, fleet.coordinator.paths.certificate.read_bytes(), b"parts", given_text
+        )
+    )
     assert party is None or base64.b64decode(given_text) == base64.b64decode(good)
 
 

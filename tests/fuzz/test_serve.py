@@ -19,7 +19,9 @@ from tests.fuzz.test_inputs import LIES
 from tests.fuzz.test_words import words
 
 ONE = Signature({"x": TensorForm("float32", (1, 3, 4, 4))}, {"y": TensorForm("float32", (1, 4))})
-OPEN = Signature({"x": TensorForm("int64", (1, 8), (1,)), "m": TensorForm("bool", (2,))}, {"y": TensorForm("int8", (2,))})
+OPEN = Signature(
+    {"x": TensorForm("int64", (1, 8), (1,)), "m": TensorForm("bool", (2,))}, {"y": TensorForm("int8", (2,))}
+)
 X = np.ones((1, 3, 4, 4), np.float32)
 OUTPUTS = {"y": np.zeros((1, 4), np.float32)}
 ARRAYS = (write_npy(X), write_npz({"x": X}), write_npz({"x": np.ones((1, 5), np.int64), "m": np.ones(2, bool)}))
@@ -52,7 +54,10 @@ BINARY = {
 @fuzzed(250)
 def test_a_request_is_refused_in_words_or_fits(data: st.DataObject, signature: Signature, binary: bool) -> None:
     head = data.draw(mutated_json(BINARY if binary else {**example(signature), "parameters": {}}))
-    body, length = head + (X.tobytes() if binary else b""), data.draw(st.sampled_from((str(len(head)), "0", "-1", "9", "²", None)))
+    body, length = (
+        head + (X.tobytes() if binary else b""),
+        data.draw(st.sampled_from((str(len(head)), "0", "-1", "9", "²", None))),
+    )
     asked: Asked | None = survives(lambda: read_request(body, length if binary else None, signature))
     if asked is not None:
         _fits(dict(asked.inputs), signature)
@@ -69,7 +74,9 @@ def _photo(kind: str) -> bytes:
 
 
 PHOTOS = (_photo("JPEG"), _photo("PNG"))
-FORMS = [b'--b\r\nContent-Disposition: form-data; filename="a"\r\n\r\n' + each + b"\r\n--b--\r\n" for each in PHOTOS]
+FORMS = [
+    b'--b\r\nContent-Disposition: form-data; filename="a"\r\n\r\n' + each + b"\r\n--b--\r\n" for each in PHOTOS
+]
 
 
 @given(st.sampled_from((*PHOTOS, *FORMS)).flatmap(damaged), st.booleans())
@@ -86,7 +93,9 @@ def test_a_photo_is_refused_in_words_or_an_input(data: bytes, form: bool) -> Non
 @given(words(), words())
 @fuzzed(200)
 def test_headers_and_options_are_refused_in_words_or_read(one: str, other: str) -> None:
-    one, other = (each.encode(errors="replace").decode("latin1") for each in (one, other))  # as servers hand them on
+    one, other = (
+        each.encode(errors="replace").decode("latin1") for each in (one, other)
+    )  # as servers hand them on
     survives(lambda: deadline_of(one, other, None))
     survives(lambda: pixels_of(one))
     survives(lambda: first_file(other.encode(errors="replace"), f"multipart/form-data; boundary={one}"))
