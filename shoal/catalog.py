@@ -69,7 +69,7 @@ def build(technique: type[Any], name: str, options: dict[str, Any]) -> Any:
             raise InputError(f"'{name}' has no option '{option}'", hint=nearest(option, fields))
     try:
         return msgspec.convert(options, technique, strict=False)
-    except msgspec.ValidationError as fault:
+    except (msgspec.ValidationError, UnicodeEncodeError) as fault:  # of text that came as bytes
         raise InputError(f"option of '{name}': {fault}") from fault
 
 

@@ -27,14 +27,12 @@ def encode(value: Any) -> bytes:
     """`value` as compact JSON.
 
     Raises:
-        InputError: a name in it is no text, as those of files may be, or an integer is too large for JSON.
+        InputError: a name in it is no text, as those of files may be.
     """
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError as fault:
         raise InputError("a name that is no text cannot be written", had=ascii(fault.object)[:60]) from fault
-    except OverflowError as fault:
-        raise InputError("an integer is too large to be written", needed="at most 64 bits") from fault
 
 
 def decode(kind: type[Value], data: bytes, where: str) -> Value:

@@ -90,7 +90,7 @@ def carried_of(texts: Sequence[str]) -> tuple[Carried, ...]:
         fields = {"input": given, "output": made} | {name: value for name, _, value in pairs}
         try:
             carried = msgspec.convert(fields, Carried, strict=False)
-        except msgspec.ValidationError as fault:
+        except (msgspec.ValidationError, UnicodeEncodeError) as fault:
             raise _no_carry(text, str(fault)) from fault
         if not given or not made or len(fields) != 2 + len(pairs) or fields.keys() - Carried.__annotations__.keys():
             raise _no_carry(text)

@@ -22,6 +22,9 @@ FORMATS = (
     *("int32", "int16", "int8", "int4", "int2", "int1"),
 )  # what a peak may be stated for; tfloat32 is float32 data on matrix units that keep ten bits of it
 
+MOST_BYTES = 2**53  # up to there every number of bytes is exact as a figure
+MOST = 2**31 - 1  # of what is counted
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 
@@ -33,6 +36,13 @@ def _reads(unit: str, *, zero: bool = False, whole: bool = False) -> BeforeValid
         except UnitError as fault:
             facts = {"what": fault.what, "needed": fault.needed, "had": fault.had, "hint": fault.hint}
             raise PydanticCustomError("unit", "{what}", facts) from fault
+        if whole and figure > MOST_BYTES:
+            facts = {
+                "what": "out of range",
+                "needed": f"at most {units.format_bytes(MOST_BYTES)}",
+                "had": repr(text)[:60],
+            }
+            raise PydanticCustomError("unit", "{what}", facts)
         return round(figure) if whole else figure
 
     return BeforeValidator(read)
@@ -70,7 +80,7 @@ BytesPerSecond = Annotated[float, _reads("byte/second")]
 FlopPerSecond = Annotated[float, _reads("flop/second")]
 Seconds = Annotated[float, _reads("second", zero=True)]
 Name = Annotated[str, AfterValidator(_name)]
-Cores = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+Cores = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class Row(BaseModel):
@@ -89,7 +99,7 @@ class PointRow(Row):
 class UnitRow(Row):
     """A part of a device that computes."""
 
-    cores: Annotated[int, Field(ge=1)]  # CPU cores, or a GPU's multiprocessors
+    cores: Annotated[int, Field(ge=1, le=MOST)]  # CPU cores, or a GPU's multiprocessors
     bandwidth: BytesPerSecond
     busy: Watts  # above the device's idle power
     peak: Annotated[
@@ -112,7 +122,7 @@ class DeviceRow(Row):
     idle: Watts
     link_energy: JoulesPerByte = 0.0
     price: Annotated[float, _reads("USD", zero=True)] | None = None
-    stock: Annotated[int, Field(ge=0)] | None = None
+    stock: Annotated[int, Field(ge=0, le=MOST)] | None = None
     carbon: Annotated[float, _reads("kilogram", zero=True)] | None = None  # embodied
     cores: Cores | None = None
     address: Annotated[str, AfterValidator(_address)] | None = None

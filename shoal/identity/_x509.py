@@ -49,8 +49,8 @@ def certificate_of(pem: bytes, where: str, kind: type[ShoalError] = InputError) 
     try:
         if len(pem) > MAX_PEM_BYTES:
             raise ValueError("it is too long")
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as fault:
+        return _whole(x509.load_pem_x509_certificate(pem))
+    except damage() as fault:
         raise kind("not a certificate", where=where) from fault
 
 
@@ -60,9 +60,25 @@ def certificate_from_der(der: bytes, where: str, kind: type[ShoalError] = InputE
     from cryptography import x509
 
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as fault:
+        return _whole(x509.load_der_x509_certificate(der))
+    except damage() as fault:
         raise kind("not a certificate", where=where) from fault
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """What `cryptography` raises for certificates, requests and keys that are damaged or of another kind."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+
+
+def _whole(certificate: Certificate) -> Certificate:
+    """`certificate` once all that is asked of it later could be read: the library reads it piece by piece."""
+    for read_now in ("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc"):
+        getattr(certificate, read_now)
+    certificate.public_key()
+    return certificate
 
 
 def key_of(path: Path) -> EllipticCurvePrivateKey:
@@ -79,7 +95,7 @@ def key_of(path: Path) -> EllipticCurvePrivateKey:
     check_private(path)
     try:
         key = serialization.load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
+    except damage():
         raise InputError("not a private key", where=str(path)) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError("not a key of the kind fleets use", where=str(path), needed="ECDSA P-256")
@@ -163,7 +179,7 @@ def check_chain(
 
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature) as fault:
+    except (*damage(), InvalidSignature) as fault:
         raise kind(
             "the certificate is from another authority", where=where,
             needed=_common(authority.subject), had=_common(certificate.issuer),

@@ -242,12 +242,12 @@ def _key_in(request_pem: bytes, where: str) -> EllipticCurvePublicKey:
         if len(request_pem) > _x509.MAX_PEM_BYTES:
             raise ValueError("it is too long")
         asked = x509.load_pem_x509_csr(request_pem)
-        key = asked.public_key()
-    except (ValueError, TypeError) as fault:
+        key, sound = asked.public_key(), asked.is_signature_valid
+    except _x509.damage() as fault:
         raise WireError("not a request for a certificate", where=where) from fault
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise WireError("the request is for a key of another kind", where=where, needed="ECDSA P-256")
-    if not asked.is_signature_valid:
+    if not sound:
         raise WireError("the request is not signed with its key", where=where)
     return key
 

@@ -40,7 +40,11 @@ class Drift:
             self._last[epoch, unit] = busy_s, ran
             if busy_s < before_s:  # another worker than last time
                 before_s, before = 0.0, {}
-            predicted_s = sum(segments_s[name] * (count - before.get(name, 0)) for name, count in ran.items())
+            predicted_s = sum(
+                segments_s[name] * (count - before.get(name, 0))
+                for name, count in ran.items()
+                if name in segments_s
+            )  # of what else it says it ran, nothing was predicted
             if predicted_s <= 0:
                 return
             device = self._devices.setdefault(unit.partition("/")[0], _Device())

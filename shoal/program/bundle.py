@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoal import codec
-from shoal.errors import InputError
+from shoal.errors import InputError, ProgramError
+from shoal.program.check import check
 from shoal.program.pace import Pace
 from shoal.program.values import PROTOCOL, Program
 
@@ -77,7 +78,7 @@ def write(program: Program, manifest: Manifest, folder: Path) -> None:
 
 
 def read(folder: Path) -> Bundle:
-    """The bundle in `folder`, with every file's presence and size checked.
+    """The bundle in `folder`, with every file's presence and size checked, and a program that could run.
 
     Raises:
         InputError: something is missing, too long or short, or of another program or protocol.
@@ -93,6 +94,10 @@ def read(folder: Path) -> Bundle:
     program = codec.load(Program, folder / PROGRAM_FILE)
     if program.hash.hex() != manifest.program_hash:
         raise InputError("program and manifest do not belong together", where=str(folder))
+    try:
+        check(program)
+    except ProgramError as fault:
+        raise InputError(f"no program that could run: {fault.message}", where=str(folder / PROGRAM_FILE)) from fault
     if manifest.unit not in program.units:
         raise InputError(f"the program has no unit '{manifest.unit}'", where=str(folder))
     for name, file in manifest.files.items():

@@ -10,7 +10,7 @@ from typing import Any
 from shoal.errors import WorkerDied, WorkError
 from shoal.program import Pace, Program
 from shoal.wire import Delivery, Endpoint, Left, boot_id
-from shoal.worker import Offset, answer_of, heard, offset, say
+from shoal.worker import Offset, answer_of, check_report, heard, offset, say
 
 LOOK_S = 0.2  # how often dead workers are looked for while an answer of theirs is awaited
 SETTLE_S = 0.002  # between two questions whether all is done
@@ -75,7 +75,10 @@ class Crew:
             units = self._ask({"do": "settle"}, "settled").values()
             between = sum(unit["sent_bytes"] - unit["received_bytes"] for unit in units)
             if not any(unit["pending"] for unit in units) and between + self._under_way() == self._carried:
-                return self._ask({"do": "report"}, "report")
+                found = self._ask({"do": "report"}, "report")
+                for unit, report in found.items():
+                    check_report(report, self.program, unit)
+                return found
             time.sleep(SETTLE_S)
         raise WorkError(f"all answers are there, but units are still at work after {self._patience_s:g} s")
 

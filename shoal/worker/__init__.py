@@ -4,7 +4,7 @@ from shoal.worker.clock import Clock, Offset, offset
 from shoal.worker.runner import Runner
 from shoal.worker.serve import facts_of, heard, load, memory, say, serve, spans_of
 from shoal.worker.throttle import Throttle
-from shoal.worker.words import answer_of
+from shoal.worker.words import answer_of, check_report
 
 __all__ = [
     "Clock",
@@ -12,6 +12,7 @@ __all__ = [
     "Runner",
     "Throttle",
     "answer_of",
+    "check_report",
     "facts_of",
     "heard",
     "load",

@@ -8,9 +8,11 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import msgspec
 
 from shoal.errors import WireError
+from shoal.program import Program
 from shoal.record.values import SpanKind
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Row = tuple[SpanKind, str, int, float, float, Count]  # of a span, without its unit
 FactRow = tuple[int, str, str, float]
 
@@ -30,7 +32,7 @@ Vitals = TypedDict(
     "Vitals",
     {
         "is": str,
-        "busy_s": float,
+        "busy_s": Seconds,
         "ran": dict[str, Count],  # by segment
         "pending": Count,
         "resident_bytes": NotRequired[Count],
@@ -43,8 +45,8 @@ Report = TypedDict(
     {
         "is": str,
         "unit": str,
-        "busy_s": float,
-        "cpu_s": float,
+        "busy_s": Seconds,
+        "cpu_s": Seconds,
         "spans": list[Row],
         "spans_dropped": Count,
         "facts": list[FactRow],
@@ -88,6 +90,19 @@ def answer_of(message: Mapping[str, Any], peer: str) -> dict[str, Any]:
     if found.get("unit", peer) != peer:
         raise WireError("speaks for another unit", where=peer, had=str(found["unit"]))
     return found
+
+
+def check_report(report: Mapping[str, Any], program: Program, unit: str) -> None:
+    """Refuse what `unit` cannot have done.
+
+    Raises:
+        WireError: a segment or a transfer that is not its own.
+    """
+    own = {"run": {segment.name for segment in program.segments if segment.unit == unit}}
+    own["transfer"] = {edge.name for edge in program.edges if edge.source == unit}
+    for kind, name, *_ in report["spans"]:
+        if name not in own[kind]:
+            raise WireError(f"reports a {kind} '{name[:60]}' that is not its own", where=unit)
 
 
 def start_of(message: Mapping[str, Any], peer: str) -> dict[str, Any]:

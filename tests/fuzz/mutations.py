@@ -88,10 +88,11 @@ def survives(call: Callable[[], Value], names: str = "") -> Value | None:
         with limits():
             return call()
     except ShoalError as fault:
-        assert fault.what.strip(), repr(fault)
-        assert names in fault.message, fault.message
-        fault.message.encode(errors="backslashreplace")
-        return None
+        refusal = fault
+    assert refusal.what.strip(), repr(refusal)
+    assert names in refusal.message, refusal.message
+    refusal.message.encode(errors="backslashreplace")
+    return None
 
 
 @contextmanager
@@ -195,7 +196,7 @@ def json_text(value: Any) -> str:
     if isinstance(value, Raw):
         return value.text
     if isinstance(value, Pairs):
-        return "{%s}" % ", ".join(f"{json.dumps(key)}: {json_text(each)}" for key, each in value.pairs)
+        return f"{{{', '.join(f'{json.dumps(key)}: {json_text(each)}' for key, each in value.pairs)}}}"
     if isinstance(value, dict):
         return json_text(Pairs(tuple((str(key), each) for key, each in value.items())))
     if isinstance(value, list | tuple):
@@ -217,7 +218,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, dict):
         value = Pairs(tuple(value.items()))
     if isinstance(value, Pairs):
-        return "{%s}" % ", ".join(f"{json.dumps(str(key))} = {_toml(each)}" for key, each in value.pairs)
+        return f"{{{', '.join(f'{json.dumps(str(key))} = {_toml(each)}' for key, each in value.pairs)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, float):
@@ -276,21 +277,24 @@ def _edited(whole: Any, path: Path, edit: str, odd: Any) -> Any:
 
 
 def _other(value: Any, edit: str, odd: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     match edit:
         case "wrap":
-            return [value]
+            found: Any = [value]
         case "text":
-            return str(value) if not isinstance(value, str) else f"{value} "
-        case "scale" if isinstance(value, int | float) and not isinstance(value, bool):
-            return value * -(10**9)
+            found = f"{value} " if isinstance(value, str) else str(value)
+        case "scale" if number:
+            found = value * -(10**9)
         case "add" if isinstance(value, list):
-            return [*value, odd]
+            found = [*value, odd]
         case "add" if isinstance(value, dict):
-            return {**value, "unknown": odd}
-        case "add" if isinstance(value, int | float) and not isinstance(value, bool):
-            return value + 1
+            found = {**value, "unknown": odd}
+        case "add" if number:
+            found = value + 1
         case "shuffle" if isinstance(value, list):
-            return value[::-1]
+            found = value[::-1]
         case "cut" if isinstance(value, list | str):
-            return value[: len(value) // 2]
-    return odd
+            found = value[: len(value) // 2]
+        case _:
+            found = odd
+    return found

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shoal import codec
 from shoal.cost import account
 from shoal.fleet import Device, Fleet, Link, Unit
+from shoal.live.drift import Drift
 from shoal.program import HEADER_BYTES, Header, Workload
 from shoal.program.message import DTYPES, Flag, pack, unpack
 from shoal.record import Answer
@@ -20,7 +21,7 @@ from shoal.run.flight import Seen
 from shoal.run.gather import gathered
 from shoal.wire import Delivery
 from shoal.wire.talk import Note, Talk
-from shoal.worker import answer_of, heard
+from shoal.worker import answer_of, check_report, heard
 from tests import toy
 from tests.fuzz.mutations import damaged, fuzzed, mutated_json, survives
 
@@ -91,6 +92,7 @@ ANSWERS = [
     REPORT,
     {"is": "ready", "unit": "eye/cpu", "boot": "b", "resident_bytes": 1, "peak_bytes": 2},
     {"is": "clock", "now_s": 1.5},
+    {"is": "vitals", "busy_s": 0.5, "ran": {"look": 3}, "pending": 0, "resident_bytes": 1, "peak_bytes": 2},
     {"is": "started"},
     {"is": "settled", "pending": 0, "sent_bytes": 16, "received_bytes": 16},
     {"is": "error", "kind": "LimitError", "message": "full", "hint": None},
@@ -120,11 +122,17 @@ def test_an_answer_of_a_worker_is_refused_or_whole(data: bytes) -> None:
     if said is None:
         return
     answer = survives(lambda: answer_of(said, "eye/cpu"), "eye/cpu")
-    if answer is not None and answer.get("is") == "report":
-        survives(lambda: _judged(answer))
+    match (answer or {}).get("is"):
+        case "report":
+            survives(lambda: _judged(answer or {}))
+        case "vitals":
+            drift = Drift()
+            survives(lambda: drift.learn(0, "eye/cpu", answer or {}, {"look": 0.1}))
+            survives(drift.news)
 
 
 def _judged(report: dict[str, Any]) -> None:
+    check_report(report, PROGRAM, "eye/cpu")
     observed, _ = gathered(SEEN, [(0, {"eye/cpu": report, "arm/cpu": {**REPORT, "unit": "arm/cpu"}})])
     run = account(observed, PROGRAM, FLEET, workload=Workload(1), provenance="measured")
     codec.encode(run)

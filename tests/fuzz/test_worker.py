@@ -44,7 +44,7 @@ class Served:
     def _serve(self, transport: Memory, bundle: Bundle) -> None:
         try:
             serve(bundle, load(bundle), transport.worker(UNIT, bundle.program, "", lambda _: None))
-        except BaseException as fault:
+        except BaseException as fault:  # noqa: BLE001  # whatever it is, the test is to see it
             self.fault = fault
 
     def ended(self) -> None:
@@ -74,18 +74,18 @@ NUMBERS = st.sampled_from((0, 1, 2, 3, 7, 2**31 - 1, 2**32 - 1, 2**62, 2**63 - 1
 
 @given(
     st.lists(
-        st.tuples(NUMBERS, st.integers(0, 3), st.integers(-1, 3), st.integers(0, 255), st.booleans()),
+        st.tuples(NUMBERS, st.integers(0, 3), st.integers(-1, 3), st.integers(0, 7), st.booleans()),
         min_size=1,
         max_size=4,
     )
 )
 @fuzzed(60)
 def test_odd_items_of_a_peer_end_in_words(rows: list[tuple[int, int, int, int, bool]]) -> None:
-    """Items come twice, out of order, of sessions nobody opened, with flags nobody knows."""
+    """Items come twice, out of order, of sessions nobody opened, with any flags."""
     served = Served(MADE)
     array = np.zeros(4, np.float32)
     for item, epoch, session, flags, late in rows:
-        kept = Flag(flags & ~int(Flag.CONTROL | Flag.BEAT))  # of those a sender is refused itself
+        kept = Flag(flags)
         empty = bool(kept & Flag.EMPTY)
         header = Header(
             0, item, 0, 0, session, epoch, kept, "float32", () if empty else (4,), 0 if empty else 16,
