@@ -19,11 +19,13 @@ from shoal import codec
 from shoal.catalog import make
 from shoal.cli import options
 from shoal.errors import (
+    FleetError,
     InputError,
     LimitError,
     ModelError,
     PlanError,
     ProgramError,
+    UnitError,
     WireError,
 )
 from shoal.fleet import Device, Link, Unit, loads
