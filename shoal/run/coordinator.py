@@ -61,9 +61,16 @@ class Coordinator:
         """
         with ExitStack() as stack:
             crew = stack.enter_context(standbys[first].open())
-            made = cls(crew.program, crew.endpoint, crew.pace, patience_s, others=standbys)
-            made._crew, made._roster = crew, Roster(crew, standbys, stack.pop_all())
+            made = cls.over(crew, patience_s)
+            made._roster = Roster(crew, standbys, stack.pop_all())
             return made
+
+    @classmethod
+    def over(cls, crew: Crew, patience_s: float = 60.0) -> Coordinator:
+        """A coordinator of workers that are ready; whoever called them lets them go."""
+        made = cls(crew.program, crew.endpoint, crew.pace, patience_s)
+        made._crew, made._roster = crew, Roster(crew, {})
+        return made
 
     def wait_ready(self) -> dict[str, Mapping[str, Any]]:
         """Wait until every worker has its segments loaded; what each said of itself, by unit.

@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,10 @@ class Settings:
     samples: int = 4  # distinct drawn inputs
     throttle: Way = "auto"  # how devices with a `speed` are slowed: the kernel's quota, pacing, or what suits
     workload: Workload | None = None  # what arrives, in place of `items` of the plan's own
+    there: bool = False  # it ran on the plan's devices themselves
+
+
+Calling = Callable[[Plan, Program, Path], AbstractContextManager[Crew]]  # workers of a program, with its files
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,15 @@ def model_of(plan: Plan) -> Graph:
 
 
 def execute(
-    plan: Plan, settings: Settings, given: Samples | None = None, progress: Callable[[int], None] = lambda _: None
+    plan: Plan,
+    settings: Settings,
+    given: Samples | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    there: Calling | None = None,
 ) -> Result:
     """Run `plan` with a worker for each unit; `progress` is told the number of items done.
+
+    `there` calls the workers to the devices themselves; without it they are processes here.
 
     Raises:
         PlanError: the model changed, or no longer fits the plan.
@@ -104,11 +114,19 @@ def execute(
     for item in samples.inputs:
         check_inputs(program, item)
     tempo = pace_of(plan, program) if settings.emulate else None
-    with connected(plan, program, folder, settings, tempo) as coordinator:
+    called = _called(there, plan, program, folder) if there else connected(plan, program, folder, settings, tempo)
+    with called as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)
     if settings.compare and not samples.expected and not driven.outcome.failure:  # a loss is to be told at once
         samples = answered(graph, samples, driven.workload)
+    settings = replace(settings, there=there is not None)
     return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
+
+
+@contextmanager
+def _called(there: Calling, plan: Plan, program: Program, folder: Path) -> Iterator[Coordinator]:
+    with there(plan, program, folder) as crew:
+        yield Coordinator.over(crew)
 
 
 def drive(plan: Plan, program: Program, endpoint: Endpoint, settings: Settings, samples: Samples) -> Result:
@@ -424,7 +442,7 @@ def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
     if note := throttling_of(plan, settings).note:
         found.append(f"{note}, at most {max(behind_s) * 1e3:.1f} ms behind" if behind_s else note)
     boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
-    if boards and not settings.emulate:
+    if boards and not settings.emulate and not settings.there:
         found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
     if settings.over.partition(":")[0] == "shaped":
         found.append(f"links shaped to the fleet's on this machine: {settings.over}")

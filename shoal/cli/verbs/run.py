@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shoal import codec
-from shoal.cli import options
+from shoal.cli import grounds, options
 from shoal.errors import OutputsDiffer, WorkerDied
 from shoal.program import TensorSpec
 from shoal.report import print_table, summary, write_trace
@@ -65,7 +66,13 @@ def command(
         samples = read(
             input, {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
         )
-    result = _with_progress(lambda told: execute(decided, settings, samples, told), coming.items, quiet=json)
+    with ExitStack() as stack:
+        there = None
+        if grounds.is_live(decided.fleet.source) and not emulate:
+            there = stack.enter_context(grounds.of(decided, over, emulate=False)).crew
+        result = _with_progress(
+            lambda told: execute(decided, settings, samples, told, there), coming.items, quiet=json
+        )
     codec.save(result.run, output)
     if trace is not None:
         write_trace(result.run, trace)
