@@ -115,7 +115,7 @@ def hand_out(kept: Path, target: Path) -> None:
         except OSError:  # another file system
             shutil.copyfile(kept, target)
     except OSError as fault:
-        raise InputError(f"cannot write: {fault.strerror}", where=str(target)) from fault
+        raise InputError(f"cannot write: {fault.strerror or fault}", where=str(target)) from fault
 
 
 def digest(path: Path) -> str:

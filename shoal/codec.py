@@ -103,7 +103,7 @@ def write_bytes(data: bytes, path: Path) -> None:
             beside.unlink(missing_ok=True)
             raise
     except OSError as fault:
-        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+        raise InputError(f"cannot write: {fault.strerror or fault}", where=str(path)) from fault
 
 
 def check_writable(path: Path) -> None:
@@ -119,4 +119,4 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as fault:
-        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+        raise InputError(f"cannot write: {fault.strerror or fault}", where=str(path)) from fault

@@ -103,7 +103,7 @@ def save(model: Graph | ir.Model, path: Path, external: bool = True) -> None:
         else:
             _move_weights_in(copy)
     except OSError as fault:
-        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+        raise InputError(f"cannot write: {fault.strerror or fault}", where=str(path)) from fault
     codec.write_bytes(ir.serde.serialize_model(copy).SerializeToString(deterministic=True), path)
 
 

@@ -137,7 +137,7 @@ def write_key(key: EllipticCurvePrivateKey, path: Path) -> None:
         beside.replace(path)
     except OSError as fault:
         beside.unlink(missing_ok=True)
-        raise InputError(f"cannot write: {fault.strerror}", where=str(path)) from fault
+        raise InputError(f"cannot write: {fault.strerror or fault}", where=str(path)) from fault
 
 
 def read(path: Path) -> bytes:

@@ -140,7 +140,7 @@ class Authority:
         try:
             file = (self.folder / ".lock").open("w")
         except OSError as fault:
-            raise InputError(f"cannot write: {fault.strerror}", where=str(self.folder)) from fault
+            raise InputError(f"cannot write: {fault.strerror or fault}", where=str(self.folder)) from fault
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
