@@ -177,10 +177,10 @@ def check_chain(
     """Refuse a certificate that `authority` did not give, or whose time is not now; raises `kind`."""
     from cryptography.exceptions import InvalidSignature
 
-    faults: tuple[type[Exception], ...] = (*damage(), InvalidSignature)
+    refusals: tuple[type[Exception], ...] = (*damage(), InvalidSignature)
     try:
         certificate.verify_directly_issued_by(authority)
-    except faults as fault:
+    except refusals as fault:
         raise kind(
             "the certificate is from another authority", where=where,
             needed=_common(authority.subject), had=_common(certificate.issuer),
