@@ -75,7 +75,7 @@ def command(
         serve.check_open(listening, identity, plain=plain)
         context = serve.secured(identity) if identity else None
         url = serve.url_of(listening, secure=context is not None)
-        driver = Failover(standbys=standbys, wait=wait, period_s=decided.prediction.period_s)
+        driver = Failover(standbys=standbys, wait=wait, period_s=decided.prediction.period_s, drain=emulate)
         with grounds.of(decided, over, emulate=emulate) as ground, kept(decided, ground, driver, queue) as backend:
             app = serve.app(backend, name=called, page=page, deadline_s=deadline_s, classifier=said)
             serve.serve(app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json))

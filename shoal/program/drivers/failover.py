@@ -95,6 +95,7 @@ class FailoverState:
     plans: Mapping[Devices, int | None] = field(default_factory=dict)  # what came of each Seek
     sought: frozenset[Devices] = frozenset()
     why: str = ""  # the last loss, for those who are refused
+    draining: bool = False  # nothing begins until all that is in flight is answered: then the plan is changed
     settled_s: float = 0.0  # before which no other plan is changed to for its speed alone
     closing: bool = False
     stopped: bool = False
@@ -112,6 +113,7 @@ class Failover:
     hysteresis: float = 0.1  # share of the present period by which another plan must be better
     cost_s: float = 2.0  # of seconds of work, what a change of plan costs
     horizon_s: float = 600.0  # over which a change must pay
+    drain: bool = False  # run empty before a change for speed, as emulated boards must
     dwell_s: float = 15.0  # after a change, how long no other is made for its speed alone
 
     def begin(self, program: Program, workload: Workload) -> FailoverState:
@@ -147,6 +149,7 @@ class Failover:
             state = _of_items(state, event, time_s)
         else:
             state = self._of_machines(state, event, time_s, said)
+        if not isinstance(event, Arrived | Withdrawn | Finished | Closing) or (state.draining and not state.flying):
             state = self._house(state, time_s, said)
         state = self._fill(state, time_s, said)
         if not isinstance(event, Finished):
@@ -207,11 +210,14 @@ class Failover:
         """Change to another epoch if none serves, or if it pays."""
         ready = [epoch for epoch, each in state.known.items() if each.program is not None and each.uses <= usable]
         best = min(ready, key=lambda epoch: (state.known[epoch].period_s, epoch), default=None)
+        state = replace(state, draining=False)
         if best is None or best == state.epoch:
             return state
         if state.epoch is not None:
             if time_s < state.settled_s or not self._pays(state.known[state.epoch], state.known[best]):
                 return state
+            if self.drain and state.flying:
+                return replace(state, draining=True)
             state = replace(state, settled_s=time_s + self.dwell_s)
         said.append(SwitchEpoch(best))
         return replace(state, epoch=best)
@@ -248,13 +254,8 @@ class Failover:
     def _fill(self, state: FailoverState, time_s: float, said: list[Command]) -> FailoverState:
         state = _refused_late(self._arrivals(state, time_s), time_s, said)
         program = state.known[state.epoch].program if state.epoch is not None else None
-        if program is not None and state.epoch is not None:
-            room = (self.window or program.window) - len(state.flying)
-            for wanted in state.waiting[: max(0, room)]:
-                route = _route(program, state, wanted)
-                said.append(Start(wanted.item, route, wanted.session, wanted.bindings, wanted.arrived_s))
-                state = replace(state, flying={**state.flying, wanted.item: (state.epoch, route, wanted)})
-            state = replace(state, waiting=state.waiting[max(0, room) :])
+        if program is not None:
+            state = self._begun(state, program, said)
         elif self._hopeless(state, time_s):
             why = f"no device is left: {state.why}" if state.why else "no device is there"
             if state.workload.arrival != "requests":
@@ -266,6 +267,15 @@ class Failover:
             said.append(Stop())
             state = replace(state, stopped=True)
         return state
+
+    def _begun(self, state: FailoverState, program: Program, said: list[Command]) -> FailoverState:
+        """Begin what waits, as far as the window has room."""
+        room = 0 if state.draining else max(0, (self.window or program.window) - len(state.flying))
+        for wanted in state.waiting[:room]:
+            route = _route(program, state, wanted)
+            said.append(Start(wanted.item, route, wanted.session, wanted.bindings, wanted.arrived_s))
+            state = replace(state, flying={**state.flying, wanted.item: (program.epoch, route, wanted)})
+        return replace(state, waiting=state.waiting[room:])
 
     def _arrivals(self, state: FailoverState, time_s: float) -> FailoverState:
         """What the workload has come up with by now; a closed one only fills the window."""

@@ -152,6 +152,14 @@ def test_a_better_plan_is_changed_to_only_if_it_pays() -> None:
     assert [type(each) for each in talk.say(Found(AB, 1, JUST_A, 2.4))] == [Retire]
 
 
+def test_it_runs_empty_before_a_change_if_it_is_to() -> None:
+    talk = Talk(Failover(period_s=1.0, drain=True)).prepared()
+    talk.say(Arrived(0))
+    assert talk.say(Drifted({0: 4.0, 1: 2.0, 2: 3.0}))[0] == Seek(AB)
+    assert talk.say(Arrived(1)) == []
+    assert talk.say(Finished(0)) == [SwitchEpoch(1), Start(1, 0)]
+
+
 def test_one_change_is_not_followed_by_another_at_once() -> None:
     """Speeds that waver would have it go back and forth."""
     talk = Talk(Failover(period_s=1.0, dwell_s=10.0)).prepared()
