@@ -37,7 +37,7 @@ from shoal.run.inputs import check_inputs
 FOREVER = Workload(1, "requests")
 TICK_S = 0.05  # how exactly deadlines are kept of items that have begun
 DRIFT_S = 5.0  # how often speeds are judged
-SILENT_S, SILENT_SEGMENTS = 1.0, 4.0  # a worker that says nothing for so long, or so many of its longest segments
+SILENT_S, SILENT_SEGMENTS = 2.0, 4.0  # a worker that says nothing for so long, or so many of its longest segments
 RETRY_S = 1.0  # when a client is told to come again while nothing is known of the rate
 MOST_RETRY_S = 30.0
 
