@@ -69,7 +69,6 @@ class Relay:
         far = socket.create_connection((host, int(port)))
         self._socks += [near, far]
         for name, source, target in (("there", near, far), ("back", far, near)):
-            source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
             thread = threading.Thread(target=self._carry, args=(name, source, target))
             self._threads.append(thread)
             thread.start()
