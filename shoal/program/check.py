@@ -11,7 +11,7 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from math import inf
 
-from shoal.errors import ProgramError
+from shoal.errors import InputError, ProgramError
 from shoal.program.check_task import check_task
 from shoal.program.message import DTYPES, MAX_RANK
 from shoal.program.ready import inputs_of, reads_of
@@ -63,6 +63,10 @@ def _sizes_are_bound(program: Program) -> None:
         for size in spec.shape:
             for free in names(size) - set(program.sizes):
                 raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
+        try:
+            spec.bound(program.sizes)
+        except InputError as fault:
+            raise ProgramError(f"'{name}' has no shape: {fault.message}") from fault
 
 
 def _tensors_can_be(program: Program) -> None:

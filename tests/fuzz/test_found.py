@@ -237,6 +237,11 @@ def test_types_that_no_message_carries(dtype: str, tmp_path: Path) -> None:
         bundle.read(tmp_path)
 
 
+def test_sizes_below_zero() -> None:
+    with pytest.raises(ProgramError, match=r"has no shape: .* negative"):
+        check(chain("a/cpu", floats=-4))
+
+
 def test_tensors_larger_than_the_machine(tmp_path: Path) -> None:
     program = chain("a/cpu", floats=2**60)
     with pytest.raises(LimitError, match="does not fit this machine"):

@@ -54,7 +54,7 @@ def test_samples_are_refused_in_words_or_read(tmp_path_factory: pytest.TempPathF
 
 
 @given(st.data())
-@fuzzed(40)
+@fuzzed(15)
 def test_a_result_of_a_study_is_left_out_or_shown(data: st.DataObject) -> None:
     name = "dype"
     result = json.loads(shipped_path(name).read_bytes())

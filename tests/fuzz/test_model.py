@@ -140,7 +140,7 @@ def _external(model: onnx.ModelProto, random: Random) -> None:
 
 def _opset(model: onnx.ModelProto, random: Random) -> None:
     match random.randrange(4):
-        case 0:
+        case 0 if model.opset_import:
             model.opset_import[0].version = random.choice(SIZES)
         case 1:
             model.ir_version = random.choice(SIZES)

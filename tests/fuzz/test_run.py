@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @given(st.data())
-@fuzzed(120)
+@fuzzed(60)
 def test_a_run_is_refused_in_words_or_reported(files: Files, data: st.DataObject) -> None:
     path = files.run.with_name("mutated.json")
     path.write_bytes(data.draw(mutated_json(files.json(files.run))))
