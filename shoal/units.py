@@ -148,10 +148,10 @@ def _factor(written: str, unit: str) -> Decimal | str:
     try:
         one = known.Quantity(Decimal(1), known.parse_units(written.replace("·", "*")))
         return Decimal(one.m_as(unit))
-    except pint.UndefinedUnitError:
-        return "unknown unit"
     except pint.DimensionalityError:
         return "another kind of unit"
+    except (pint.UndefinedUnitError, ValueError):  # pint takes "nan" for a number, which scales no unit
+        return "unknown unit"
 
 
 def _fault(what: str, text: object, unit: str, needed: str | None = None) -> UnitError:

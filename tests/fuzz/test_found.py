@@ -38,6 +38,7 @@ from shoal.program.workload_file import load_workload
 from shoal.record import Outline
 from shoal.run.arrays import load_arrays
 from shoal.run.pack import read_samples
+from shoal.units import parse
 from shoal.wire.slots import lay_out, private_slots
 from shoal.worker import Clock, Throttle, answer_of, check_report
 from shoal.worker.clock import LONGEST_S
@@ -326,6 +327,12 @@ def test_options_that_are_no_text(text: str) -> None:
         make("engines", text)
     with pytest.raises(InputError, match="--carry"):
         options.carried_of([f"a=b,{text}"])
+
+
+@pytest.mark.parametrize("text", ["3nan", "3 nan", "1 inf*B", "2 nan/s"])
+def test_units_that_are_numbers(text: str) -> None:
+    with pytest.raises(InputError, match="unit"):
+        parse(text, "byte")
 
 
 def test_options_that_look_like_others(files: Files) -> None:
