@@ -107,13 +107,12 @@ def _results(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol] | None:
 def _filled(node: ir.Node) -> ir.TensorProtocol | None:
     import onnx_ir as ir
 
-    sizes = access.data(node.inputs[0]).numpy()
-    if sizes.ndim != 1:
+    sizes, attribute = access.data(node.inputs[0]).numpy(), node.attributes.get("value")
+    if sizes.ndim != 1 or sizes.dtype.kind != "i" or (sizes < 0).any():
+        return None
+    if attribute is not None and (attribute.type != ir.AttributeType.TENSOR or attribute.value.size != 1):
         return None
     shape = tuple(int(size) for size in sizes)
-    if any(size < 0 for size in shape):
-        return None
-    attribute = node.attributes.get("value")
     fill = attribute.value.numpy().reshape(()) if attribute is not None else np.float32(0)
     dtype = attribute.value.dtype if attribute is not None else ir.DataType.FLOAT
     return weights.lazy(partial(np.full, shape, fill, fill.dtype), dtype, shape)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from shoal import codec
 from shoal.catalog import make
@@ -45,7 +45,7 @@ from shoal.worker.clock import LONGEST_S
 from shoal.worker.serve import load as load_bundle
 from shoal.worker.words import start_of
 from tests.fuzz.conftest import network
-from tests.fuzz.mutations import limits
+from tests.fuzz.mutations import limits, survives
 from tests.fuzz.test_commands import told
 from tests.programs import chain
 
@@ -178,6 +178,17 @@ def _wrong_field(model: onnx.ModelProto) -> None:
 def test_models_that_lie(change: Callable[[onnx.ModelProto], None], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"lying.onnx"):
         load(_changed(change, tmp_path / "lying.onnx"))
+
+
+@pytest.mark.parametrize("value", [np.ones(2, np.float32), 3])
+def test_constants_filled_with_what_is_no_figure(value: np.ndarray | int, tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        node = next(each for each in model.graph.node if each.op_type == "ConstantOfShape")
+        tensor = value if isinstance(value, int) else numpy_helper.from_array(value)
+        node.attribute.append(helper.make_attribute("value", tensor))
+
+    path = _changed(change, tmp_path / "lying.onnx")
+    survives(lambda: load(path), "lying.onnx")
 
 
 def test_sizes_of_two_dimensions_are_left_as_they_are(tmp_path: Path) -> None:
