@@ -60,10 +60,9 @@ def _sizes_are_bound(program: Program) -> None:
     specs = [(edge.name, edge.spec) for edge in program.edges]
     specs += [(state.name, state.spec) for state in program.states]
     for name, spec in specs + list(program.tensors.items()):
-        for size in spec.shape:
-            for free in names(size) - set(program.sizes):
-                raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
         try:
+            for free in {free for size in spec.shape for free in names(size)} - set(program.sizes):
+                raise ProgramError(f"'{name}' depends on the size '{free}', which has no bound")
             spec.bound(program.sizes)
         except InputError as fault:
             raise ProgramError(f"'{name}' has no shape: {fault.message}") from fault

@@ -254,6 +254,13 @@ def test_sizes_below_zero() -> None:
         check(chain("a/cpu", floats=-4))
 
 
+def test_sizes_that_are_none(tmp_path: Path) -> None:
+    program = dataclasses.replace(chain("a/cpu"), tensors={"x": TensorSpec("float32", ("NaN W",))})
+    bundle.write(program, Manifest("a/cpu", program.hash.hex(), 1, {}), tmp_path)
+    with pytest.raises(InputError, match=r"program\.json: .*'NaN W' is no size"):
+        bundle.read(tmp_path)
+
+
 def test_tensors_larger_than_the_machine(tmp_path: Path) -> None:
     program = chain("a/cpu", floats=2**60)
     with pytest.raises(LimitError, match="does not fit this machine"):
