@@ -1,4 +1,4 @@
-"""Show the devices of a living fleet; make one, open its hub, invite and revoke devices."""
+"""Show who is in a living fleet; make one, open it, invite devices."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="show the fleet once instead of going on")] = False,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
-    """Show the devices of a living fleet; make one, open its hub, invite and revoke devices."""
+    """Show who is in a living fleet; make one, open its hub, invite and revoke devices."""
     if device and action not in ("invite", "revoke"):
         raise InputError(f"'{device}' is too much", where=f"shoal fleet {action}".strip())
     if not device and action in ("invite", "revoke"):
