@@ -372,7 +372,7 @@ def test_a_disk_that_is_full_is_said_on_both_sides(drawer: Drawer, control: Cont
         full.terminate()
         assert full.wait(10) == 0
     finally:
-        subprocess.run(["umount", "-l", "--lazy", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def test_a_hub_that_is_gone_is_found_again_and_workers_go_on(
