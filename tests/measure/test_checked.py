@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
 from shoal.errors import WorkError
@@ -16,28 +19,37 @@ LINKS = [
 needs_hosts = pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts: {unavailable()}")
 
 
-def right(report: LinkReport, wanted: LinkFigures) -> bool:
+def right(check: Callable[[], LinkReport], wanted: LinkFigures) -> bool:
+    """Whether a link that is set up is right; a machine that was busy for a moment gets it set up again, twice."""
+    for _ in range(2):
+        try:
+            report = check()
+            break
+        except WorkError:
+            time.sleep(5)
+    else:
+        report = check()
     return report.wanted == wanted and max(abs(report.latency_error), abs(report.bandwidth_error)) <= 0.05
 
 
 @pytest.mark.serial
 @pytest.mark.parametrize("wanted", LINKS)
 def test_the_shaped_transport_keeps_what_it_should(wanted: LinkFigures) -> None:
-    assert right(check_shaped(wanted), wanted)
+    assert right(lambda: check_shaped(wanted), wanted)
 
 
 @needs_hosts
 @pytest.mark.serial
 @pytest.mark.parametrize("wanted", LINKS)
 def test_hosts_keep_what_they_should(wanted: LinkFigures) -> None:
-    assert right(check_hosts(wanted), wanted)
+    assert right(lambda: check_hosts(wanted), wanted)
 
 
 @needs_hosts
 @pytest.mark.serial
 def test_rates_held_by_the_kernel_are_right_too() -> None:
     wanted = LinkFigures(0.005, 2.5e6)
-    assert right(check_hosts(wanted, by_kernel=True), wanted)
+    assert right(lambda: check_hosts(wanted, by_kernel=True), wanted)
 
 
 def test_a_link_that_is_not_what_it_should_be_is_found_out() -> None:
