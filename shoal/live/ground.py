@@ -48,8 +48,8 @@ class ThisMachine:
         return self.plan.fleet
 
     def present(self) -> frozenset[str]:
-        """All of them."""
-        return frozenset(device.name for device in self.plan.fleet.devices)
+        """All but those that were left out of the plan on purpose."""
+        return frozenset(device.name for device in self.plan.fleet.devices) - set(self.plan.recipe.exclude)
 
     def crew(self, plan: Plan, program: Program, folder: Path) -> AbstractContextManager[Crew]:
         """A process (a thread over `memory`) for each unit."""

@@ -91,7 +91,7 @@ class Plans:
         known = base.recipe.strategy.partition(":")[0] in catalog.names("plan/strategies")  # not so by hand
         strategies = dict.fromkeys((base.recipe.strategy, "stage") if known else ("stage",))
         wishes = Wishes(objective=base.objective, workload=replace(base.workload, window=max(4, len(fleet.unit_names) + 2)),
-                        strategy="+".join(strategies))  # fmt: skip
+                        strategy="+".join(strategies), exclude=_of(base.recipe.exclude, fleet))  # fmt: skip
         try:
             front = search(self._graph, base.model, fleet, costs, wishes)
         except ShoalError:  # better a plan that is slow than none
@@ -172,6 +172,12 @@ class Plans:
         finally:
             with self._lock:
                 self._held.pop(epoch, None)
+
+
+def _of(names: tuple[str, ...], fleet: Fleet) -> tuple[str, ...]:
+    """Those that are devices or units of `fleet`."""
+    known = {*(device.name for device in fleet.devices), *fleet.unit_names}
+    return tuple(name for name in names if name in known)
 
 
 def only(fleet: Fleet, devices: Devices) -> Fleet:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.errors import InputError, LimitError, ShoalError
+from shoal.errors import InputError, LimitError, ShoalError, WorkError
 from shoal.live.contract import Arrays, Busy, Unavailable
 from shoal.live.counts import Counts
 from shoal.live.drift import Drift
@@ -29,7 +29,7 @@ from shoal.live.steering import Steering
 from shoal.live.values import Happening, ServiceState, Signature
 from shoal.live.view import View
 from shoal.plan import Plan
-from shoal.program import CLIENT, Arrived, Closing, Drifted, Withdrawn, Workload
+from shoal.program import CLIENT, Arrived, Closing, Drifted, Gone, Here, Withdrawn, Workload
 from shoal.program.drivers.failover import Failover
 from shoal.run import Coordinator, Pulse, Requests, Upkeep
 from shoal.run.inputs import check_inputs
@@ -85,6 +85,11 @@ class KeptService:
         self._there.result()
         self._journal.tell("began", self._plan.model.name, f"{self._plan.label} is ready")
         self._ground.watch(self._requests.put)
+        there, used = self._ground.present(), self._program.devices
+        for device in sorted(there - used):
+            self._requests.put(Here(device))
+        for device in sorted(used - there):
+            self._requests.put(Gone(device, "it left while the service began"))
 
     @property
     def signature(self) -> Signature:
@@ -203,6 +208,8 @@ class KeptService:
             self._journal.tell("lost", self._plan.model.name, failure)
         for item in list(self._held):
             self._fail(item, Unavailable(failure or "the service has ended"))
+        if not self._there.done():  # whoever starts the service waits for it
+            self._there.set_exception(WorkError(failure))
         self._ended.set()
 
     # --- the thread that looks after deadlines and speeds

@@ -48,7 +48,7 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
     problem = Problem(
         graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines, workload.pattern
     )
-    maker = _Maker(problem, model, workload, wishes.objective)
+    maker = _Maker(problem, model, workload, wishes.objective, wishes.exclude)
     found = _several(maker, wishes)
     kept = _undominated([plan for plan in found.plans if keeps(plan)], wishes.objective.goals[0])
     if not kept:
@@ -175,6 +175,7 @@ class _Maker:
     model: ModelRef
     workload: Workload
     objective: Objective
+    exclude: tuple[str, ...]
 
     def plan(self, division: Division, strategy: str, how: str) -> Plan:
         """The Plan, with what its Program does in the simulator as its prediction; `how` its shares were found."""
@@ -193,7 +194,7 @@ class _Maker:
             prediction=found.prediction,
             estimates=found.estimates,
             segment_units={segment.name: segment.unit for segment in program.segments},
-            recipe=Recipe(strategy, how, shoal.__version__),
+            recipe=Recipe(strategy, how, shoal.__version__, self.exclude),
             splits=division.splits,
         )
 

@@ -71,6 +71,7 @@ class Recipe:
     strategy: str
     planner: str
     shoal: str  # version
+    exclude: tuple[str, ...] = ()  # devices and units that were left out on purpose
 
 
 @dataclass(frozen=True)
