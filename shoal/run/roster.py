@@ -6,6 +6,7 @@ over whole, and never used by two threads at once.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from shoal.errors import ShoalError
 from shoal.program import Ready, Unready
 from shoal.run.crew import Crew, Reports
 
+LOG = logging.getLogger("shoal.run")
 Origin = Mapping[str, float | str]
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -72,7 +74,7 @@ class Roster:
         """Let go of whoever is there of `epoch`, or is coming, without waiting for them."""
         member = self._members.pop(epoch, None)
         if member is not None:
-            self._pool.submit(member.resources.close)
+            self._pool.submit(_release, member)
         coming = self._coming.pop(epoch, None)
         if coming is not None and not coming.cancel():
             self._pool.submit(_close, coming)
@@ -128,11 +130,13 @@ class Roster:
         return [self._arrive(epoch) for epoch, future in list(self._coming.items()) if future.done()]
 
     def retire(self, epoch: int) -> None:
-        """Let a crew go that has nothing left to do; its reports are kept for `left`."""
+        """Let a crew go that has nothing left to do; its reports are kept for `left`, if the run is recorded."""
         member = self._members[epoch]
         if self.stated_s(epoch) is None:
             del self._members[epoch]
-            self._leaving.append((member.crew, self._pool.submit(_leave, member)))
+            leaving = self._pool.submit(_leave if self._records else _dismiss, member)
+            if self._records:
+                self._leaving.append((member.crew, leaving))
 
     def drop(self, epoch: int, why: str) -> Unready:
         """Let a crew go of which a worker is gone."""
@@ -179,15 +183,36 @@ class Roster:
         self._members[epoch] = member
         return Ready(epoch, member.crew.program, member.took_s)
 
+    @property
+    def _records(self) -> bool:
+        """Whether what happens is kept for the end; a run without an end would keep ever more."""
+        return self._begun is None or self._begun[2]
+
     def _unready(self, epoch: int, why: str) -> Unready:
-        self.notes.append(f"epoch {epoch} was not to be had: {why}")
+        if self._records:
+            self.notes.append(f"epoch {epoch} was not to be had: {why}")
         return Unready(epoch, why)
 
 
 def _close(coming: Future[_Member]) -> None:
     """Close a crew once it is there; one that did not start has closed itself."""
     if coming.exception() is None:
-        coming.result().resources.close()
+        _release(coming.result())
+
+
+def _release(member: _Member) -> None:
+    """Let go of workers that nobody waits for: what goes wrong with that is for the log."""
+    try:
+        member.resources.close()
+    except (ShoalError, OSError):
+        LOG.warning("the workers of epoch %d were not let go", member.crew.program.epoch, exc_info=True)
+
+
+def _dismiss(member: _Member) -> Reports:
+    """Let go of workers whose reports nobody wants."""
+    member.crew.stop()
+    _release(member)
+    return {}
 
 
 def _leave(member: _Member) -> Reports:
