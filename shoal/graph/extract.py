@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from shoal import codec
 from shoal.errors import InputError, PlanError
@@ -110,6 +113,7 @@ def save(model: Graph | ir.Model, path: Path, external: bool = True) -> None:
 def _move_weights_out(model: ir.Model, path: Path) -> None:
     import onnx_ir as ir
 
+    _move_weights_in(model, below_bytes=EXTERNAL_FROM_BYTES)
     ir.external_data.unload_from_model(
         model,
         path.parent,
@@ -120,10 +124,18 @@ def _move_weights_out(model: ir.Model, path: Path) -> None:
     )
 
 
-def _move_weights_in(model: ir.Model) -> None:
+def _move_weights_in(model: ir.Model, below_bytes: float = math.inf) -> None:
+    """Read weights that stand in files, those smaller than `below_bytes`.
+
+    Through a reader of their own: the model's may be in use elsewhere, and then cannot be closed.
+    """
     import onnx_ir as ir
 
     for value in model.graph.initializers.values():
         tensor = access.data(value)
-        if isinstance(tensor, ir.ExternalTensor):
-            value.const_value = ir.tensor(tensor.numpy(), dtype=tensor.dtype, name=value.name)
+        if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes < below_bytes:
+            reader = ir.ExternalTensor(
+                tensor.location, tensor.offset, tensor.length, tensor.dtype,
+                shape=tensor.shape, name=value.name or "", base_dir=tensor.base_dir,
+            )  # fmt: skip
+            value.const_value = ir.tensor(np.array(reader.numpy()), dtype=tensor.dtype, name=value.name)

@@ -21,7 +21,7 @@ from shoal import catalog
 from shoal.errors import WireError, WorkError
 from shoal.measure.link import HEAD, MARK, TIMEOUT_S, LinkFigures
 from shoal.measure.messages import UNIT, echo_program
-from shoal.program import Header, Hop
+from shoal.program import Header, Hop, Program
 from shoal.wire import Delivery, Endpoint, Network, hosts, write_links
 
 TOLERANCE = 0.05  # relative error of latency and of bandwidth
@@ -131,15 +131,29 @@ def shaped_way(wanted: LinkFigures, inner: str = "shm") -> Iterator[Way]:
     size = max(1, round(wanted.bandwidth_bytes_per_s * BURST_S))
     program = echo_program(size, BURST)
     ways = {edge.name: (_hop(edge.name, wanted),) for edge in program.edges}
-    with tempfile.TemporaryDirectory(prefix="shoal-") as scratch:
-        over = f"shaped:inner={inner},links={write_links(ways, Path(scratch))}"
-        command = [sys.executable, "-m", "shoal.measure.echo", "--over", over, "--bytes", str(size)]
-        with _echoing([*command, "--burst", str(BURST)]) as address:
-            end = catalog.make("wire/transports", over).client(program, {UNIT: address})
-            try:
-                yield _Messages(end)
-            finally:
-                end.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="shoal-") as scratch,
+        _messages_way(f"shaped:inner={inner},links={write_links(ways, Path(scratch))}", program, size) as way,
+    ):
+        yield way
+
+
+def own_latency_s(inner: str = "shm") -> float:
+    """What one byte takes from process to process over `inner` itself; no link can be imitated that is faster."""
+    with _messages_way(inner, echo_program(1, BURST), 1) as way:
+        trips_s = sorted(end - begin for begin, end in (way.ask([1]) for _ in range(OWN_ECHOES)))
+    return trips_s[OWN_ECHOES // 4] / 2
+
+
+@contextmanager
+def _messages_way(over: str, program: Program, size: int) -> Iterator[Way]:
+    command = [sys.executable, "-m", "shoal.measure.echo", "--over", over, "--bytes", str(size)]
+    with _echoing([*command, "--burst", str(BURST)]) as address:
+        end = catalog.make("wire/transports", over).client(program, {UNIT: address})
+        try:
+            yield _Messages(end)
+        finally:
+            end.close()
 
 
 @contextmanager

@@ -145,8 +145,6 @@ class Flights:
                 self._upkeep.pulse.heard(crew.program.epoch, came.peer, message)
             return (came.peer, str(message["message"])) if message.get("is") == "error" else None
         if isinstance(came, Delivery):
-            if self._paced and came.header.time_s < self._decided_s:
-                self.seen.missed.add(came.header.item)
             self._inbox.put(came, came.header.time_s if self._paced else 0.0)
         return None
 
@@ -282,6 +280,8 @@ class Flights:
         edge = flight.crew.program.edges[header.edge]
         if edge.name not in flight.awaited:
             raise WorkError(f"an answer nobody waits for: item {header.item} on '{edge.name}'")
+        if self._paced and header.time_s < self._decided_s:
+            self.seen.missed.add(header.item)
         flight.awaited.remove(edge.name)
         flight.due_s = max(flight.due_s, self._now_s)
         if delivery.array is None:
@@ -297,7 +297,8 @@ class Flights:
     def _finish(self, flight: Flight) -> None:
         item = flight.start.item
         del self._flights[item]
-        answered_s = max(flight.due_s, self._now_s)  # later than due if it waited for an earlier turn
+        # Later than due if it waited for an earlier turn; later than now if its last message is not the latest due.
+        answered_s = self._now_s = max(flight.due_s, self._now_s)
         arrived_s = flight.start.arrived_s * self._stretch
         if self._clock.now_s() > answered_s + LATE_S + LATE_SHARE_OF_LATENCY * (answered_s - arrived_s):
             self.seen.late.add(item)

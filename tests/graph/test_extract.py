@@ -116,6 +116,17 @@ def test_inline_needs_no_second_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(made, floats(3, 64) @ floats(64, 32), rtol=1e-4, atol=1e-5)
 
 
+def test_weights_that_someone_reads_can_be_written(tmp_path: Path) -> None:
+    save(seeded(load(light("squeezenet")), 1), tmp_path / "first.onnx")
+    graph = load(tmp_path / "first.onnx")
+    held = [graph.model.graph.initializers[name].const_value.numpy() for name in graph.weights]
+    assert any(array.nbytes < 1024 for array in held)
+    save(graph, tmp_path / "second.onnx")
+    again = load(tmp_path / "second.onnx")
+    for name, array in zip(graph.weights, held, strict=True):
+        np.testing.assert_array_equal(again.model.graph.initializers[name].const_value.numpy(), array)
+
+
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):

@@ -9,14 +9,29 @@ import pytest
 
 from shoal.errors import WorkError
 from shoal.measure import LinkFigures, LinkReport, check_hosts, check_shaped, checked
-from shoal.measure.checked import shaped_way
+from shoal.measure.checked import own_latency_s, shaped_way
 from shoal.wire.network import unavailable
+from shoal.wire.waking import MOST_LEAD_S, Lead
 
 LINKS = [
     pytest.param(LinkFigures(latency_s, rate / 8), id=f"{rate / 1e6:g}Mbit")
     for rate, latency_s in ((1e9, 1e-4), (1e8, 1e-3), (2e7, 5e-3), (5e6, 0.2))
 ]
 needs_hosts = pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts: {unavailable()}")
+
+
+def machine_limit(wanted: LinkFigures) -> str:
+    """Why this machine cannot keep `wanted` now, whatever the transport does; "" if it could."""
+    Lead()  # sets this thread's timers to their finest
+    lates_s = []
+    for _ in range(100):
+        due_s = time.monotonic() + 2e-4
+        time.sleep(2e-4)
+        lates_s.append(time.monotonic() - due_s)
+    late_s, own_s = sorted(lates_s)[25], own_latency_s()
+    if late_s > MOST_LEAD_S or own_s > wanted.latency_s:
+        return f"threads wake {late_s * 1e6:.0f} µs late, a message takes {own_s * 1e6:.0f} µs without any link"
+    return ""
 
 
 def right(check: Callable[[], LinkReport], wanted: LinkFigures) -> bool:
@@ -35,7 +50,12 @@ def right(check: Callable[[], LinkReport], wanted: LinkFigures) -> bool:
 @pytest.mark.serial
 @pytest.mark.parametrize("wanted", LINKS)
 def test_the_shaped_transport_keeps_what_it_should(wanted: LinkFigures) -> None:
-    assert right(lambda: check_shaped(wanted), wanted)
+    try:
+        assert right(lambda: check_shaped(wanted), wanted)
+    except WorkError:
+        if limit := machine_limit(wanted):
+            pytest.skip(limit)
+        raise
 
 
 @needs_hosts
