@@ -117,7 +117,9 @@ def test_inline_needs_no_second_file(tmp_path: Path) -> None:
 
 
 def test_weights_that_someone_reads_can_be_written(tmp_path: Path) -> None:
-    save(seeded(load(light("squeezenet")), 1), tmp_path / "first.onnx")
+    save(seeded(load(light("squeezenet")), 1), tmp_path / "one.onnx", external=False)
+    outside = {"save_as_external_data": True, "location": "first.weights", "size_threshold": 0}
+    onnx.save(onnx.load(tmp_path / "one.onnx"), tmp_path / "first.onnx", **outside)
     graph = load(tmp_path / "first.onnx")
     held = [graph.model.graph.initializers[name].const_value.numpy() for name in graph.weights]
     assert any(array.nbytes < 1024 for array in held)
