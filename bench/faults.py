@@ -5,7 +5,8 @@
 Each device is a host of its own (a network namespace behind a relay, 1 Gbit/s) with `shoal join`; another is the hub,
 with `shoal fleet open` and `shoal serve`. Clients send requests without a pause; faults come one after another, each
 mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its link
-cut, or losing three of ten packets. Every answer is compared with the undivided model's. Recovery is the longest time without an answer after a fault.
+cut, or losing three of ten packets. Every answer is compared with the undivided model's. Recovery is the longest time
+without an answer after a fault.
 Needs root.
 """
 
@@ -230,8 +231,9 @@ def suffer(drawer: Drawer, url: str, options: argparse.Namespace, seen: Seen) ->
         time.sleep(MENDED_S)
         mend()
         time.sleep(options.every)
-        ends = [began_s, *(at_s for at_s in list(seen.ended_s) if at_s > began_s)]
-        gap_s = max((later - sooner for sooner, later in itertools.pairwise(ends)), default=options.every)
+        now_s = time.monotonic()
+        ends = [began_s, *(at_s for at_s in list(seen.ended_s) if began_s < at_s < now_s), now_s]
+        gap_s = max(later - sooner for sooner, later in itertools.pairwise(ends))
         found[name].append(gap_s)
         print(f"{number:4} {name:12} {device:6} {gap_s:6.2f} s  {dict(seen.codes)}", flush=True)
     state = httpx.get(f"{url}/v1/state", timeout=10).json()
