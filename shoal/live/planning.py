@@ -74,7 +74,7 @@ class Plans:
 
     def periods_s(self) -> dict[int, float]:
         """What each epoch is predicted to take now; those whose devices are not known any more are left out."""
-        fleet = self._ground.fleet()
+        fleet = self._drift.on(self._ground.fleet())
         known = {device.name for device in fleet.devices}
         with self._lock:
             made = dict(self.made)
@@ -85,7 +85,7 @@ class Plans:
         }
 
     def _sought(self, devices: Devices) -> tuple[int, bool]:
-        fleet = self._free(only(self._ground.fleet(), devices))
+        fleet = self._free(only(self._drift.on(self._ground.fleet()), devices))
         base = self.made[0].plan
         costs = ScaledCosts(self._costs_of(fleet), self._drift.factors)
         known = base.recipe.strategy.partition(":")[0] in catalog.names("plan/strategies")  # not so by hand

@@ -200,6 +200,8 @@ class KeptService:
 
     def _learn(self, epoch: int, unit: str, vitals: Mapping[str, Any]) -> None:
         self._drift.learn(epoch, unit, vitals, self._plans.made[epoch].segments_s)
+        if vitals["rates"]:
+            self._drift.learn_rates(unit, vitals["rates"], self._ground.fleet())
         self._view.learn(epoch, unit, float(vitals["busy_s"]))
 
     def _finish(self, failure: str) -> None:

@@ -50,6 +50,9 @@ class Endpoint(Protocol):
     def received_bytes(self) -> int:
         """Payload bytes of tensors received so far."""
 
+    def rates(self) -> Mapping[str, float]:
+        """By peer: bytes per second that its link took lately when it was what limited sending; as far as known."""
+
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """Memory the next message on `edge` may be written into directly, or None if the transport has none.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import shutil
 import socket
@@ -94,6 +95,18 @@ class Network:
             raise InputError("a probability is from 0 to 1", where=host, had=f"{probability:g}")
         number = list(self._places).index(host)
         _tell(self._relay, codec.encode({"losses": {str(number): probability}}))
+
+    def slow(self, host: str, times: float) -> None:
+        """From now on the media take what goes to and from `host` so many times more slowly; 1 is as made.
+
+        Raises:
+            InputError: no such host, or no such factor.
+        """
+        self._known(host)
+        if not 0 < times < math.inf:
+            raise InputError("a factor is above 0", where=host, had=f"{times:g}")
+        number = list(self._places).index(host)
+        _tell(self._relay, codec.encode({"slower": {str(number): times}}))
 
     def trip_s(self, one: str, other: str, trials: int = 100) -> float:
         """Seconds of a byte's way from one host to another and back, both ends in this thread.

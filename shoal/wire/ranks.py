@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -56,6 +57,10 @@ class RankEndpoint:
     def received_bytes(self) -> int:
         """Payload bytes of tensors received so far."""
         return self._received_bytes
+
+    def rates(self) -> Mapping[str, float]:
+        """None: nobody measures them here."""
+        return {}
 
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """A free slot of `edge` that MPI can send from, or None."""

@@ -43,6 +43,7 @@ class Relay:
         self._devices = devices
         self._loss = 0.0  # until told
         self._losses: dict[int, float] = {}  # by host: of packets to it and from it
+        self._slower: dict[int, float] = {}  # by host: how many times longer its packets take a medium
         self._hops: dict[tuple[int, int], tuple[Hop, ...]] = {}
         for way, hops in wiring.ways.items():
             source, _, target = way.partition(">")
@@ -58,7 +59,7 @@ class Relay:
         self._own_s = 0.0  # what the ways through kernel and select take, on top of every latency
 
     def run(self, tie: int) -> None:
-        """Relay until `tie` ends; a line on it says what gets lost, or how many seconds relaying itself takes."""
+        """Relay until `tie` ends; a line on it says what gets lost or slower, or what relaying itself takes."""
         while True:
             open_ones = [device for number, device in enumerate(self._devices) if self._kept[number] < MOST_KEPT]
             timeout_s = None
@@ -82,6 +83,7 @@ class Relay:
             told = json.loads(line)
             self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
             self._losses |= {int(host): each for host, each in told.get("losses", {}).items()}
+            self._slower |= {int(host): each for host, each in told.get("slower", {}).items()}
         return bool(data)
 
     def _take_in(self, source: int) -> None:
@@ -95,7 +97,9 @@ class Relay:
             hops = self._hops.get((source, target))
             if self._losses and self._cut_off(source, target):
                 continue
-            if hops is not None and (due_s := self._due_s(hops, payload_bytes(packet), now_s)) is not None:
+            times = max(self._slower.get(source, 1.0), self._slower.get(target, 1.0))
+            size = payload_bytes(packet) * times
+            if hops is not None and (due_s := self._due_s(hops, size, now_s)) is not None:
                 heapq.heappush(self._under_way, (due_s, self._count, source, target, packet))
                 self._count += 1
                 self._kept[source] += 1
@@ -105,7 +109,7 @@ class Relay:
         lost = (self._losses.get(end, 0.0) for end in (source, target))
         return any(each and self._random.random() < each for each in lost)
 
-    def _due_s(self, hops: tuple[Hop, ...], size: int, now_s: float) -> float | None:
+    def _due_s(self, hops: tuple[Hop, ...], size: float, now_s: float) -> float | None:
         """When a packet of so much payload is there; None if it gets lost, having taken its room all the same."""
         for hop in hops:
             if self._limited:

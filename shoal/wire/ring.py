@@ -86,6 +86,10 @@ class RingEndpoint:
         """Payload bytes of tensors received so far."""
         return self._received_bytes
 
+    def rates(self) -> Mapping[str, float]:
+        """None: nobody measures them here."""
+        return {}
+
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """A free slot of `edge` in the memory its reader sees, or None."""
         return self._peers[self._program.edges[edge].target].rings[edge].lend(dtype, shape)

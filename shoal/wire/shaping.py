@@ -201,6 +201,10 @@ class ShapedEndpoint:
         """Payload bytes of tensors received so far; what is still under way does not count."""
         return self._received_bytes
 
+    def rates(self) -> Mapping[str, float]:
+        """None: the inner transport is quicker than the links."""
+        return {}
+
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """What the inner transport lends."""
         return self._inner.buffer(edge, dtype, shape)

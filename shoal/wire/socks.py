@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from shoal.wire.secure import TlsSocket
 
 INLINE_S, PAUSE_MS = 0.001, 1  # how long a send may keep its caller from work
-_LAST_SENT, _LAST_RECEIVED = 44, 52  # where Linux's tcp_info has them, in ms ago
-_MS = struct.Struct("=I")
+# Where Linux's tcp_info has them: ms ago twice, a bit that the sender itself was the limit, bytes per second.
+_LAST_SENT, _LAST_RECEIVED, _LIMITED, _RATE = 44, 52, 7, 160
+_MS, _BYTES = struct.Struct("=I"), struct.Struct("=Q")
 
 
 class Stream:
@@ -72,6 +73,16 @@ class Stream:
     def idle_s(self) -> float:
         """Seconds since the kernel sent a byte."""
         return self._ago_s(_LAST_SENT)
+
+    def rate_bytes_per_s(self) -> float:
+        """The delivery rate of the latest bytes that the link, not the sender, held up, as the kernel measured it.
+
+        0: there were none, or this kernel does not measure it.
+        """
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RATE + _BYTES.size)
+        if len(info) < _RATE + _BYTES.size or info[_LIMITED] & 1:
+            return 0.0
+        return float(_BYTES.unpack_from(info, _RATE)[0])
 
     def finish(self) -> None:
         """Tell the peer that nothing follows; it can still be read."""

@@ -59,6 +59,11 @@ class StreamEndpoint:
         """Payload bytes of tensors received so far."""
         return self._received_bytes
 
+    def rates(self) -> Mapping[str, float]:
+        """By peer: bytes per second that its link took lately when it was what limited sending; as far as known."""
+        known = {peer: connection.rate_bytes_per_s() for peer, connection in self._connections.items()}
+        return {peer: rate for peer, rate in known.items() if rate}
+
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """A free slot of `edge`, or None. Saves a copy when the link is slow."""
         return self._connections[self._program.edges[edge].target].outgoing[edge].lend(dtype, shape)
@@ -163,6 +168,10 @@ class _Connection:
     def idle_s(self) -> float:
         """Seconds since anything went to the peer."""
         return 0.0 if self._over else self._stream.idle_s()
+
+    def rate_bytes_per_s(self) -> float:
+        """What the link took lately when it was what limited sending; 0: not known."""
+        return 0.0 if self._over else self._stream.rate_bytes_per_s()
 
     def check(self, awake_s: float) -> None:
         """End the connection if the peer has been silent for too long while we were awake.

@@ -89,8 +89,10 @@ class Runner:
         self._record = record
 
     def vitals(self) -> dict[str, Any]:
-        """How it is: seconds it computed, how often each segment ran, and what is left to do."""
-        return {"busy_s": self.busy_s, "ran": self._ran, "pending": self.pending}
+        """How it is: seconds it computed, how often each segment ran, what is left to do, what its links take."""
+        return {
+            "busy_s": self.busy_s, "ran": self._ran, "pending": self.pending, "rates": self._endpoint.rates(),
+        }  # fmt: skip
 
     @property
     def pending(self) -> int:

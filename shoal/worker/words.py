@@ -13,6 +13,7 @@ from shoal.record.values import SpanKind
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 Row = tuple[SpanKind, str, int, float, float, Count]  # of a span, without its unit
 FactRow = tuple[int, str, str, float]
 
@@ -35,6 +36,7 @@ Vitals = TypedDict(
         "busy_s": Seconds,
         "ran": dict[str, Count],  # by segment
         "pending": Count,
+        "rates": dict[str, Positive],  # bytes per second, by peer
         "resident_bytes": NotRequired[Count],
         "peak_bytes": NotRequired[Count],
     },

@@ -23,6 +23,7 @@ from shoal.program import Hop
 from shoal.wire import Network, hosts
 from shoal.wire.network import Wiring, unavailable
 from shoal.wire.relay import LARGEST, SMALLEST, mtu_bytes, payload_bytes
+from shoal.wire.socks import Stream
 
 needs_hosts = pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts: {unavailable()}")
 OWN = "/proc/thread-self/ns/net"
@@ -145,6 +146,32 @@ def test_a_host_is_cut_off_and_comes_back() -> None:
         assert other.recv(1) == b"x"
         with pytest.raises(InputError, match="probability"):
             network.lose("left", 2.0)
+
+
+@needs_hosts
+def test_the_kernel_knows_what_a_link_takes_and_when_it_slows_down() -> None:
+    with (
+        hosts(("left", "right"), both("left", "right", Hop("wire", 1e7, 0.002))) as network,
+        joined(network, "left", "right") as (one, other),
+    ):
+        stream = Stream(one)
+
+        def rate_after(size: int) -> float:
+            reader = threading.Thread(target=swallow, args=(other, size))
+            reader.start()
+            for _ in range(4):  # as messages with pauses, which must not count
+                stream.write([memoryview(bytes(size // 4))])
+                time.sleep(0.02)
+            reader.join()
+            return stream.rate_bytes_per_s()
+
+        assert rate_after(4_000_000) == pytest.approx(1e7, rel=0.3)
+        network.slow("right", 8)
+        assert rate_after(2_000_000) == pytest.approx(1e7 / 8, rel=0.3)
+        network.slow("right", 1)
+        assert rate_after(4_000_000) == pytest.approx(1e7, rel=0.3)
+        with pytest.raises(InputError, match="factor"):
+            network.slow("right", 0)
 
 
 @needs_hosts

@@ -77,6 +77,10 @@ class MemoryEndpoint:
         """Payload bytes of tensors received so far."""
         return self._received_bytes
 
+    def rates(self) -> Mapping[str, float]:
+        """None: nobody measures them here."""
+        return {}
+
     def buffer(self, edge: int, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic] | None:
         """A free slot of `edge`, or None."""
         return self.slots[edge].lend(dtype, shape)
