@@ -16,32 +16,22 @@ import argparse
 import io
 import itertools
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 
 from bench import _common as common
-from shoal.program import Hop
-from shoal.wire.network import Network, hosts
+from bench._drawer import Drawer, drawer_of, question, serving, tree
 
-HUB, PORT, HTTP = "hub", 7446, 8000
-BYTES_PER_S, LATENCY_S = 1.25e8, 2e-4
 MENDED_S = 3.0  # between a fault and its mending
-START_S = 90.0
 
 
 @dataclass
@@ -51,78 +41,6 @@ class Seen:
     codes: Counter[str] = field(default_factory=Counter)
     ended_s: list[float] = field(default_factory=list)  # of each right answer
     wrong: int = 0
-
-
-class Drawer:
-    """The hub and the devices, as processes on their hosts."""
-
-    def __init__(self, network: Network, devices: list[str], folder: Path) -> None:
-        self.network, self.devices, self.folder = network, devices, folder
-        self.agents: dict[str, subprocess.Popen[bytes]] = {}
-        self._stack = ExitStack()
-
-    def shoal(self, host: str, *arguments: str, token: str = "") -> subprocess.Popen[bytes]:
-        """A `shoal` command on a host, with folders of its own."""
-        own = self.folder / host
-        own.mkdir(exist_ok=True)
-        environment = os.environ | {"SHOAL_FLEETS": str(own / "fleets"), "SHOAL_CACHE": str(own / "cache")}
-        environment |= {"SHOAL_TOKEN": token} if token else {}
-        log = self._stack.enter_context((own / f"{arguments[0]}.log").open("ab"))
-        command = self.network.command(host, [sys.executable, "-m", "shoal", *arguments])
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
-        )
-
-    def said(self, host: str, *arguments: str) -> str:
-        """What a command prints."""
-        process = self.shoal(host, *arguments)
-        out, _ = process.communicate(timeout=START_S)
-        if process.returncode:
-            raise SystemExit(f"{host}: shoal {' '.join(arguments)} failed; see {self.folder / host}")
-        return out.decode().strip()
-
-    def open(self) -> None:
-        """The hub, and every device in it."""
-        self.said(HUB, "fleet", "init")
-        self._ended(self.shoal(HUB, "fleet", "open", "--listen", f"{self.network.address(HUB)}:{PORT}"))
-        time.sleep(3)
-        for device in self.devices:
-            token = self.said(HUB, "fleet", "invite", device)
-            self.join(device, token)
-        until_s = time.monotonic() + START_S
-        while sum(each["present"] for each in json.loads(self.said(HUB, "fleet", "--once", "--json"))) < len(
-            self.devices
-        ):
-            if time.monotonic() > until_s:
-                raise SystemExit("not every device joined")
-            time.sleep(1)
-
-    def join(self, device: str, token: str = "") -> None:
-        """Start a device's agent."""
-        self.agents[device] = self.shoal(device, "join", "--host", self.network.address(device), token=token)
-
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
-
-    def close(self) -> None:
-        """End all of it."""
-        for agent in self.agents.values():
-            for each in tree(agent.pid):
-                each.send_signal(signal.SIGCONT)
-            agent.terminate()
-        for agent in self.agents.values():
-            agent.wait()
-        self._stack.close()
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    """A process and those below it."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return []
 
 
 def kill_worker(drawer: Drawer, device: str) -> Callable[[], None]:
@@ -192,34 +110,6 @@ def client(url: str, body: bytes, expected: dict[str, np.ndarray], seen: Seen, s
                 time.sleep(0.05)
 
 
-@contextmanager
-def serving(drawer: Drawer, model: Path) -> Iterator[str]:
-    """The service on all devices; its address."""
-    plan = drawer.folder / "plan"
-    drawer.said(HUB, "plan", str(model), "live", "-o", str(plan))
-    process = drawer.shoal(HUB, "serve", str(plan), "--port", str(HTTP), "--json", "--deadline", "30s", "--wait")
-    try:
-        with drawer.network.inside(HUB):
-            url = f"http://127.0.0.1:{HTTP}"
-            until_s = time.monotonic() + START_S
-            while not ready(url):
-                if time.monotonic() > until_s or process.poll() is not None:
-                    raise SystemExit(f"the service did not start; see {drawer.folder / HUB}")
-                time.sleep(0.2)
-            yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def ready(url: str) -> bool:
-    """Whether requests are answered."""
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
 def suffer(drawer: Drawer, url: str, options: argparse.Namespace, seen: Seen) -> dict[str, list[float]]:
     """One fault after another; the longest time without an answer after each, by its kind."""
     source, found = random.Random(options.seed), {name: [] for name in FAULTS}
@@ -251,39 +141,24 @@ def main() -> None:
     parser.add_argument("--model", default="squeezenet")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    graph, reference = common.model(options.model)
-    feeds = common.inputs_of(graph)
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(reference.path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    expected = dict(zip(names, session.run(names, dict(feeds)), strict=True))
-    body = io.BytesIO()
-    np.savez(body, **feeds)
+    reference, body, expected = question(options.model)
     devices = [f"d{number}" for number in range(1, options.devices + 1)]
-    everyone = [HUB, *devices]
-    ways = {
-        (one, other): (Hop(f"{one}>{other}", BYTES_PER_S, LATENCY_S),)
-        for one in everyone for other in everyone if one != other
-    }  # fmt: skip
     seen, stop = Seen(), threading.Event()
-    with tempfile.TemporaryDirectory(prefix="shoal-") as folder, hosts(everyone, ways) as network:
-        drawer = Drawer(network, devices, Path(folder))
-        try:
-            drawer.open()
-            with serving(drawer, Path(reference.path)) as url:
-                threads = [
-                    threading.Thread(target=client, args=(f"{url}/v1/infer", body.getvalue(), expected, seen, stop))
-                    for _ in range(options.clients)
-                ]
-                for thread in threads:
-                    thread.start()
-                found = suffer(drawer, url, options, seen)
-                stop.set()
-                for thread in threads:
-                    thread.join()
-        finally:
-            drawer.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="shoal-") as folder,
+        drawer_of(devices, Path(folder)) as drawer,
+        serving(drawer, Path(reference.path)) as url,
+    ):
+        threads = [
+            threading.Thread(target=client, args=(f"{url}/v1/infer", body, expected, seen, stop))
+            for _ in range(options.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        found = suffer(drawer, url, options, seen)
+        stop.set()
+        for thread in threads:
+            thread.join()
     gaps = sorted(gap for each in found.values() for gap in each)
     print(
         f"answers {seen.codes['200']}, wrong {seen.wrong}, others { ({k: v for k, v in seen.codes.items() if k != '200'}) }"
