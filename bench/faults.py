@@ -5,7 +5,7 @@
 Each device is a host of its own (a network namespace behind a relay, 1 Gbit/s) with `shoal join`; another is the hub,
 with `shoal fleet open` and `shoal serve`. Clients send requests without a pause; faults come one after another, each
 mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its link
-cut, or losing three of ten packets. Every answer is compared with the undivided model's. Recovery is the longest time
+cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided model's. Recovery is the longest time
 without an answer after a fault.
 Needs root.
 """
@@ -79,12 +79,20 @@ def lossy_link(drawer: Drawer, device: str) -> Callable[[], None]:
     return lambda: drawer.network.lose(device, 0.0)
 
 
+def part(drawer: Drawer, device: str) -> Callable[[], None]:
+    """Nothing gets from the device to the next one; both still talk with the hub."""
+    other = drawer.devices[(drawer.devices.index(device) + 1) % len(drawer.devices)]
+    drawer.network.part(device, other)
+    return lambda: drawer.network.part(device, other, parted=False)
+
+
 FAULTS = {
     "kill worker": kill_worker,
     "kill agent": kill_agent,
     "freeze": freeze,
     "cut link": cut_link,
     "lossy link": lossy_link,
+    "parted": part,
 }
 
 

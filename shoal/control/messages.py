@@ -46,6 +46,7 @@ class Verdict:
     """What a hub says to a device that announces itself."""
 
     refused: str = ""  # why it may not stay
+    unseen: bool = False  # it tells how it is, and its token is not there
     version: str = shoal.__version__
     protocol: int = PROTOCOL
     time_s: float = field(default_factory=time.time)  # seconds since the epoch of Unix, by the hub's clock

@@ -26,6 +26,7 @@ class Register:
         self._changed = threading.Condition()
         self._boots: dict[str, dict[str, None]] = {}  # by name, those that are there, in the order they came
         self._holders: dict[str, str] = {}
+        self._unseen_s: dict[tuple[str, str], float] = {}  # since when one tells how it is without being there
         self._seen: dict[str, Sighting] = {}
         self._watchers: list[Callable[[Sighting], None]] = []
         self._news: queue.SimpleQueue[Sighting | None] = queue.SimpleQueue()
@@ -38,6 +39,7 @@ class Register:
             boots = self._boots.setdefault(name, {})
             new = boot not in boots
             boots[boot] = None
+            self._unseen_s.pop((name, boot), None)
             self._changed.notify_all()
             return new
 
@@ -92,6 +94,19 @@ class Register:
             if clock and "clock" not in old.notes:
                 LOG.warning("%s: %s", name, clock)
             self._seen[name] = replace(old, vitals=vitals, notes=notes | ({"clock": clock} if clock else {}))
+
+    def unseen(self, name: str, boot: str, patience_s: float) -> bool:
+        """Whether a start of a device that tells how it is has not been there for so long; then that begins anew."""
+        with self._changed:
+            if self._boots.get(name):
+                self._unseen_s.pop((name, boot), None)
+                return False
+            now_s = time.monotonic()
+            since_s = self._unseen_s.setdefault((name, boot), now_s)
+            if now_s - since_s < patience_s:
+                return False
+            self._unseen_s = {(name, boot): now_s}
+            return True
 
     def second(self, name: str) -> str:
         """Note that a second device came under `name`; what to tell it."""

@@ -116,6 +116,15 @@ class ZenohDesk:
             session.liveliness().declare_token(keys.alive),
         ]
 
+    def _show(self) -> None:
+        """Declare the token again: after a connection broke, the end of the old one may have taken it away."""
+        with self._lock:
+            if not self._entities or self._refused:
+                return
+            LOG.info("%s is not seen; shows itself again", self._me.name)
+            self._entities.pop().undeclare()
+            self._entities.append(self._session.liveliness().declare_token(self._keys.alive))
+
     def _withdraw(self) -> None:
         while self._entities:
             self._entities.pop().undeclare()
@@ -160,6 +169,8 @@ class ZenohDesk:
             self._verdict = verdict
             self._heard.notify_all()
         _reply(query, self._keys.verdict, b"")
+        if verdict.unseen:
+            threading.Thread(target=self._show, name="show", daemon=True).start()
 
     def _do(self, query: zenoh.Query) -> None:
         key = self._keys.do

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal import codec
 from shoal.control.judge import Judgement
@@ -13,13 +13,17 @@ from shoal.control.messages import Verdict
 from shoal.control.values import Reply, Request
 from shoal.control.zenoh_config import Address, address, close_session, hub_config, open_session, with_port
 from shoal.control.zenoh_control import GREET_S, ZenohControl
-from shoal.control.zenoh_keys import Keys
+from shoal.control.zenoh_keys import Keys, name_and_boot
 from shoal.control.zenoh_meeting import check_role, plain
 from shoal.control.zenoh_rules import hub_rules
 from shoal.errors import WireError
 from shoal.identity import Authority, Identity, Party, Role, check_name
 
+if TYPE_CHECKING:
+    import zenoh
+
 LOG = logging.getLogger("shoal.control")
+UNSEEN_S = 3.0  # that a device must not be seen for, while it tells how it is, to be told so
 RETURN_S = 3.0  # for devices to come back after the hub was opened anew
 UNDISTURBED_S = 10.0  # that requests under way may delay that
 
@@ -135,10 +139,17 @@ class ZenohHub(ZenohControl):
     def _dismiss_second(self, name: str, boot: str) -> None:
         self._pronounce(name, boot, self._register.second(name))
 
-    def _pronounce(self, name: str, boot: str, refused: str) -> None:
-        """Tell a device whether it may stay."""
+    def _told(self, sample: zenoh.Sample) -> None:
+        super()._told(sample)
+        name, boot = name_and_boot(str(sample.key_expr))
+        if self._register.unseen(name, boot, UNSEEN_S):
+            self._greeters.submit(self._pronounce, name, boot, "", unseen=True)
+
+    def _pronounce(self, name: str, boot: str, refused: str, *, unseen: bool = False) -> None:
+        """Tell a device whether it may stay; or that it is not seen, which happens when Zenoh connected it anew."""
+        verdict = codec.encode(Verdict(refused, unseen))
         try:
-            self._get(Keys(self._me.fleet, name, boot).verdict, codec.encode(Verdict(refused)), GREET_S, name)
+            self._get(Keys(self._me.fleet, name, boot).verdict, verdict, GREET_S, name)
         except WireError as fault:
             LOG.warning("could not tell %s whether it may stay: %s", name, fault.message)
 

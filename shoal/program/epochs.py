@@ -131,10 +131,14 @@ class Turns(Generic[Thing]):
         self._ready.discard(epoch)
 
     def abandon(self, epoch: int) -> list[Thing]:
-        """Nothing that is in flight in `epoch` will end there; returns the things that may go out now."""
+        """Nothing that is in flight in `epoch` will end there; returns the things that may go out now.
+
+        What was done there and held begins again like the rest: nobody was told of it.
+        """
         for turn in self._turns:
             if turn.epoch == epoch:
                 turn.in_flight = 0
+                turn.held = []
         self._halted |= epoch == self.epoch
         return self._shed()
 

@@ -96,6 +96,15 @@ class Network:
         number = list(self._places).index(host)
         _tell(self._relay, codec.encode({"losses": {str(number): probability}}))
 
+    def part(self, one: str, other: str, *, parted: bool = True) -> None:
+        """From now on nothing gets from one of the hosts to the other, or everything again.
+
+        Raises:
+            InputError: no such host.
+        """
+        numbers = sorted(list(self._places).index(self._known(host)) for host in (one, other))
+        _tell(self._relay, codec.encode({"parted": {"-".join(map(str, numbers)): parted}}))
+
     def slow(self, host: str, times: float) -> None:
         """From now on the media take what goes to and from `host` so many times more slowly; 1 is as made.
 

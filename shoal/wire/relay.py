@@ -43,6 +43,9 @@ class Relay:
         self._devices = devices
         self._loss = 0.0  # until told
         self._losses: dict[int, float] = {}  # by host: of packets to it and from it
+        self._parted: dict[
+            str, bool
+        ] = {}  # "ONE-OTHER", the lower number first: nothing gets from one to the other
         self._slower: dict[int, float] = {}  # by host: how many times longer its packets take a medium
         self._hops: dict[tuple[int, int], tuple[Hop, ...]] = {}
         for way, hops in wiring.ways.items():
@@ -83,6 +86,7 @@ class Relay:
             told = json.loads(line)
             self._own_s, self._loss = told.get("own_s", self._own_s), told.get("loss", self._loss)
             self._losses |= {int(host): each for host, each in told.get("losses", {}).items()}
+            self._parted |= told.get("parted", {})
             self._slower |= {int(host): each for host, each in told.get("slower", {}).items()}
         return bool(data)
 
@@ -96,6 +100,8 @@ class Relay:
             target = packet[19] - 1 if packet[0] >> 4 == 4 else -1  # the last byte of the IPv4 address
             hops = self._hops.get((source, target))
             if self._losses and self._cut_off(source, target):
+                continue
+            if self._parted.get(f"{min(source, target)}-{max(source, target)}"):
                 continue
             times = max(self._slower.get(source, 1.0), self._slower.get(target, 1.0))
             size = payload_bytes(packet) * times

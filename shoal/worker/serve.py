@@ -1,7 +1,8 @@
 """A worker from its bundle to its last message: load, say ready, work, report, leave.
 
 Control messages are JSON. The coordinator says {"do": "clock" | "start" | "vitals" | "settle" | "report" | "stop"}; a
-worker answers {"is": "ready" | "clock" | "started" | "vitals" | "settled" | "report" | "error"}.
+worker answers {"is": "ready" | "clock" | "started" | "vitals" | "settled" | "report" | "error"}, and tells of itself
+{"is": "parted"} when the connection with another worker ends.
 """
 
 from __future__ import annotations
@@ -117,6 +118,8 @@ class _Worker:
             special = self._runner.work()
             if isinstance(special, Left) and special.peer == CLIENT:
                 return  # whoever asked for the work is gone
+            if isinstance(special, Left):  # the client may still hear from both of us
+                say(self._endpoint, {"is": "parted", "peer": special.peer, "why": special.why})
             if isinstance(special, Delivery) and not self._obey(heard(self._endpoint, special)):
                 return
 

@@ -61,6 +61,7 @@ Report = TypedDict(
     },
 )
 Error = TypedDict("Error", {"is": str, "kind": NotRequired[str], "message": str, "hint": NotRequired[str | None]})
+Parted = TypedDict("Parted", {"is": str, "peer": str, "why": str})
 
 
 class Start(TypedDict):
@@ -74,7 +75,7 @@ class Start(TypedDict):
 
 ANSWERS: Mapping[str, Any] = {
     "ready": Ready, "clock": Time, "started": Started, "vitals": Vitals, "settled": Settled, "report": Report,
-    "error": Error,
+    "error": Error, "parted": Parted,
 }  # fmt: skip
 
 

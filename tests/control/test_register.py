@@ -36,6 +36,19 @@ def test_who_left_before_it_was_greeted_is_not_there() -> None:
     assert not register.sightings()
 
 
+def test_who_tells_without_being_there_is_unseen() -> None:
+    register = Register()
+    seen(register, "nano", "one")
+    assert not register.unseen("nano", "one", 0.0)
+    register.went("nano", "one")
+    assert not register.unseen("nano", "one", 0.05)
+    assert not register.unseen("nano", "one", 0.05)
+    assert within(5.0, lambda: register.unseen("nano", "one", 0.05))
+    assert not register.unseen("nano", "one", 0.05)  # told, it gets as long again
+    register.came("nano", "two")
+    assert not register.unseen("nano", "one", 0.0)  # another start of it is there
+
+
 def test_nobody_is_gone_while_the_hub_is_away() -> None:
     register = Register()
     told = []

@@ -58,6 +58,24 @@ def test_a_switch_is_told_with_the_first_item_after_it() -> None:
     assert used_epochs(made.facts) == (0, 1, 2)
 
 
+def test_what_is_abandoned_goes_out_once() -> None:
+    """What was done in the abandoned epoch, and held, begins again; it must not go out from there as well."""
+    made = turns()
+    old = made.start(0)
+    made.switch(SwitchEpoch(1), 0.0)
+    lost, done = made.start(1), made.start(2)
+    assert made.finish(done, 2) == []
+    assert lost is done
+    assert made.abandon(1) == []
+    made.switch(SwitchEpoch(2), 0.0)
+    again = made.start(1)
+    made.start(2)
+    assert made.finish(old, 0) == [0]
+    assert made.finish(again, 2) == [2]
+    assert made.finish(again, 1) == [1]
+    assert made.open_epochs == (2,)
+
+
 def test_idle_means_nothing_in_flight() -> None:
     made = turns()
     first, _ = made.start(0), made.start(1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from shoal import catalog, fleet, graph, plan
 from shoal.cost import hops_between
 from shoal.errors import InputError
 from shoal.plan.costs import costs_of
-from shoal.program import Workload
+from shoal.program import Hop, Workload
 from shoal.run import Settings, execute
 from shoal.run.coordinator import Coordinator
 from shoal.run.deploy import lay_out
@@ -38,6 +40,7 @@ bandwidth = "20 Mbit/s"
 latency = "20 ms"
 """
 PORT = 7700
+OVER = "tcp:plain=true"
 UNITS = ("one/cpu", "two/cpu")
 
 
@@ -60,12 +63,12 @@ def crossing_s(found: plan.Plan) -> float:
 
 
 @contextmanager
-def working(network: Network, found: plan.Plan, folder: Path) -> Iterator[None]:
+def working(network: Network, found: plan.Plan, folder: Path, over: str = OVER) -> Iterator[None]:
     """A worker on each host."""
     packed = pack(found, folder)
     with ExitStack() as stack:
         for host, unit in zip(("one", "two"), UNITS, strict=True):
-            command = [sys.executable, "-m", "shoal.worker", str(packed.units[unit]), "--over", "tcp:plain=true"]
+            command = [sys.executable, "-m", "shoal.worker", str(packed.units[unit]), "--over", over]
             command += ["--listen", f"{network.address(host)}:{PORT}", "--tied"]
             worker = subprocess.Popen(network.command(host, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             stack.enter_context(worker)
@@ -88,6 +91,23 @@ def test_a_plan_runs_over_two_hosts(tmp_path: Path) -> None:
     assert result.run.outputs_match
     assert result.run.alone_latency_s is not None
     assert crossing_s(found) + DELAY_S <= result.run.alone_latency_s < crossing_s(found) + DELAY_S + 1.0
+
+
+@pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts: {unavailable()}")
+def test_two_devices_that_lose_each_other_are_noticed(tmp_path: Path) -> None:
+    """Each of them still talks to the client, which alone would see nothing but silence."""
+    over, names = f"{OVER},beat_s=0.2", ("base", "one", "two")
+    ways = {
+        (one, other): (Hop(f"{one}>{other}", 1.25e8, 1e-3),) for one in names for other in names if one != other
+    }
+    with hosts(names, ways) as network:
+        found = decided(*(f"{network.address(host)}:{PORT}" for host in ("one", "two")))
+        with working(network, found, tmp_path / "bundles", over), network.inside("base"):
+            parting = threading.Timer(3.0, network.part, ("one", "two"))
+            parting.start()
+            result = execute(found, Settings(items=100_000, over=over))
+            parting.join()
+    assert re.search(r"(one|two)/cpu is gone \((two|one)/cpu: not heard for", result.failure)
 
 
 def test_a_plan_runs_over_shaped_links(tmp_path: Path) -> None:

@@ -149,6 +149,28 @@ def test_a_host_is_cut_off_and_comes_back() -> None:
 
 
 @needs_hosts
+def test_two_hosts_are_parted_and_others_are_not() -> None:
+    ways = both("left", "right", QUICK) | both("left", "third", QUICK)
+    with (
+        hosts(("left", "right", "third"), ways) as network,
+        joined(network, "left", "right") as (one, other),
+        joined(network, "left", "third") as (near, far),
+    ):
+        network.part("right", "left")
+        one.sendall(b"x")
+        near.sendall(b"y")
+        assert far.recv(1) == b"y"
+        other.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            other.recv(1)
+        network.part("left", "right", parted=False)
+        other.settimeout(30)
+        assert other.recv(1) == b"x"
+        with pytest.raises(InputError, match="no host"):
+            network.part("left", "fourth")
+
+
+@needs_hosts
 def test_the_kernel_knows_what_a_link_takes_and_when_it_slows_down() -> None:
     with (
         hosts(("left", "right"), both("left", "right", Hop("wire", 1e7, 0.002))) as network,
