@@ -5,9 +5,8 @@
 Each device is a host of its own (a network namespace behind a relay, 1 Gbit/s) with `shoal join`; another is the hub,
 with `shoal fleet open` and `shoal serve`. Clients send requests without a pause; faults come one after another, each
 mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its link
-cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided model's. Recovery is the longest time
-without an answer after a fault.
-Needs root.
+cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided
+model's. Recovery is the longest time without an answer after a fault. Needs root.
 """
 
 from __future__ import annotations
