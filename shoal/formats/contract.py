@@ -33,10 +33,6 @@ class Format(Protocol):
     """A technique of `formats`."""
 
     @property
-    def bits(self) -> float:
-        """Of one code, without parameters."""
-
-    @property
     def by_column(self) -> bool:
         """Whether the parameters of a group of columns fit any part of that group."""
 
