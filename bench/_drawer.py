@@ -35,7 +35,9 @@ class Drawer:
         self.agents: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = ExitStack()
 
-    def shoal(self, host: str, *arguments: str, token: str = "") -> subprocess.Popen[bytes]:
+    def shoal(
+        self, host: str, *arguments: str, token: str = "", out: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """A `shoal` command on a host, with folders of its own."""
         own = self.folder / host
         own.mkdir(exist_ok=True)
@@ -43,13 +45,11 @@ class Drawer:
         environment |= {"SHOAL_TOKEN": token} if token else {}
         log = self._stack.enter_context((own / f"{arguments[0]}.log").open("ab"))
         command = self.network.command(host, [sys.executable, "-m", "shoal", *arguments])
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL
-        )
+        return subprocess.Popen(command, env=environment, stdout=out, stderr=log, stdin=subprocess.DEVNULL)
 
     def said(self, host: str, *arguments: str) -> str:
         """What a command prints."""
-        process = self.shoal(host, *arguments)
+        process = self.shoal(host, *arguments, out=subprocess.PIPE)
         out, _ = process.communicate(timeout=START_S)
         if process.returncode:
             raise SystemExit(f"{host}: shoal {' '.join(arguments)} failed; see {self.folder / host}")

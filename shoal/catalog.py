@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from shoal import codec
 from shoal.errors import InputError
 
 ROOT = Path(__file__).parent
@@ -68,7 +69,7 @@ def build(technique: type[Any], name: str, options: dict[str, Any]) -> Any:
         if option not in fields:
             raise InputError(f"'{name}' has no option '{option}'", hint=nearest(option, fields))
     try:
-        return msgspec.convert(options, technique, strict=False)
+        return codec.convert(options, technique, strict=False)
     except (msgspec.ValidationError, UnicodeEncodeError) as fault:  # of text that came as bytes
         raise InputError(f"option of '{name}': {fault}") from fault
 

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ from shoal.errors import InputError, ShoalError
 Value = TypeVar("Value")
 
 LARGEST = 2**63 - 1
+_READING = threading.Lock()
+_read: dict[Any, msgspec.json.Decoder[Any]] = {}
 _LONG = re.compile(rb"\d{19}")  # an integer beyond it has at least as many digits
 
 
@@ -44,11 +47,35 @@ def decode(kind: type[Value], data: bytes, where: str) -> Value:
     try:
         if _LONG.search(data):
             _check_integers(msgspec.json.decode(data))
-        return msgspec.json.decode(data, type=kind)
+        found: Value = _decoder(kind).decode(data)
+        return found
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise InputError(f"not a {_called(kind)}: {fault}", where=where) from fault
     except ShoalError as fault:
         raise InputError(f"not a {_called(kind)}: {fault.message}", where=where, hint=fault.hint) from fault
+
+
+def convert(value: Any, kind: type[Value], *, strict: bool = True) -> Value:
+    """`value`, made of dicts, lists and texts, as a `kind`; without `strict` texts become numbers where those are due.
+
+    Raises:
+        msgspec.ValidationError: it does not fit.
+    """
+    _decoder(kind)
+    return msgspec.convert(value, kind, strict=strict)
+
+
+def _decoder(kind: type[Value]) -> msgspec.json.Decoder[Value]:
+    """What decodes a `kind`, made by one thread at a time.
+
+    msgspec looks a type up when it first meets it; a second thread that meets it meanwhile finds it half known, which
+    ends the process (seen with 0.22). Once a type is known, all of it is safe.
+    """
+    found = _read.get(kind)
+    if found is None:
+        with _READING:
+            found = _read.setdefault(kind, msgspec.json.Decoder(kind))
+    return found
 
 
 def _called(kind: Any) -> str:

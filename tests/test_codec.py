@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,3 +94,29 @@ def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert codec.load(Tree, tmp_path / "tree.json") == TREE
     assert os.listdir(tmp_path) == ["tree.json"]
+
+
+RACE = """
+import sys, threading
+from dataclasses import make_dataclass
+from shoal import codec
+sys.setswitchinterval(1e-6)
+for turn in range(100):
+    inner = make_dataclass(f"Inner{turn}", [(f"f{place}", int) for place in range(30)])
+    outer = make_dataclass(f"Outer{turn}", [(f"g{place}", inner) for place in range(20)])
+    value = outer(*(inner(*range(30)) for _ in range(20)))
+    text, barrier, found = codec.encode(value), threading.Barrier(4), []
+    def work():
+        barrier.wait()
+        found.append(codec.decode(outer, text, "a test"))
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert found == [value] * 4
+"""
+
+
+def test_threads_that_meet_a_type_together() -> None:
+    """With msgspec alone this ends the process."""
+    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr

@@ -89,7 +89,7 @@ def carried_of(texts: Sequence[str]) -> tuple[Carried, ...]:
         pairs = [part.partition("=") for part in options]
         fields = {"input": given, "output": made} | {name: value for name, _, value in pairs}
         try:
-            carried = msgspec.convert(fields, Carried, strict=False)
+            carried = codec.convert(fields, Carried, strict=False)
         except (msgspec.ValidationError, UnicodeEncodeError) as fault:
             raise _no_carry(text, str(fault)) from fault
         if not given or not made or len(fields) != 2 + len(pairs) or fields.keys() - Carried.__annotations__.keys():

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
+from shoal import codec
 from shoal.errors import WireError
 from shoal.program import Program
 from shoal.record.values import SpanKind
@@ -119,7 +120,7 @@ def start_of(message: Mapping[str, Any], peer: str) -> dict[str, Any]:
 
 def _formed(message: Mapping[str, Any], form: Any, word: str, peer: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = msgspec.convert(message, form)
+        found: dict[str, Any] = codec.convert(message, form)
     except msgspec.ValidationError as fault:
         raise WireError(f"sent a message {word} that makes no sense: {fault}", where=peer) from fault
     return found

@@ -1,0 +1,96 @@
+// AVX-512 with VNNI (dot products of bytes), VPOPCNTDQ and F16C.
+#include "lowbit.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+namespace shoal::lowbit {
+namespace {
+
+// Scales of a block by lane.
+inline __m512 spread(const Half *scales, int groups, __m512i lanes) {
+    const __mmask16 there = static_cast<__mmask16>((1u << groups) - 1);
+    const __m256i halves = _mm256_maskz_loadu_epi16(there, scales);
+    return _mm512_permutexvar_ps(lanes, _mm512_cvtph_ps(halves));
+}
+
+inline __m512i lanes_of(int groups) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm512_srl_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(groups)), _mm_cvtsi32_si128(4));
+}
+
+template <int Bits, int Tokens>
+struct Rows {
+    static void run(const Weights &w, const Activations &x, float *y, std::int64_t begin, std::int64_t end) {
+        constexpr int width = 8 / Bits;
+        const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << Bits) - 1));
+        const __m512i lanes = lanes_of(w.groups), zero = _mm512_set1_epi32(w.zero);
+        for (std::int64_t r = begin; r < end; ++r) {
+            const std::uint8_t *codes = w.codes + r * w.blocks * kBlock;
+            const __m512 whole = _mm512_set1_ps(from_half(w.scales[w.one_scale ? r : 0]));
+            __m512 total[Tokens];
+            for (int t = 0; t < Tokens; ++t) total[t] = _mm512_setzero_ps();
+            for (std::int64_t b = 0; b < w.blocks; ++b) {
+                const std::int64_t g = (r * w.blocks + b) * w.groups;
+                __m512i sums[Tokens], z = zero;
+                if (w.zeros) {
+                    const __mmask16 there = static_cast<__mmask16>((1u << w.groups) - 1);
+                    const __m128i bytes = _mm_maskz_loadu_epi8(there, w.zeros + g);
+                    z = _mm512_permutexvar_epi32(lanes, _mm512_cvtepu8_epi32(bytes));
+                }
+                const __m512i given = _mm512_loadu_si512(codes + b * kBlock);
+                _mm_prefetch(reinterpret_cast<const char *>(codes + b * kBlock + 1024), _MM_HINT_T0);
+                for (int t = 0; t < Tokens; ++t) {
+                    const __m512i own = _mm512_loadu_si512(x.sums + (t * w.blocks + b) * kLanes);
+                    sums[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_mullo_epi32(z, own));
+                }
+                for (int p = 0; p < width; ++p) {
+                    const __m512i part =
+                        Bits == 8 ? given : _mm512_and_si512(_mm512_srli_epi16(given, Bits * p), mask);
+                    for (int t = 0; t < Tokens; ++t) {
+                        const std::int8_t *acts = x.codes + ((t * w.blocks + b) * width + p) * kBlock;
+                        sums[t] = _mm512_dpbusd_epi32(sums[t], part, _mm512_loadu_si512(acts));
+                    }
+                }
+                const __m512 scale = w.one_scale ? whole : spread(w.scales + g, w.groups, lanes);
+                for (int t = 0; t < Tokens; ++t) {
+                    const __m512 own = _mm512_loadu_ps(x.scales + (t * w.blocks + b) * kLanes);
+                    total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), _mm512_mul_ps(scale, own), total[t]);
+                }
+            }
+            for (int t = 0; t < Tokens; ++t) y[t * w.rows + r] += _mm512_reduce_add_ps(total[t]);
+        }
+    }
+};
+
+void product(const Weights &w, const Activations &x, float *y, std::int64_t begin, std::int64_t end) {
+    by_tokens<Rows>(w, x, y, begin, end);
+}
+
+void signs(const std::uint64_t *weights, const std::uint64_t *inputs, std::int64_t rows, std::int64_t tokens,
+           std::int64_t words, std::int64_t columns, std::int32_t *y) {
+    for (std::int64_t t = 0; t < tokens; ++t)
+        for (std::int64_t r = 0; r < rows; ++r) {
+            __m512i differing = _mm512_setzero_si512();
+            for (std::int64_t i = 0; i < words; i += 8) {
+                const __mmask8 there = words - i >= 8 ? 0xff : static_cast<__mmask8>((1u << (words - i)) - 1);
+                const __m512i one = _mm512_maskz_loadu_epi64(there, weights + r * words + i);
+                const __m512i other = _mm512_maskz_loadu_epi64(there, inputs + t * words + i);
+                differing = _mm512_add_epi64(differing, _mm512_popcnt_epi64(_mm512_xor_si512(one, other)));
+            }
+            y[t * rows + r] = static_cast<std::int32_t>(columns - 2 * _mm512_reduce_add_epi64(differing));
+        }
+}
+
+bool there() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512vpopcntdq");
+}
+
+}  // namespace
+
+const Path kAvx512{"avx512", &there, &product, &signs};
+
+}  // namespace shoal::lowbit
+#endif

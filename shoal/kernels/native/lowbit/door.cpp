@@ -1,0 +1,112 @@
+// The door to Python: arrays in, arrays out, every size checked; the work is done without the interpreter's lock.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lowbit.hpp"
+
+namespace nb = nanobind;
+using namespace shoal::lowbit;
+
+namespace {
+
+template <class Number>
+using In = nb::ndarray<const Number, nb::c_contig, nb::device::cpu>;
+template <class Number>
+using Out = nb::ndarray<Number, nb::c_contig, nb::device::cpu>;
+
+constexpr const Path *kPaths[] = {
+#if defined(__x86_64__)
+    &kAvx512, &kAvx2,
+#elif defined(__aarch64__)
+    &kNeon,
+#endif
+    &kPortable,
+};
+
+[[noreturn]] void refuse(const std::string &what) { throw std::invalid_argument(what); }
+
+const Path &path_of(const std::string &name) {
+    for (const Path *path : kPaths)
+        if (path->there() && (name.empty() || name == path->name)) return *path;
+    refuse("this machine has no kernels '" + name + "'");
+}
+
+std::vector<std::string> paths() {
+    std::vector<std::string> found;
+    for (const Path *path : kPaths)
+        if (path->there()) found.emplace_back(path->name);
+    return found;
+}
+
+template <class Array>
+void need(const Array &array, std::int64_t size, const char *name) {
+    if (static_cast<std::int64_t>(array.size()) != size)
+        refuse(std::string(name) + " has " + std::to_string(array.size()) + " values, not " + std::to_string(size));
+}
+
+// Runs `work(begin, end)` on so many threads, each with its part of the rows.
+template <class Work>
+void divided(std::int64_t rows, int threads, const Work &work) {
+    if (threads < 1) refuse("at least one thread");
+    const std::int64_t part = (rows + threads - 1) / threads;
+    std::vector<std::thread> others;
+    for (std::int64_t begin = part; begin < rows; begin += part)
+        others.emplace_back([&work, begin, end = std::min(rows, begin + part)] { work(begin, end); });
+    work(0, std::min(rows, part));
+    for (std::thread &each : others) each.join();
+}
+
+void product(const std::string &name, In<std::uint8_t> codes, In<std::uint16_t> scales, In<std::uint8_t> zeros, int zero,
+             int bits, int groups, std::int64_t blocks, In<std::int8_t> acts, In<float> act_scales,
+             In<std::int32_t> act_sums, Out<float> y, int threads) {
+    const Path &path = path_of(name);
+    if (bits != 1 && bits != 2 && bits != 4 && bits != 8) refuse("bits are 1, 2, 4 or 8");
+    if (groups != 1 && groups != 2 && groups != 4 && groups != 8) refuse("groups of a block are 1, 2, 4 or 8");
+    if (y.ndim() != 2 || blocks < 1) refuse("y is no matrix, or there are no blocks");
+    const auto tokens = static_cast<std::int64_t>(y.shape(0)), rows = static_cast<std::int64_t>(y.shape(1));
+    const bool one_scale = static_cast<std::int64_t>(scales.size()) == rows && rows != rows * blocks * groups;
+    need(codes, rows * blocks * kBlock, "codes");
+    if (!one_scale) need(scales, rows * blocks * groups, "scales");
+    if (zeros.size()) need(zeros, static_cast<std::int64_t>(scales.size()), "zeros");
+    need(acts, tokens * blocks * (8 / bits) * kBlock, "activations");
+    need(act_scales, tokens * blocks * kLanes, "their scales");
+    need(act_sums, tokens * blocks * kLanes, "their sums");
+    const Weights w{codes.data(), scales.data(), zeros.size() ? zeros.data() : nullptr, rows, blocks, bits, groups,
+                    one_scale, zero};
+    const Activations x{acts.data(), act_scales.data(), act_sums.data(), tokens};
+    float *const out = y.data();
+    nb::gil_scoped_release unlocked;
+    divided(rows, threads, [&](std::int64_t begin, std::int64_t end) { path.product(w, x, out, begin, end); });
+}
+
+void signs(const std::string &name, In<std::uint64_t> weights, In<std::uint64_t> inputs, std::int64_t columns,
+           Out<std::int32_t> y) {
+    const Path &path = path_of(name);
+    if (y.ndim() != 2 || columns < 1) refuse("y is no matrix, or there are no columns");
+    const auto tokens = static_cast<std::int64_t>(y.shape(0)), rows = static_cast<std::int64_t>(y.shape(1));
+    const std::int64_t words = (columns + 63) / 64;
+    need(weights, rows * words, "weights"), need(inputs, tokens * words, "inputs");
+    std::int32_t *const out = y.data();
+    nb::gil_scoped_release unlocked;
+    path.signs(weights.data(), inputs.data(), rows, tokens, words, columns, out);
+}
+
+}  // namespace
+
+NB_MODULE(_lowbit, module) {
+    module.doc() = "Products in few bits; `shoal.kernels.lowbit` is their door.";
+    module.def("paths", &paths);
+    module.def("product", &product, nb::arg("path"), nb::arg("codes").noconvert(), nb::arg("scales").noconvert(),
+               nb::arg("zeros").noconvert(), nb::arg("zero"), nb::arg("bits"), nb::arg("groups"), nb::arg("blocks"),
+               nb::arg("acts").noconvert(), nb::arg("act_scales").noconvert(), nb::arg("act_sums").noconvert(),
+               nb::arg("y").noconvert(), nb::arg("threads"));
+    module.def("signs", &signs, nb::arg("path"), nb::arg("weights").noconvert(), nb::arg("inputs").noconvert(),
+               nb::arg("columns"), nb::arg("y").noconvert());
+}
