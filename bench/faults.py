@@ -1,9 +1,10 @@
 """A service on a living fleet under random faults: nothing lost, nothing answered twice, nothing answered wrongly.
 
-    python -m bench.faults [--devices 3] [--faults 20] [--every 4] [--clients 4] [--model squeezenet] [--seed 0]
+    python -m bench.faults [--devices 3] [--faults 20] [--every 4] [--rate 12] [--clients 4] [--model squeezenet]
 
 Each device is a host of its own (a network namespace behind a relay, 1 Gbit/s) with `shoal join`; another is the hub,
-with `shoal fleet open` and `shoal serve`. Clients send requests without a pause; faults come one after another, each
+with `shoal fleet open` and `shoal serve`. Clients send requests at `rate` a second together, a rate that leaves this
+machine's cores time for what devices of their own would do on theirs: starting workers. Faults come one after another, each
 mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its link
 cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided
 model's. Recovery is the longest time without an answer after a fault. Needs root.
@@ -95,10 +96,14 @@ FAULTS = {
 }
 
 
-def client(url: str, body: bytes, expected: dict[str, np.ndarray], seen: Seen, stop: threading.Event) -> None:
-    """Requests without a pause."""
+def client(
+    url: str, body: bytes, expected: dict[str, np.ndarray], seen: Seen, stop: threading.Event, period_s: float
+) -> None:
+    """A request every `period_s`, or as soon as the one before is answered."""
+    due_s = time.monotonic()
     with httpx.Client(timeout=60) as session:
-        while not stop.is_set():
+        while not stop.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + period_s, time.monotonic())
             try:
                 answer = session.post(url, content=body, headers={"Content-Type": "application/x-npz"})
             except httpx.HTTPError as fault:
@@ -144,20 +149,21 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=3)
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--every", type=float, default=4.0, help="seconds before a fault, and after its mending")
+    parser.add_argument("--rate", type=float, default=12, help="requests a second")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--model", default="squeezenet")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     reference, body, expected = question(options.model)
     devices = [f"d{number}" for number in range(1, options.devices + 1)]
-    seen, stop = Seen(), threading.Event()
+    seen, stop, period_s = Seen(), threading.Event(), options.clients / options.rate
     with (
         tempfile.TemporaryDirectory(prefix="shoal-") as folder,
         drawer_of(devices, Path(folder)) as drawer,
         serving(drawer, Path(reference.path)) as url,
     ):
         threads = [
-            threading.Thread(target=client, args=(f"{url}/v1/infer", body, expected, seen, stop))
+            threading.Thread(target=client, args=(f"{url}/v1/infer", body, expected, seen, stop, period_s))
             for _ in range(options.clients)
         ]
         for thread in threads:

@@ -1,0 +1,282 @@
+"""Products with weights in few bits: x·Wᵀ from packed codes, and of signs with signs.
+
+Activations become int8 with a scale for each group of columns, so products are of whole numbers and the error is below
+a percent. The layout of the codes (see `native/lowbit/lowbit.hpp`) is the same on every machine; where nothing native
+was built, numpy takes its place, slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.errors import InputError
+
+try:
+    from shoal.kernels import _lowbit
+except ImportError:  # shoal was installed where there is no C++ compiler
+    _lowbit = None  # type: ignore[assignment]  # a module or nothing
+
+F32 = NDArray[np.float32]
+BLOCK, LANES = 64, 16  # bytes of codes worked on at once, and 32-bit sums of them
+WHOLE_GROUP = 128  # columns that share an activation scale where weights have one scale a row
+
+
+def lowbit_paths() -> tuple[str, ...]:
+    """The instruction sets that can be used here, the best first; "numpy" is always there."""
+    return (*(_lowbit.paths() if _lowbit is not None else ()), "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Codes of so many bits in blocks, of weights scale · (code − zero)."""
+
+    bits: int  # 1, 2, 4 or 8
+    group: int  # columns that share a scale and an activation scale
+    shape: tuple[int, int]  # rows and columns
+    codes: NDArray[np.uint8]  # (rows, blocks, 64)
+    scales: NDArray[np.float16]  # (rows, groups of whole blocks), or (rows, 1)
+    zeros: NDArray[np.uint8]  # like scales, or empty
+    zero: int = 0  # where there are no zeros
+
+    @property
+    def bytes(self) -> int:
+        """What a product reads."""
+        return self.codes.nbytes + self.scales.nbytes + self.zeros.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class LowBit:
+    """A matrix ready for products: planes that are added up, and for each group what is added to every weight."""
+
+    planes: tuple[Plane, ...]
+    offsets: F32 | None = None  # (rows, groups)
+
+    @property
+    def bytes(self) -> int:
+        """What a product reads of it."""
+        return sum(plane.bytes for plane in self.planes) + (0 if self.offsets is None else self.offsets.nbytes // 2)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.planes[0].shape
+
+    def product(self, x: F32, path: str = "", threads: int = 1) -> F32:
+        """x·Wᵀ.
+
+        Args:
+            x: (tokens, columns).
+            path: one of `lowbit_paths`; none: the best.
+            threads: that share the rows.
+
+        Returns:
+            (tokens, rows).
+
+        Raises:
+            InputError: the columns do not fit, or the path is not there.
+        """
+        if x.ndim != 2 or x.shape[1] != self.shape[1]:
+            raise InputError("the activations do not fit the weights", needed=f"(n, {self.shape[1]})",
+                             had=str(x.shape))  # fmt: skip
+        _check_path(path)
+        y = np.zeros((x.shape[0], self.shape[0]), np.float32)
+        taken = Taken(np.ascontiguousarray(x, np.float32), self.planes[0].group)
+        for plane in self.planes:
+            blocks = taken.blocks(plane.bits)
+            if _lowbit is None or path == "numpy":
+                y += _product(plane, blocks)
+            else:
+                _lowbit.product(
+                    path, plane.codes, plane.scales.view(np.uint16), plane.zeros, plane.zero, plane.bits,
+                    _groups(plane.bits, plane.group), blocks.count, blocks.codes, blocks.scales, blocks.sums, y, threads,
+                )  # fmt: skip
+        if self.offsets is not None:
+            y += taken.sums @ self.offsets.T
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Activations in the order of the blocks of a plane."""
+
+    count: int  # of blocks in a row
+    codes: NDArray[np.int8]  # (tokens, blocks, 8/bits, 64)
+    scales: F32  # (tokens, blocks, 16), by lane
+    sums: NDArray[np.int32]  # of codes, like scales
+
+
+class Taken:
+    """Activations in int8, group by group."""
+
+    def __init__(self, x: F32, group: int) -> None:
+        """Of x, (tokens, columns)."""
+        self._tokens, columns = x.shape
+        self._group, count = group, -(-columns // group)
+        padded = np.zeros((self._tokens, count * group), np.float32)
+        padded[:, :columns] = x
+        grouped = padded.reshape(self._tokens, count, group)
+        most = np.abs(grouped).max(axis=2)
+        self._scales = most / np.float32(127)
+        inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
+        self._codes = np.rint(grouped * inverse[:, :, None]).astype(np.int8)
+        self._made: dict[int, Blocks] = {}
+
+    @property
+    def sums(self) -> F32:
+        """Of each group's activations as the products see them, (tokens, groups)."""
+        found: F32 = self._codes.sum(axis=2, dtype=np.int32) * self._scales
+        return found
+
+    def blocks(self, bits: int) -> Blocks:
+        """The same in the order that codes of so many bits have."""
+        if bits not in self._made:
+            groups, width = _groups(bits, self._group), 8 // bits
+            count = -(-self._codes.shape[1] // groups)
+            codes = np.zeros((self._tokens, count * groups, self._group), np.int8)
+            codes[:, : self._codes.shape[1]] = self._codes
+            scales = np.zeros((self._tokens, count * groups), np.float32)
+            scales[:, : self._scales.shape[1]] = self._scales
+            ordered = codes.reshape(self._tokens, count, groups, width, BLOCK // groups).swapaxes(2, 3)
+            ordered = np.ascontiguousarray(ordered.reshape(self._tokens, count, width, BLOCK))
+            sums = ordered.reshape(self._tokens, count, width, LANES, 4).sum(axis=(2, 4), dtype=np.int32)
+            spread = np.repeat(scales.reshape(self._tokens, count, groups), LANES // groups, axis=2)
+            self._made[bits] = Blocks(count, ordered, np.ascontiguousarray(spread), np.ascontiguousarray(sums))
+        return self._made[bits]
+
+
+def plane(
+    codes: NDArray[np.uint8], bits: int, group: int, scales: F32, zeros: NDArray[Any] | None = None, zero: int = 0
+) -> Plane:
+    """Lay codes out for products.
+
+    Args:
+        codes: (rows, columns), each below 2 ** bits.
+        bits: 1, 2, 4 or 8.
+        group: columns that share a scale; 0: a row has one.
+        scales: (rows, columns / group), or (rows, 1); in float16 they must be finite.
+        zeros: like `scales`, whole numbers below 256; none: `zero` for all.
+        zero: the code that stands for zero.
+
+    Raises:
+        InputError: a group that blocks of 64 bytes cannot be made of, or shapes that do not fit.
+    """
+    rows, columns = codes.shape
+    own = group or WHOLE_GROUP
+    groups, width = _groups(bits, own), 8 // bits
+    if (group and columns % group) or scales.shape != (rows, columns // group if group else 1):
+        raise InputError("scales do not fit the codes", needed=f"one for {group or columns} columns",
+                         had=str(scales.shape))  # fmt: skip
+    if codes.size and int(codes.max()) >> bits:
+        raise InputError("a code is too large", needed=f"{bits} bits", had=str(int(codes.max())))
+    blocks = -(-columns // (groups * own))
+    full = np.zeros((rows, blocks * groups * own), np.uint8)
+    full[:, :columns] = codes
+    parts = (
+        full.reshape(rows, blocks, groups, width, BLOCK // groups)
+        .swapaxes(2, 3)
+        .reshape(rows, blocks, width, BLOCK)
+    )
+    packed = np.zeros((rows, blocks, BLOCK), np.uint8)
+    for place in range(width):
+        packed |= parts[:, :, place] << np.uint8(bits * place)
+    return Plane(
+        bits, own, (rows, columns), packed, _filled(scales, blocks * groups, np.float16),
+        np.zeros(0, np.uint8) if zeros is None else _filled(zeros, blocks * groups, np.uint8), zero,
+    )  # fmt: skip
+
+
+def sign_words(signs: NDArray[Any]) -> NDArray[np.uint64]:
+    """Rows of −1 and 1 as bits, (rows, words of 64); a 1 is a set bit.
+
+    Raises:
+        InputError: another value.
+    """
+    if not np.isin(signs, (-1, 1)).all():
+        raise InputError("not binary", needed="-1 or 1")
+    words = -(-signs.shape[1] // 64)
+    bits = np.zeros((signs.shape[0], words * 64), np.uint8)
+    bits[:, : signs.shape[1]] = signs > 0
+    return np.packbits(bits, axis=1, bitorder="little").view("<u8")
+
+
+def sign_product(
+    weights: NDArray[np.uint64], inputs: NDArray[np.uint64], columns: int, path: str = ""
+) -> NDArray[np.int32]:
+    """x·Wᵀ of rows of signs, exactly: (tokens, rows) from what `sign_words` made.
+
+    Raises:
+        InputError: rows of different lengths, or the path is not there.
+    """
+    if weights.shape[1] != inputs.shape[1] or weights.shape[1] != -(-columns // 64):
+        raise InputError("rows of signs differ in length", had=f"{weights.shape[1]} and {inputs.shape[1]} words")
+    _check_path(path)
+    if _lowbit is None or path == "numpy":
+        differing = np.bitwise_count(inputs[:, None] ^ weights[None]).sum(axis=2, dtype=np.int32)
+        found: NDArray[np.int32] = columns - 2 * differing
+        return found
+    y = np.empty((inputs.shape[0], weights.shape[0]), np.int32)
+    _lowbit.signs(path, weights, inputs, columns, y)
+    return y
+
+
+def _product(plane: Plane, x: Blocks) -> F32:
+    """The same in numpy."""
+    width, mask = 8 // plane.bits, (1 << plane.bits) - 1
+    groups = _groups(plane.bits, plane.group)
+    shape = (plane.shape[0], x.count, groups)
+    scales = np.broadcast_to(
+        plane.scales.astype(np.float32).reshape(shape[0], -1, *([1] if plane.scales.shape[1] == 1 else [groups])),
+        shape,
+    )
+    zeros = plane.zeros.reshape(-1, x.count, groups) if plane.zeros.size else np.full((1, 1, 1), plane.zero)
+    y = np.zeros((len(x.codes), shape[0]), np.float32)
+    for block in range(x.count):
+        codes = np.stack([(plane.codes[:, block] >> (plane.bits * place)) & mask for place in range(width)], axis=1)
+        parts = codes.reshape(shape[0], width, groups, -1).astype(np.int32)
+        acts = x.codes[:, block].reshape(len(x.codes), width, groups, -1).astype(np.int32)
+        sums = np.einsum("rwgj,twgj->trg", parts, acts)
+        at = np.arange(groups) * (LANES // groups)
+        own = x.sums[:, block].reshape(len(x.codes), groups, -1).sum(axis=2)
+        zero = np.broadcast_to(zeros[:, min(block, zeros.shape[1] - 1)], (shape[0], groups))
+        y += ((sums - zero[None] * own[:, None]) * scales[None, :, block] * x.scales[:, None, block, at]).sum(
+            axis=2
+        )
+    return y
+
+
+def _groups(bits: int, group: int) -> int:
+    """Groups in a block."""
+    if bits not in (1, 2, 4, 8):
+        raise InputError("no product of so many bits", needed="1, 2, 4 or 8", had=str(bits))
+    columns = BLOCK * 8 // bits
+    if group < 1 or columns % group or columns // group not in (1, 2, 4, 8):
+        fit = [columns // each for each in (8, 4, 2, 1)]
+        raise InputError(f"no product with groups of {group}", needed=f"one of {', '.join(map(str, fit))} columns")
+    return columns // group
+
+
+def _filled(each: NDArray[Any], count: int, kind: Any) -> NDArray[Any]:
+    """As `kind`; zeros for the groups that fill up the last block, unless a row has one figure."""
+    if each.shape[1] == 1 and count > 1:
+        return np.ascontiguousarray(each.astype(kind))
+    found = np.zeros((each.shape[0], count), kind)
+    found[:, : each.shape[1]] = each
+    return found
+
+
+def _check_path(path: str) -> None:
+    if path and path not in lowbit_paths():
+        raise InputError(f"this machine has no kernels '{path}'", had=", ".join(lowbit_paths()))
+
+
+def joined(planes: Sequence[Plane], offsets: F32 | None = None) -> LowBit:
+    """Planes of one matrix that are added up."""
+    if not planes or len({(each.shape, each.group) for each in planes}) != 1:
+        raise InputError("planes of different matrices or groups cannot be added up")
+    return LowBit(tuple(planes), offsets)
