@@ -4,9 +4,9 @@
 
 Each device is a host of its own (a network namespace behind a relay, 1 Gbit/s) with `shoal join`; another is the hub,
 with `shoal fleet open` and `shoal serve`. Clients send requests at `rate` a second together, a rate that leaves this
-machine's cores time for what devices of their own would do on theirs: starting workers. Faults come one after another, each
-mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its link
-cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided
+machine's cores time for what devices of their own would do on theirs: starting workers. Faults come one after another,
+each mended before the next: a worker killed, an agent killed (with its workers) and started anew, a device frozen, its
+link cut or losing three of ten packets, two devices parted from each other. Every answer is compared with the undivided
 model's. Recovery is the longest time without an answer after a fault. Needs root.
 """
 

@@ -1,6 +1,18 @@
 """Numbers in few bits: codes ↔ bytes, exactly. Names: `formats.make("int4g128")`; see `contract` for what a format does."""
 
-from shoal.formats._names import make, names
+from shoal.formats._names import EXAMPLES, make, names
 from shoal.formats.contract import Coded, Codes, Format, Matrix, Params, Streams, quantise, restored
 
-__all__ = ["Coded", "Codes", "Format", "Matrix", "Params", "Streams", "make", "names", "quantise", "restored"]
+__all__ = [
+    "EXAMPLES",
+    "Coded",
+    "Codes",
+    "Format",
+    "Matrix",
+    "Params",
+    "Streams",
+    "make",
+    "names",
+    "quantise",
+    "restored",
+]

@@ -10,7 +10,10 @@ from shoal.errors import InputError
 from shoal.formats.contract import Format
 
 FAMILY, COMPOSERS = "formats", "formats/composers"
-EXAMPLES = ("int8", "int4g128", "e4m3", "mxfp4", "nvint4", "tern5x8", "hlq2g64", "bin", "pow2")
+EXAMPLES = (
+    "int8", "int4g128", "int4asg64", "int2g64", "e4m3", "e2m1g32", "mxfp8", "mxint8", "mxfp6", "mxint6", "mxfp4",
+    "mxint4", "nvfp4", "nvint4", "hlq3g128", "hlq2g128", "tern2", "tern3x5", "tern5x8", "bin", "pow2",
+)  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
