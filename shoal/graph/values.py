@@ -16,6 +16,8 @@ from shoal.graph.loops import find
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+HALVES = frozenset(("int4", "uint4", "float4_e2m1fn"))
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -41,7 +43,9 @@ class Weight:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the dense array."""
+        """Bytes of the dense array; values of four bits stand two in a byte."""
+        if self.dtype in HALVES:
+            return (prod(self.shape) + 1) // 2
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 

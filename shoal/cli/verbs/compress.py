@@ -1,0 +1,102 @@
+"""Make a model smaller: its weights in fewer bits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shoal.cli import options
+from shoal.units import format_bytes
+
+if TYPE_CHECKING:
+    from shoal.compress import Compressed
+
+EXAMPLES = (
+    "shoal compress model.onnx --with rtn:format=int8 -o smaller",
+    "shoal compress model.onnx --with gptq:format=int4g64 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
+)
+MODEL_FILE, REPORT_FILE = "model.onnx", "compress.json"
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    techniques: Annotated[
+        list[str],
+        typer.Option(
+            "--with", metavar="TECHNIQUE", help="applied one after another; the last one codes: gptq, rtn"
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="for the model and a report")],
+    samples: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="inputs to calibrate with: .npz, or .npy for one input")
+    ] = None,
+    ends: Annotated[
+        str, typer.Option(metavar="FORMAT", help="of the first and the last layer, which lose most; none: as all")
+    ] = "",
+    skip: Annotated[list[str], typer.Option(metavar="OP", help="leave this product as it is")] = [],
+    shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
+) -> None:
+    """Make a model smaller: its weights in fewer bits.
+
+    The result is an ONNX file for every ONNX runtime, bound to the given shapes. Whole numbers of up to eight bits stay
+    codes in it; other formats have no ONNX type and stand there as float32, rounded.
+    """
+    from shoal import catalog, codec
+    from shoal.compress import compress, opened
+    from shoal.graph import save
+    from shoal.program import TensorSpec
+    from shoal.run.samples import read
+
+    chosen = [catalog.make("compress/techniques", each) for each in techniques]
+    codec.check_writable(output / MODEL_FILE)
+    with TemporaryDirectory(prefix="shoal-") as scratch:
+        graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
+        specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
+        given = read(samples, specs).inputs if samples else ()
+        found = compress(graph, chosen, given, ends, skip)
+        save(found.model, output / MODEL_FILE)
+    codec.save(_facts(found, techniques), output / REPORT_FILE)
+    if json:
+        options.emit(_facts(found, techniques))
+    else:
+        _print(found, output)
+
+
+def _facts(found: Compressed, techniques: list[str]) -> dict[str, Any]:
+    return {
+        "with": techniques,
+        "weights_bytes": found.weights_bytes,
+        "stored_bytes": found.stored_bytes,
+        "bits_per_weight": found.bits_per_weight,
+        "output_error": dict(found.output_error),
+        "layers": [asdict(each) for each in found.layers],
+    }
+
+
+def _print(found: Compressed, output: Path) -> None:
+    table = Table("op", "kind", "format", "bits", "weights", "outputs", "in the file", box=None, pad_edge=False)
+    for each in found.layers:
+        seen = "-" if each.output_qsnr_db is None else f"{each.output_qsnr_db:.1f} dB"
+        table.add_row(
+            each.op, each.kind, each.format, f"{each.bits_per_weight:.3g}", f"{each.weight_qsnr_db:.1f} dB", seen,
+            "codes" if each.coded else "float32",
+        )  # fmt: skip
+    out = Console(highlight=False)
+    out.print(table)
+    out.print(
+        f"\n{format_bytes(found.weights_bytes)} of weights became {format_bytes(found.stored_bytes)}, "
+        f"{found.bits_per_weight:.2f} bits a weight in {len(found.layers)} layers"
+    )
+    for name, error in found.output_error.items():
+        out.print(f"{name}: off by {error:.2%} of its norm on the calibration samples")
+    if any(not each.coded for each in found.layers):
+        out.print("some layers stand in the file as float32: ONNX has no type for their format")
+    out.print(f"the model is in {output / MODEL_FILE}")

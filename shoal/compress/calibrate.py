@@ -1,0 +1,124 @@
+"""A network run layer by layer on samples, as it is and with the layers coded so far: what each layer sees.
+
+Only what later ops still read is kept between two layers, and only one stretch of ops is loaded at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.compress.contract import Seen
+from shoal.compress.layers import Layer
+from shoal.errors import InputError
+from shoal.graph import Graph, boundary, extract, save
+
+Arrays = Mapping[str, NDArray[Any]]
+PLACES = 512  # of an item that are looked at
+
+
+class Calibration:
+    """Walks the layers; between two steps the caller replaces the weights of those just shown."""
+
+    def __init__(self, graph: Graph, samples: Sequence[Arrays], threads: int = 1) -> None:
+        """
+        Raises:
+            InputError: no samples, or one that lacks an input or has another shape.
+        """
+        if not samples:
+            raise InputError("no calibration samples", hint="--samples FILE")
+        for sample in samples:
+            _check(graph, sample)
+        self._graph, self._threads = graph, threads
+        self.coded = dataclasses.replace(graph, model=graph.model.clone())
+        self._float = [dict(sample) for sample in samples]
+        self._after = [dict(sample) for sample in samples]
+        self._done = 0  # ops that ran
+
+    def walk(self, layers: Sequence[Layer]) -> Iterator[tuple[tuple[Layer, ...], Seen]]:
+        """The layers that read one tensor, together, in the graph's order, and what they see."""
+        by_input: dict[tuple[object, ...], list[Layer]] = {}
+        for layer in layers:
+            key = (
+                layer.input,
+                layer.shape[1],
+                layer.groups,
+                layer.kernel,
+                layer.strides,
+                layer.pads,
+                layer.dilations,
+            )
+            by_input.setdefault(key, []).append(layer)
+        for together in by_input.values():
+            self._run(self._graph.position[together[0].op])
+            yield tuple(together), self._seen(together[0])
+
+    def answers(self) -> tuple[list[Arrays], list[Arrays]]:
+        """What the network answers to each sample as it is, and coded."""
+        self._run(len(self._graph.ops))
+        names = self._graph.outputs
+        return [{name: each[name] for name in names} for each in self._float], [
+            {name: each[name] for name in names} for each in self._after
+        ]
+
+    def _seen(self, layer: Layer) -> Seen:
+        seen = Seen(layer.shape[1], layer.groups)
+        for number, (plain, after) in enumerate(zip(self._float, self._after, strict=True)):
+            both = (
+                layer.seen(values[layer.input], PLACES, np.random.default_rng(number)) for values in (plain, after)
+            )
+            seen.add(*both)
+        return seen
+
+    def _run(self, end: int) -> None:
+        """Run the ops up to the one at `end`, which is not run."""
+        names = [op.name for op in self._graph.ops[self._done : end]]
+        self._done = max(self._done, end)
+        if not names:
+            return
+        inputs, outputs = boundary(self._graph, set(names))
+        for graph, kept in ((self._graph, self._float), (self.coded, self._after)):
+            with TemporaryDirectory(prefix="shoal-") as folder:
+                session = _session(graph, names, Path(folder), self._threads)
+                for values in kept:
+                    found = session.run(list(outputs), {name: values[name] for name in inputs})
+                    values.update(zip(outputs, found, strict=True))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what no op to come reads."""
+        needed = {
+            name for name, readers in self._graph.consumers.items() if any(index >= self._done for index in readers)
+        } | set(self._graph.finals)
+        for kept in (self._float, self._after):
+            for values in kept:
+                for name in [name for name in values if name not in needed]:
+                    del values[name]
+
+
+def _session(graph: Graph, names: Sequence[str], folder: Path, threads: int) -> Any:
+    import onnxruntime
+
+    path = folder / "part.onnx"
+    save(extract(graph, names), path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _check(graph: Graph, sample: Arrays) -> None:
+    for name in graph.inputs:
+        tensor, array = graph.tensors[name], sample.get(name)
+        if array is None or array.shape != tensor.shape or str(array.dtype) != tensor.dtype:
+            had = "none" if array is None else f"{array.dtype} {list(array.shape)}"
+            raise InputError(f"a sample does not fit the input '{name}'", needed=f"{tensor.dtype} {list(tensor.shape)}",
+                             had=had)  # fmt: skip
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            raise InputError(f"a sample's '{name}' is not finite")

@@ -1,0 +1,1 @@
+"""Ways to store a layer's weights in fewer bits."""

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.compress import nets
+from tests.graph.models import write
+
+
+def test_a_model_becomes_smaller(shoal: Any, tmp_path: Path) -> None:
+    proto = nets.mlp(opset=17)
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    words = (
+        "compress",
+        path,
+        "--with",
+        "compensate",
+        "--with",
+        "gptq:format=int4g16",
+        "--samples",
+        tmp_path / "inputs.npz",
+    )
+    told = shoal(*words, "-o", tmp_path / "smaller").out
+    assert "bits a weight in 3 layers" in told
+    assert "a2: off by" in told
+    facts = shoal(*words, "-o", tmp_path / "smaller", "--json").json
+    assert facts["stored_bytes"] < facts["weights_bytes"] / 5
+    assert {each["format"] for each in facts["layers"]} == {"int4g16"}
+    plain, coded = (nets.answers(each, given) for each in (path, tmp_path / "smaller" / "model.onnx"))
+    error = np.linalg.norm(coded - plain) / np.linalg.norm(plain)
+    assert abs(error - facts["output_error"]["a2"]) < 0.01
+    assert (tmp_path / "smaller" / "compress.json").exists()
+    inspected = shoal("inspect", tmp_path / "smaller" / "model.onnx", "--json").json
+    assert inspected["weights_bytes"] < facts["weights_bytes"] / 4
+
+
+def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:
+    path = write(nets.mlp(), tmp_path)
+    for words, said in (
+        (("--with", "gptq:format=int4g16"), "calibration samples"),
+        (("--with", "rtn:format=int4g48"), "do not divide 64 columns"),
+        (("--with", "rtn:format=int99"), "no number format is called 'int99'"),
+        (("--with", "nothing"), "no technique is called 'nothing'"),
+        (("--with", "rtn", "--skip", "nobody"), "no product is called 'nobody'"),
+    ):
+        done = shoal("compress", path, *words, "-o", tmp_path / "smaller")
+        assert (done.code, said in done.err) == (2, True), done.err
