@@ -153,6 +153,13 @@ def test_an_older_model_is_brought_to_a_newer_opset(tmp_path: Path) -> None:
         compress(opened(path), [Rtn("int8")], given)
 
 
+def test_a_layer_that_never_sees_anything(tmp_path: Path) -> None:
+    proto = nets.mlp(depth=2)
+    given = [{"x": np.zeros((3, 64), np.float32)}]
+    found = compress(opened(write(proto, tmp_path)), [Compensate(), Gptq("int4g16")], given)
+    assert found.output_error["a1"] == 0
+
+
 def test_columns_that_never_see_anything_cost_nothing(tmp_path: Path) -> None:
     proto = nets.mlp(depth=1)
     given = [{"x": each["x"] * (np.arange(64) % 2).astype(np.float32)} for each in nets.samples(proto)]

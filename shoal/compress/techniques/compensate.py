@@ -23,6 +23,8 @@ class Compensate:
         if seen is None:
             raise InputError("needs calibration samples", where="compensate", hint="--samples FILE")
         square, cross = seen.square[group], seen.cross[group]
+        if not square.any():  # nothing ever came in: nothing to make good
+            return work
         damped = square + self.damp * np.diagonal(square).mean() * np.eye(len(square))
         try:
             change = np.linalg.solve(damped, (cross - square).T).T
