@@ -1,4 +1,4 @@
-"""Show the number formats: what they take, and where whole numbers beat floating-point ones."""
+"""Show the number formats, what each takes and what it loses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
-    """Show the number formats: what they take, and where whole numbers beat floating-point ones."""
+    """Show the number formats, what each takes and what it loses."""
     if name == "crossover":
         _crossover(json=json)
         return
