@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from shoal.graph import Graph
 
 
-def write(graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
-    """Write `ops` as `<stem>.onnx`, with `<stem>.weights` beside it if they hold any; the names written."""
+def write(graph: Graph, ops: Sequence[str], folder: Path, stem: str, accuracy: int = 0) -> tuple[str, ...]:
+    """Write `ops` as `<stem>.onnx`, with `<stem>.weights` beside it if they hold any; the names written.
+
+    `accuracy`, unless it is 0: products with coded weights become onnxruntime's op for them; see `_nbits.join`.
+    """
+    from shoal.engines import _nbits
     from shoal.graph import extract, save
 
-    save(extract(graph, ops), folder / f"{stem}.onnx")
+    part = extract(graph, ops)
+    save(_nbits.join(part, accuracy) if accuracy else part, folder / f"{stem}.onnx")
     return tuple(name for name in (f"{stem}.onnx", f"{stem}.weights") if (folder / name).exists())
 
 

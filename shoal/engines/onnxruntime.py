@@ -41,11 +41,12 @@ class Onnxruntime:
     """
 
     spin: bool = True  # threads wait busily between ops; turn off where workers share cores
+    accuracy: int = 4  # of activations that meet coded weights: 4 is eight bits, block by block; 1 is float32
     cache_from_bytes: int = 1 << 20  # a segment whose files are smaller is optimised at every load
 
     def write(self, graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
-        """Write `ops` as ONNX."""
-        return _onnx.write(graph, ops, folder, stem)
+        """Write `ops` as ONNX, products with coded weights as one op each."""
+        return _onnx.write(graph, ops, folder, stem, self.accuracy)
 
     def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> OnnxruntimeSession:
         """Load the segment, from the cache if it is large.
