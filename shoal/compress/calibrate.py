@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.compress.activations import Range
 from shoal.compress.contract import Seen
 from shoal.compress.layers import Layer
 from shoal.errors import InputError
@@ -26,8 +27,11 @@ PLACES = 512  # of an item that are looked at
 class Calibration:
     """Walks the layers; between two steps the caller replaces the weights of those just shown."""
 
-    def __init__(self, graph: Graph, samples: Sequence[Arrays], threads: int = 1) -> None:
-        """
+    def __init__(
+        self, graph: Graph, samples: Sequence[Arrays], threads: int = 1, rounded: Mapping[str, Range] | None = None
+    ) -> None:
+        """`rounded`: the tensors that are rounded to eight bits on the coded side.
+
         Raises:
             InputError: no samples, or one that lacks an input or has another shape.
         """
@@ -35,10 +39,10 @@ class Calibration:
             raise InputError("no calibration samples", hint="--samples FILE")
         for sample in samples:
             _check(graph, sample)
-        self._graph, self._threads = graph, threads
+        self._graph, self._threads, self._rounded = graph, threads, rounded or {}
         self.coded = dataclasses.replace(graph, model=graph.model.clone())
         self._float = [dict(sample) for sample in samples]
-        self._after = [dict(sample) for sample in samples]
+        self._after = [self._left(sample) for sample in samples]
         self._done = 0  # ops that ran
 
     def walk(self, layers: Sequence[Layer]) -> Iterator[tuple[tuple[Layer, ...], Seen]]:
@@ -59,13 +63,12 @@ class Calibration:
             self._run(self._graph.position[together[0].op])
             yield tuple(together), self._seen(together[0])
 
-    def answers(self) -> tuple[list[Arrays], list[Arrays]]:
-        """What the network answers to each sample as it is, and coded."""
-        self._run(len(self._graph.ops))
-        names = self._graph.outputs
-        return [{name: each[name] for name in names} for each in self._float], [
-            {name: each[name] for name in names} for each in self._after
-        ]
+    def _left(self, values: Arrays) -> dict[str, NDArray[Any]]:
+        """What is left of these in eight bits."""
+        return {
+            name: self._rounded[name].rounded(array) if name in self._rounded else array
+            for name, array in values.items()
+        }
 
     def _seen(self, layer: Layer) -> Seen:
         seen = Seen(layer.shape[1], layer.groups)
@@ -83,12 +86,14 @@ class Calibration:
         if not names:
             return
         inputs, outputs = boundary(self._graph, set(names))
-        for graph, kept in ((self._graph, self._float), (self.coded, self._after)):
+        for graph, kept, left in (
+            (self._graph, self._float, dict[str, NDArray[Any]]), (self.coded, self._after, self._left),
+        ):  # fmt: skip
             with TemporaryDirectory(prefix="shoal-") as folder:
                 session = _session(graph, names, Path(folder), self._threads)
                 for values in kept:
                     found = session.run(list(outputs), {name: values[name] for name in inputs})
-                    values.update(zip(outputs, found, strict=True))
+                    values.update(left(dict(zip(outputs, found, strict=True))))
         self._forget()
 
     def _forget(self) -> None:

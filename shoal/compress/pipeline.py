@@ -6,18 +6,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.compress.activations import coded_tensors, insert, ranges
 from shoal.compress.calibrate import Arrays, Calibration
 from shoal.compress.contract import Seen, Technique, Work
+from shoal.compress.fold import folded
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import OPSET, CodedLayer, rewritten, storable
 from shoal.errors import InputError, ModelError
 from shoal.formats import Format, make
-from shoal.graph import Graph, load
+from shoal.graph import Graph, load, save
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -61,9 +64,10 @@ def compress(
     samples: Sequence[Arrays] = (),
     ends: str = "",
     skip: Sequence[str] = (),
+    activations: str = "",
     threads: int = 1,
 ) -> Compressed:
-    """`graph` with the weights of its products coded.
+    """`graph` with the weights of its products coded, and its activations if asked.
 
     Args:
         graph: its opset at least 21 (see `opened`) where codes of whole numbers are to stay codes.
@@ -71,12 +75,18 @@ def compress(
         samples: inputs by name, of which each layer sees what the coded layers before it make.
         ends: the format of the first and the last layer; "" as all.
         skip: ops that stay as they are.
+        activations: "int8": what products and the ops between them read is rounded to eight bits too; "": nothing.
         threads: of the runs on samples.
 
     Raises:
-        InputError: no technique codes, an op to skip is unknown, or samples are needed.
-        PlanError: nothing is left to code.
+        InputError: no technique codes, nothing is left to code, an op to skip is unknown, or samples are needed.
     """
+    if activations not in ("", "int8"):
+        raise InputError(f"activations are not coded as '{activations}'", needed="int8")
+    if activations and not samples:
+        raise InputError(
+            "the ranges of activations are not known", needed="calibration samples", hint="--samples FILE"
+        )
     form = _form(techniques)
     layers = _wanted(graph, skip)
     forms = {
@@ -85,7 +95,8 @@ def compress(
     coded: dict[str, CodedLayer] = {}
     lost: list[LayerLoss] = []
     seen: Seen | None = None
-    calibration = Calibration(graph, samples, threads) if samples else None
+    rounded = ranges(graph, coded_tensors(graph, layers), samples, threads) if activations else {}
+    calibration = Calibration(graph, samples, threads, rounded) if samples else None
     if calibration is None and any(each.needs_samples for each in techniques):
         raise InputError("a technique looks at activations", where=type(techniques[0]).__name__.lower(),
                          needed="calibration samples", hint="--samples FILE")  # fmt: skip
@@ -105,7 +116,8 @@ def compress(
             if calibration:
                 _replace(calibration.coded, each)
     model = rewritten(graph, coded)
-    error = _output_error(calibration) if calibration else {}
+    insert(model, rounded)
+    error = _output_error(graph, model, samples, threads) if samples else {}
     before = graph.weights_bytes
     packed = sum(each.form.stored_bits(_part_shape(each.layer)) * each.layer.groups // 8 for each in coded.values())
     plain = sum(4 * each.layer.shape[0] * each.layer.shape[1] for each in coded.values())
@@ -125,7 +137,7 @@ def opened(
     """
     import onnx
 
-    graph = load(path, shapes, sizes)
+    graph = folded(load(path, shapes, sizes))
     had = graph.model.opset_imports[""]
     if had >= OPSET or folder is None:
         return graph
@@ -136,7 +148,7 @@ def opened(
                          hint=str(fault).strip().splitlines()[0][:160]) from fault  # fmt: skip
     place = folder / path.name
     onnx.save(newer, place, save_as_external_data=True, location=f"{path.stem}.data", size_threshold=1024)
-    return load(place, shapes, sizes)
+    return folded(load(place, shapes, sizes))
 
 
 def _form(techniques: Sequence[Technique]) -> Format:
@@ -220,12 +232,29 @@ def _db(lost: float, whole: float) -> float:
     return float(-10 * np.log10(max(lost, 1e-30) / max(whole, 1e-30)))
 
 
-def _output_error(calibration: Calibration) -> dict[str, float]:
-    plain, coded = calibration.answers()
+def _output_error(graph: Graph, model: ir.Model, samples: Sequence[Arrays], threads: int) -> dict[str, float]:
+    """Of the smaller model, as onnxruntime runs it."""
+    plain, coded = (_answers(each, graph.outputs, samples, threads) for each in (graph, model))
     found: dict[str, float] = {}
-    for name in plain[0]:
+    for name in graph.outputs:
         one, other = (
             np.concatenate([np.ravel(each[name]) for each in some]).astype(np.float64) for some in (plain, coded)
         )
         found[name] = float(np.linalg.norm(other - one)) / max(float(np.linalg.norm(one)), 1e-30)
     return found
+
+
+def _answers(
+    model: Graph | ir.Model, names: Sequence[str], samples: Sequence[Arrays], threads: int
+) -> list[dict[str, NDArray[np.float32]]]:
+    """What it answers to each sample; activations that meet coded weights stay in float32."""
+    import onnxruntime
+
+    with TemporaryDirectory(prefix="shoal-") as folder:
+        path = Path(folder) / "whole.onnx"
+        save(model, path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return [dict(zip(names, session.run(list(names), dict(sample)), strict=True)) for sample in samples]

@@ -123,7 +123,7 @@ def _parameter(each: CodedLayer, name: str) -> NDArray[Any]:
 
 
 def _as_matmul(model: ir.Model, node: ir.Node, weight: ir.Value) -> None:
-    """A Gemm as MatMul and Add, for which there are kernels on codes."""
+    """A Gemm as MatMul and Sub, for there are kernels on codes for MatMul; onnxruntime would undo MatMul and Add."""
     import onnx_ir as ir
 
     if any(node.attributes[name].value != 1 for name in ("alpha", "beta") if name in node.attributes):
@@ -134,7 +134,13 @@ def _as_matmul(model: ir.Model, node: ir.Node, weight: ir.Value) -> None:
     _describe(value, f"{out.name}.product", out.dtype, out.shape)
     model.graph.insert_before(node, product)
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    last = ir.node("Identity", [value]) if bias is None else ir.node("Add", [value, bias])
+    if bias is None:
+        last = ir.node("Identity", [value])
+    elif bias.const_value is None:
+        last = ir.node("Add", [value, bias])
+    else:
+        negative = ir.tensor(-bias.const_value.numpy())
+        last = ir.node("Sub", [value, _weight(model, f"{out.name}.negative", negative)])
     model.graph.insert_before(node, last)
     name, kind, shape = out.name, out.dtype, out.shape
     ir.convenience.replace_all_uses_with(out, last.outputs[0], replace_graph_outputs=True)

@@ -192,3 +192,51 @@ def test_what_cannot_be_compressed(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             act()
+
+
+def test_activations_in_eight_bits_run_in_integer_kernels(tmp_path: Path) -> None:
+    proto = nets.mixed()
+    given = nets.samples(proto, 16)
+    found = compress(opened(write(proto, tmp_path)), [Gptq("int8")], given, activations="int8")
+    save(found.model, tmp_path / "smaller.onnx")
+    onnx.checker.check_model(str(tmp_path / "smaller.onnx"))
+    kinds = nets.kinds(tmp_path / "smaller.onnx", tmp_path)
+    assert kinds.count("QLinearConv") == 3
+    assert sum(kinds.count(kind) for kind in ("MatMulIntegerToFloat", "QLinearMatMul", "QGemm")) == 3
+    assert not {"Conv", "MatMul", "Relu", "MatMulNBits"} & set(kinds)
+    plain, coded = (nets.answers(path, given) for path in (tmp_path / "small.onnx", tmp_path / "smaller.onnx"))
+    error = np.linalg.norm(coded - plain) / np.linalg.norm(plain)
+    assert error == pytest.approx(found.output_error["y"], rel=1e-3)
+    assert error < 0.05
+
+
+def test_a_normalisation_is_part_of_its_convolution(tmp_path: Path) -> None:
+    weights = {
+        "w": floats(4, 3, 3, 3), "b": floats(4, seed=1), "s": floats(4, seed=2), "t": floats(4, seed=3),
+        "m": floats(4, seed=4), "v": np.abs(floats(4, seed=5)) + 0.1,
+    }  # fmt: skip
+    for inputs in ("x w b", "x w"):
+        nodes = [
+            node("Conv", inputs, "c"),
+            node("BatchNormalization", "c s t m v", "n", epsilon=1e-3),
+            node("Relu", "n", "y"),
+        ]
+        path = write(model(nodes, [info("x", (1, 3, 8, 8))], ["y"], weights, 21), tmp_path)
+        graph = opened(path)
+        assert [op.kind for op in graph.ops] == ["Conv", "Relu"]
+        save(graph, tmp_path / "folded.onnx")
+        given = [{"x": floats(1, 3, 8, 8, seed=7)}]
+        np.testing.assert_allclose(
+            nets.answers(tmp_path / "folded.onnx", given), nets.answers(path, given), atol=1e-5
+        )
+
+
+def test_activations_that_cannot_be_rounded(tmp_path: Path) -> None:
+    proto = nets.mlp(depth=1)
+    graph = opened(write(proto, tmp_path))
+    for act, said in (
+        (lambda: compress(graph, [Rtn("int8")], nets.samples(proto), activations="int4"), "not coded as 'int4'"),
+        (lambda: compress(graph, [Rtn("int8")], activations="int8"), "ranges of activations"),
+    ):
+        with pytest.raises(InputError, match=said):
+            act()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "shoal compress model.onnx --with rtn:format=int8 -o smaller",
     "shoal compress model.onnx --with gptq:format=int4g64 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with gptq:format=int8 --activations int8 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
 )
 MODEL_FILE, REPORT_FILE = "model.onnx", "compress.json"
@@ -39,6 +40,9 @@ def command(
     ] = None,
     ends: Annotated[
         str, typer.Option(metavar="FORMAT", help="of the first and the last layer, which lose most; none: as all")
+    ] = "",
+    activations: Annotated[
+        str, typer.Option(metavar="FORMAT", help="int8: round activations too, so that integer kernels run")
     ] = "",
     skip: Annotated[list[str], typer.Option(metavar="OP", help="leave this product as it is")] = [],
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
@@ -61,7 +65,7 @@ def command(
         graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
         specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
         given = read(samples, specs).inputs if samples else ()
-        found = compress(graph, chosen, given, ends, skip)
+        found = compress(graph, chosen, given, ends, skip, activations)
         save(found.model, output / MODEL_FILE)
     codec.save(_facts(found, techniques), output / REPORT_FILE)
     if json:
