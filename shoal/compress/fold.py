@@ -1,4 +1,4 @@
-"""Batch normalisation worked into the convolution before it: the same answers, one op fewer, and no outliers between."""
+"""The same network in ops that have kernels on codes: normalisations within convolutions, sums of two as Add."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 def folded(graph: Graph) -> Graph:
-    """`graph` without the BatchNormalization ops that follow a convolution which nothing else reads."""
+    """`graph` without BatchNormalization behind convolutions that nothing else reads, and with Add for Sum."""
     model = graph.model.clone()
     for node in [node for node in model.graph if node.op_type == "BatchNormalization"]:
         before = node.inputs[0].producer() if node.inputs[0] is not None else None
         if before is not None and _foldable(before, node):
             _fold(model, before, node)
+    for node in [node for node in model.graph if node.op_type == "Sum" and len(node.inputs) == 2]:
+        node.op_type = "Add"
     found = from_model(model, graph.name, graph.source, graph.sha256)
     return replace(found, carried=graph.carried, inputs=graph.inputs, outputs=graph.outputs)
 

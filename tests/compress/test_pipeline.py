@@ -231,6 +231,16 @@ def test_a_normalisation_is_part_of_its_convolution(tmp_path: Path) -> None:
         )
 
 
+def test_sums_of_two_have_a_kernel_on_codes(tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "c", pads=[1, 1, 1, 1]), node("Sum", "x c", "s"), node("Conv", "s w", "y")]
+    proto = model(nodes, [info("x", (1, 3, 8, 8))], ["y"], {"w": floats(3, 3, 3, 3) / 5}, 21)
+    given = [{"x": floats(1, 3, 8, 8, seed=seed)} for seed in range(4)]
+    found = compress(opened(write(proto, tmp_path)), [Rtn("int8")], given, activations="int8")
+    save(found.model, tmp_path / "smaller.onnx")
+    kinds = nets.kinds(tmp_path / "smaller.onnx", tmp_path)
+    assert ("QLinearAdd" in kinds, "Sum" in kinds) == (True, False)
+
+
 def test_activations_that_cannot_be_rounded(tmp_path: Path) -> None:
     proto = nets.mlp(depth=1)
     graph = opened(write(proto, tmp_path))
