@@ -7,7 +7,7 @@ DEMO := .venv-demo
 STUDIES := $(filter-out _% contract,$(notdir $(basename $(sort $(wildcard shoal/study/*.py)))))
 BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
-.PHONY: help venv kernels demo test matrix check browser studies bench clean
+.PHONY: help venv kernels demo test matrix check browser arm studies bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,7 +22,7 @@ help:
 venv: $(VENV)/done
 
 # Of pnnx only the program is used: without --no-deps it would bring PyTorch along.
-KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/*)
+KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/* shoal/kernels/native/lowbit/*)
 
 $(VENV)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(VENV)"
@@ -46,7 +46,7 @@ demo: $(DEMO)/done
 	@$(DEMO)/bin/python -m examples.demo
 
 # Both halves run even if the first fails; a half without tests (5) is no failure.
-test: $(VENV)/done browser
+test: $(VENV)/done browser arm
 	@status=0; \
 	$(RUN) -m pytest -q -n 2 -m 'not serial and not matrix' || status=$$?; \
 	$(RUN) -m pytest -q -m serial || { code=$$?; [ $$code -eq 5 ] || status=$$code; }; \
@@ -73,6 +73,15 @@ browser:
 	  { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } \
 	    >/dev/null 2>&1 </dev/null || echo "Chromium could not be installed: its tests will be skipped"; \
 	else echo "no Chromium here: its tests will be skipped"; fi
+
+# The kernels for 64-bit ARM are compiled and run in an emulator by a test; without these it is skipped and says so.
+arm:
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing a compiler and an emulator for ARM"; export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update && apt-get install -y --no-install-recommends g++-aarch64-linux-gnu qemu-user-static; } \
+	    >/dev/null 2>&1 </dev/null || echo "they could not be installed: that test will be skipped"; \
+	else echo "no compiler for ARM here: its test will be skipped"; fi
 
 bench: $(VENV)/done
 	@for name in $(BENCHES); do echo "== bench/$$name.py"; $(RUN) -m bench.$$name || exit 1; done

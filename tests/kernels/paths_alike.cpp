@@ -1,0 +1,81 @@
+// Another instruction set's kernels against the portable ones, on random codes: exits 0 and prints how many products agreed.
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include "lowbit.hpp"
+
+using namespace shoal::lowbit;
+
+#if defined(__aarch64__)
+constexpr const Path &kOther = kNeon;
+#else
+constexpr const Path &kOther = kAvx2;
+#endif
+
+namespace {
+
+std::mt19937 source(7);
+
+template <class Number>
+std::vector<Number> drawn(std::size_t count, int least, int most) {
+    std::uniform_int_distribution<int> law(least, most);
+    std::vector<Number> found(count);
+    for (Number &each : found) each = static_cast<Number>(law(source));
+    return found;
+}
+
+bool products_agree(int bits, int groups, std::int64_t tokens, bool with_zeros, bool one_scale) {
+    const std::int64_t rows = 5, blocks = 3, width = 8 / bits;
+    const auto codes = drawn<std::uint8_t>(rows * blocks * kBlock, 0, 255);
+    const std::int64_t parts = one_scale ? rows : rows * blocks * groups;
+    auto scales = drawn<Half>(parts, 0x2e00, 0x3c00);  // 0.1 to 1 in binary16
+    const auto zeros = drawn<std::uint8_t>(parts, 0, (1 << bits) - 1);
+    const auto acts = drawn<std::int8_t>(tokens * blocks * width * kBlock, -127, 127);
+    std::vector<std::int32_t> sums(tokens * blocks * kLanes, 0);
+    for (std::int64_t at = 0; at < tokens * blocks; ++at)
+        for (int p = 0; p < width; ++p)
+            for (int j = 0; j < kBlock; ++j) sums[at * kLanes + j / 4] += acts[(at * width + p) * kBlock + j];
+    std::vector<float> act_scales(sums.size(), 0.01f);
+    const Weights w{codes.data(), scales.data(), with_zeros ? zeros.data() : nullptr, rows, blocks, bits, groups,
+                    one_scale, 1 << (bits - 1)};
+    const Activations x{acts.data(), act_scales.data(), sums.data(), tokens};
+    std::vector<float> one(tokens * rows, 0.5f), other(one);
+    kPortable.product(w, x, one.data(), 0, rows);
+    kOther.product(w, x, other.data(), 0, rows);
+    for (std::size_t i = 0; i < one.size(); ++i)
+        if (!(std::fabs(one[i] - other[i]) <= 1e-4f * std::fmax(1.f, std::fabs(one[i])))) {
+            std::printf("bits %d groups %d tokens %d: %g is not %g\n", bits, groups, int(tokens), other[i], one[i]);
+            return false;
+        }
+    return true;
+}
+
+bool signs_agree(std::int64_t columns) {
+    const std::int64_t rows = 7, tokens = 3, words = (columns + 63) / 64;
+    const auto bytes = drawn<std::uint64_t>((rows + tokens) * words, 0, 1 << 30);
+    std::vector<std::int32_t> one(rows * tokens), other(one);
+    kPortable.signs(bytes.data(), bytes.data() + rows * words, rows, tokens, words, columns, one.data());
+    kOther.signs(bytes.data(), bytes.data() + rows * words, rows, tokens, words, columns, other.data());
+    return one == other;
+}
+
+}  // namespace
+
+int main() {
+    int agreed = 0;
+    for (int bits : {1, 2, 4, 8})
+        for (int groups : {1, 2, 4, 8})
+            for (std::int64_t tokens : {1, 4, 6})
+                for (int kind = 0; kind < 4; ++kind) {
+                    if (!products_agree(bits, groups, tokens, kind & 1, kind & 2)) return 1;
+                    ++agreed;
+                }
+    for (std::int64_t columns : {1, 64, 100, 128, 1000, 4096}) {
+        if (!signs_agree(columns)) return 1;
+        ++agreed;
+    }
+    std::printf("%d agreed\n", agreed);
+    return 0;
+}
