@@ -46,6 +46,10 @@ class Seen:
         self.largest = np.maximum(self.largest, np.abs(xq).max(axis=1))
         self.places += count
 
+    def energy(self, matrix: Matrix, group: int) -> float:
+        """The mean square of what `matrix`, (rows, columns), makes of `xq`, summed over its rows."""
+        return float(np.einsum("ri,ij,rj->", matrix, self.square[group], matrix, optimize=True))
+
     def importance(self, group: int) -> NDArray[np.float32]:
         """How much an error in a column counts: the mean square of what it is multiplied with."""
         found: NDArray[np.float32] = np.maximum(np.diagonal(self.square[group]), 0).astype(np.float32)

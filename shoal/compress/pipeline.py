@@ -19,7 +19,7 @@ from shoal.compress.fold import folded
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import OPSET, CodedLayer, rewritten, storable
 from shoal.errors import InputError, ModelError
-from shoal.formats import Format, make
+from shoal.formats import make
 from shoal.graph import Graph, load, save
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def compress(
     graph: Graph,
     techniques: Sequence[Technique],
     samples: Sequence[Arrays] = (),
-    ends: str = "",
+    formats: Mapping[str, str] | None = None,
     skip: Sequence[str] = (),
     activations: str = "",
     threads: int = 1,
@@ -73,7 +73,7 @@ def compress(
         graph: its opset at least 21 (see `opened`) where codes of whole numbers are to stay codes.
         techniques: applied to each layer one after another; the last one codes.
         samples: inputs by name, of which each layer sees what the coded layers before it make.
-        ends: the format of the first and the last layer; "" as all.
+        formats: of layers, by op, that are coded in another format than the last technique's.
         skip: ops that stay as they are.
         activations: "int8": what products and the ops between them read is rounded to eight bits too; "": nothing.
         threads: of the runs on samples.
@@ -81,47 +81,32 @@ def compress(
     Raises:
         InputError: no technique codes, nothing is left to code, an op to skip is unknown, or samples are needed.
     """
-    if activations not in ("", "int8"):
-        raise InputError(f"activations are not coded as '{activations}'", needed="int8")
-    if activations and not samples:
-        raise InputError(
-            "the ranges of activations are not known", needed="calibration samples", hint="--samples FILE"
-        )
-    form = _form(techniques)
+    _check(techniques, samples, activations)
     layers = _wanted(graph, skip)
-    forms = {
-        layer.op: make(ends) if ends and layer.op in (layers[0].op, layers[-1].op) else form for layer in layers
-    }
-    coded: dict[str, CodedLayer] = {}
-    lost: list[LayerLoss] = []
-    seen: Seen | None = None
+    chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in layers}
     rounded = ranges(graph, coded_tensors(graph, layers), samples, threads) if activations else {}
     calibration = Calibration(graph, samples, threads, rounded) if samples else None
-    if calibration is None and any(each.needs_samples for each in techniques):
-        raise InputError("a technique looks at activations", where=type(techniques[0]).__name__.lower(),
-                         needed="calibration samples", hint="--samples FILE")  # fmt: skip
-    walk = calibration.walk(layers) if calibration else ((tuple(layers), None),)
-    for together, seen in walk:
+    coded: dict[str, CodedLayer] = {}
+    lost: list[LayerLoss] = []
+    for together, seen in calibration.walk(layers) if calibration else ((layers, None),):
         for layer in together:
             wanted = weights_of(graph, layer)
-            each = _coded(
-                layer,
-                wanted,
-                [_in(technique, forms[layer.op], form, ends) for technique in techniques],
-                forms[layer.op],
-                seen,
-            )
-            coded[layer.op] = each
-            lost.append(_loss(each, wanted, seen, ends if forms[layer.op] is not form else _name(techniques)))
+            each = coded[layer.op] = _coded(layer, wanted, chains[layer.op], seen)
+            lost.append(_loss(each, wanted, seen))
             if calibration:
                 _replace(calibration.coded, each)
     model = rewritten(graph, coded)
     insert(model, rounded)
     error = _output_error(graph, model, samples, threads) if samples else {}
-    before = graph.weights_bytes
-    packed = sum(each.form.stored_bits(_part_shape(each.layer)) * each.layer.groups // 8 for each in coded.values())
     plain = sum(4 * each.layer.shape[0] * each.layer.shape[1] for each in coded.values())
-    return Compressed(model, tuple(lost), before, before - plain + packed, error)
+    stored = graph.weights_bytes - plain + sum(each.stored_bits for each in coded.values()) // 8
+    return Compressed(model, tuple(lost), graph.weights_bytes, stored, error)
+
+
+def ends(graph: Graph, name: str, skip: Sequence[str] = ()) -> dict[str, str]:
+    """The format `name` for the first and the last layer."""
+    layers = _wanted(graph, skip)
+    return {layer.op: name for layer in (layers[0], layers[-1])}
 
 
 def opened(
@@ -151,24 +136,26 @@ def opened(
     return folded(load(place, shapes, sizes))
 
 
-def _form(techniques: Sequence[Technique]) -> Format:
+def _check(techniques: Sequence[Technique], samples: Sequence[Arrays], activations: str) -> None:
     coders = [each for each in techniques if hasattr(each, "format")]
     if len(coders) != 1 or coders[0] is not techniques[-1]:
         raise InputError(
             "the last technique, and no other, codes", where="--with", needed="one like gptq or rtn at the end"
         )
-    return make(_name(techniques))
+    if activations not in ("", "int8"):
+        raise InputError(f"activations are not coded as '{activations}'", needed="int8")
+    curious = next((type(each).__name__.lower() for each in techniques if each.needs_samples), "")
+    if not samples and (activations or curious):
+        what = f"{curious} looks at activations" if curious else "the ranges of activations are not known"
+        raise InputError(what, needed="calibration samples", hint="--samples FILE")
 
 
-def _name(techniques: Sequence[Technique]) -> str:
-    return str(getattr(techniques[-1], "format", ""))
-
-
-def _in(technique: Technique, form: Format, usual: Format, ends: str) -> Technique:
-    """The technique, coding in another format where that is wanted."""
-    if form is usual or not hasattr(technique, "format"):
-        return technique
-    return dataclasses.replace(technique, format=ends)  # type: ignore[type-var]
+def _chain(techniques: Sequence[Technique], name: str) -> tuple[Technique, ...]:
+    """The techniques, the last one coding in the format `name`, if there is one."""
+    *before, last = techniques
+    chosen = dataclasses.replace(last, format=name) if name else last  # type: ignore[type-var]
+    make(chosen.format)  # type: ignore[attr-defined]  # it may be a wrong one
+    return (*before, chosen)
 
 
 def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
@@ -183,17 +170,16 @@ def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
     return left
 
 
-def _coded(
-    layer: Layer, weights: Matrix, techniques: Sequence[Technique], form: Format, seen: Seen | None
-) -> CodedLayer:
+def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen | None) -> CodedLayer:
     parts = []
     for group, own in enumerate(np.split(weights, layer.groups)):
         work = Work(own, own)
-        for technique in techniques:
+        for technique in chain:
             work = technique.apply(work, seen, group)
         assert work.coded is not None
         parts.append(work.coded)
-    return CodedLayer(layer, form, tuple(parts))
+    name = str(getattr(chain[-1], "format", ""))
+    return CodedLayer(layer, name, make(name), tuple(parts))
 
 
 def _replace(graph: Graph, each: CodedLayer) -> None:
@@ -204,28 +190,17 @@ def _replace(graph: Graph, each: CodedLayer) -> None:
     value.const_value = ir.tensor(each.layer.tensor(each.matrix), name=each.layer.weight)
 
 
-def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None, name: str) -> LayerLoss:
-    lost = each.matrix - wanted
-    groups = each.layer.groups
+def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None) -> LayerLoss:
+    lost, layer = each.matrix - wanted, each.layer
     output = None
     if seen is not None:
-        moments = zip(np.split(lost, groups), np.split(wanted, groups), seen.square, strict=True)
-        energies = [(_energy(off, square), _energy(own, square)) for off, own, square in moments]
-        output = _db(sum(off for off, _ in energies), sum(own for _, own in energies))
-    size = each.layer.shape[0] * each.layer.shape[1]
+        parts = [(np.split(matrix, layer.groups)) for matrix in (lost, wanted)]
+        off, own = (sum(seen.energy(part, group) for group, part in enumerate(some)) for some in parts)
+        output = _db(off, own)
     return LayerLoss(
-        each.layer.op, each.layer.kind, name, each.layer.shape,
-        each.form.stored_bits(_part_shape(each.layer)) * groups / size,
-        _db(float((lost**2).sum()), float((wanted**2).sum())), output, storable(each.form, each.layer),
+        layer.op, layer.kind, each.format, layer.shape, each.stored_bits / (layer.shape[0] * layer.shape[1]),
+        _db(float((lost**2).sum()), float((wanted**2).sum())), output, storable(each.form, layer),
     )  # fmt: skip
-
-
-def _part_shape(layer: Layer) -> tuple[int, int]:
-    return layer.shape[0] // layer.groups, layer.shape[1]
-
-
-def _energy(matrix: Matrix, square: NDArray[np.float64]) -> float:
-    return float(np.einsum("ri,ij,rj->", matrix, square, matrix, optimize=True))
 
 
 def _db(lost: float, whole: float) -> float:

@@ -31,8 +31,15 @@ class CodedLayer:
     """A layer and what is stored of it: one coded matrix for each group of a convolution."""
 
     layer: Layer
+    format: str
     form: Format
     coded: tuple[Coded, ...]
+
+    @property
+    def stored_bits(self) -> int:
+        """What it takes, packed, with parameters."""
+        rows, columns = self.layer.shape
+        return self.form.stored_bits((rows // self.layer.groups, columns)) * self.layer.groups
 
     @property
     def matrix(self) -> NDArray[np.float32]:

@@ -37,6 +37,18 @@ def test_a_model_becomes_smaller(shoal: Any, tmp_path: Path) -> None:
     assert inspected["weights_bytes"] < facts["weights_bytes"] / 4
 
 
+def test_formats_are_mixed_for_so_many_bits(shoal: Any, tmp_path: Path) -> None:
+    proto = nets.mlp()
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    facts = shoal(
+        "compress", path, "--with", "gptq", "--mix", "int2g16/int4g16/int8", "--bits", "5", "--json",
+        "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller",
+    ).json  # fmt: skip
+    assert 4 < facts["bits_per_weight"] <= 5
+    assert {each["format"] for each in facts["layers"]} <= {"int2g16", "int4g16", "int8"}
+
+
 def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:
     path = write(nets.mlp(), tmp_path)
     for words, said in (

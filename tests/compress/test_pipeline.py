@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from shoal.compress import compress, layers_of, opened
+from shoal.compress import compress, ends, layers_of, opened
 from shoal.compress.contract import Technique
 from shoal.compress.layers import weights_of
 from shoal.compress.techniques.compensate import Compensate
@@ -137,7 +137,8 @@ def test_a_compensated_layer_is_no_worse_on_what_it_saw() -> None:
 
 def test_the_ends_may_have_another_format_and_ops_may_stay(tmp_path: Path) -> None:
     proto = nets.mlp(depth=4)
-    found = compress(opened(write(proto, tmp_path)), [Rtn("int4g16")], ends="int8", skip=["m1"])
+    graph = opened(write(proto, tmp_path))
+    found = compress(graph, [Rtn("int4g16")], formats=ends(graph, "int8"), skip=["m1"])
     assert [(each.op, each.format) for each in found.layers] == [("m0", "int8"), ("m2", "int4g16"), ("m3", "int8")]
 
 

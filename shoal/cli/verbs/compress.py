@@ -21,6 +21,7 @@ EXAMPLES = (
     "shoal compress model.onnx --with rtn:format=int8 -o smaller",
     "shoal compress model.onnx --with gptq:format=int4g64 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with gptq:format=int8 --activations int8 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with gptq --mix int3g32/int4g32/int8 --bits 4.5 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
 )
 MODEL_FILE, REPORT_FILE = "model.onnx", "compress.json"
@@ -41,6 +42,10 @@ def command(
     ends: Annotated[
         str, typer.Option(metavar="FORMAT", help="of the first and the last layer, which lose most; none: as all")
     ] = "",
+    mix: Annotated[
+        str, typer.Option(metavar="FORMATS", help="int2g16/int4g16/int8: one of these for each layer, for --bits")
+    ] = "",
+    bits: Annotated[float, typer.Option(help="a weight, parameters included, on average over all layers")] = 4.5,
     activations: Annotated[
         str, typer.Option(metavar="FORMAT", help="int8: round activations too, so that integer kernels run")
     ] = "",
@@ -54,7 +59,8 @@ def command(
     codes in it; other formats have no ONNX type and stand there as float32, rounded.
     """
     from shoal import catalog, codec
-    from shoal.compress import compress, opened
+    from shoal.compress import compress, mixed, opened
+    from shoal.compress import ends as ends_of
     from shoal.graph import save
     from shoal.program import TensorSpec
     from shoal.run.samples import read
@@ -65,7 +71,9 @@ def command(
         graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
         specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
         given = read(samples, specs).inputs if samples else ()
-        found = compress(graph, chosen, given, ends, skip, activations)
+        formats = mixed(graph, given, mix.split("/"), bits) if mix else {}
+        formats |= ends_of(graph, ends, skip) if ends else {}
+        found = compress(graph, chosen, given, formats, skip, activations)
         save(found.model, output / MODEL_FILE)
     codec.save(_facts(found, techniques), output / REPORT_FILE)
     if json:
