@@ -59,7 +59,7 @@ def test_mixed_formats_lose_less_than_uniform_ones_of_the_same_size(tmp_path: Pa
     uniform = compress(graph, [Gptq("int4g16")], given)
     found = compress(graph, [Gptq("int4g16")], given, mixed(graph, given, FORMATS, uniform.bits_per_weight))
     assert found.bits_per_weight <= uniform.bits_per_weight + 1e-9
-    assert [each.format for each in found.layers[-2:]] == ["int8", "int8"]
+    assert all(int(each.format[3]) > 4 for each in found.layers[-2:])
     assert found.output_error["a3"] < uniform.output_error["a3"]
 
 
