@@ -40,10 +40,10 @@ class Coordinator:
         endpoint: Endpoint,
         pace: Pace | None = None,
         patience_s: float = 60.0,
-        watch: Watch = lambda: None,
+        watch: Watch | None = None,
         others: Mapping[int, Standby] | None = None,
     ) -> None:
-        """`patience_s`: how long nothing may happen; `watch` tells of a worker that ended (unit, why).
+        """`patience_s`: how long nothing may happen; `watch` tells of a worker that ended (unit, why), where one can.
 
         `others`: the epochs that a driver may prepare and switch to; `program`'s own may be among them, to be had
         again after it was retired.

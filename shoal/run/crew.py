@@ -29,9 +29,9 @@ class Crew:
         endpoint: Endpoint,
         pace: Pace | None = None,
         patience_s: float = 60.0,
-        watch: Watch = lambda: None,
+        watch: Watch | None = None,
     ) -> None:
-        """`patience_s`: how long an answer may take; `watch` tells of a worker that ended (unit, why)."""
+        """`patience_s`: how long an answer may take; `watch` tells of a worker that ended (unit, why), where one can."""
         self.program, self.endpoint, self.pace = program, endpoint, pace
         self._patience_s, self._watch = patience_s, watch
         self._carried = 0
@@ -94,6 +94,8 @@ class Crew:
 
     def why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Which worker is gone, given what came last, and why; rather its last words than that its line is dead."""
+        if self._watch is None:
+            return (came.peer, came.why) if isinstance(came, Left) else None
         if not isinstance(came, Left):
             return self._watch() if came is None else None
         deadline_s = time.monotonic() + REAP_S

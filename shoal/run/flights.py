@@ -313,6 +313,6 @@ def _lost(crew: Crew, unit: str, message: Mapping[str, Any]) -> tuple[str, str] 
         case {"is": "error", "message": why}:
             return unit, str(why)
         case {"is": "parted", "peer": peer, "why": why} if peer in crew.program.units:
-            return str(peer), f"{unit}: {why}"
+            return crew.why(Left(str(peer), f"{unit}: {why}"))
         case _:
             return None
