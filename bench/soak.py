@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bench._drawer import drawer_of, question, serving
+from bench._drawer import HUB, drawer_of, question, serving
 
 CLIENTS, FULL_S, WARM_S, LOOK_S, PARTS = 8, 20.0, 120.0, 5.0, 6
 HEAD = {"Content-Type": "application/x-npz"}
@@ -150,6 +150,8 @@ def main() -> None:
         began_s = time.monotonic()
         soak(client, seen, options.load * most, options.minutes * 60)
         told(seen, began_s, options.minutes * 60)
+        if set(seen.codes) != {"200"}:
+            print((Path(folder) / HUB / "serve.log").read_text()[-4000:])
 
 
 if __name__ == "__main__":

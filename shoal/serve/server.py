@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 512  # connections that wait to be accepted
 LAST_WORDS_S = 5  # for answers to be written and connections closed, once all work is done
+IDLE_S = 75  # that a connection may be; closing one sooner meets the next request of clients that keep theirs for a minute
 CERTIFICATE, KEY, AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
 
 
@@ -150,6 +151,7 @@ def config(made: FastAPI, context: ssl.SSLContext | None = None) -> Config:
         server_header=False,
         backlog=BACKLOG,
         h11_max_incomplete_event_size=64 << 10,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=LAST_WORDS_S,
         ws="none",
     )
