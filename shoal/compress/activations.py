@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shoal.compress.layers import Layer
 from shoal.errors import InputError
-from shoal.graph import Graph, save
+from shoal.graph import Graph, access, save
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -97,8 +97,8 @@ def insert(model: ir.Model, found: Mapping[str, Range]) -> None:
         uses = [(use.node, use.idx) for use in value.uses()]
         if not uses:
             continue
-        scale = _constant(model, f"{name}.scale", np.array(each.scale, np.float32))
-        zero = _constant(model, f"{name}.zero", np.array(each.zero, np.uint8))
+        scale = access.constant(model, f"{name}.scale", np.array(each.scale, np.float32))
+        zero = access.constant(model, f"{name}.zero", np.array(each.zero, np.uint8))
         code = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.code")
         decode = ir.node("DequantizeLinear", [code.outputs[0], scale, zero], name=f"{name}.decode")
         for node, kind in ((code, ir.DataType.UINT8), (decode, ir.DataType.FLOAT)):
@@ -152,12 +152,3 @@ def _tried(least: float, most: float) -> Iterator[Range]:
     for share in SHARES:
         scale = float(np.float32((most - least) * share / STEPS))
         yield Range(max(scale, 1e-30), int(np.clip(round(-least * share / max(scale, 1e-30)), 0, STEPS)))
-
-
-def _constant(model: ir.Model, name: str, array: NDArray[Any]) -> ir.Value:
-    import onnx_ir as ir
-
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value

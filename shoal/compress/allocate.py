@@ -81,11 +81,17 @@ def allocate(options: Mapping[str, Sequence[Choice]], bits_per_weight: float, we
 
 
 def mixed(
-    graph: Graph, samples: Sequence[Arrays], formats: Sequence[str], bits_per_weight: float, threads: int = 1
+    graph: Graph,
+    samples: Sequence[Arrays],
+    formats: Sequence[str],
+    bits_per_weight: float,
+    skip: Sequence[str] = (),
+    threads: int = 1,
 ) -> dict[str, str]:
-    """A format for each layer of `graph`; raises like `choices` and `allocate`."""
-    weights = sum(layer.shape[0] * layer.shape[1] for layer in layers_of(graph))
-    return allocate(choices(graph, samples, formats, threads), bits_per_weight, weights)
+    """A format for each layer of `graph` but those to skip; raises like `choices` and `allocate`."""
+    sizes = {layer.op: layer.shape[0] * layer.shape[1] for layer in layers_of(graph) if layer.op not in skip}
+    options = choices(graph, samples, formats, threads)
+    return allocate({op: options[op] for op in sizes}, bits_per_weight, sum(sizes.values()))
 
 
 def _choices(graph: Graph, layer: Layer, forms: Mapping[str, Format], seen: Seen) -> list[Choice]:

@@ -24,12 +24,10 @@ class Seen:
     places: int = 0
     square: NDArray[np.float64] = field(init=False)  # (groups, columns, columns): mean of xq·xqᵀ
     cross: NDArray[np.float64] = field(init=False)  # mean of x·xqᵀ
-    largest: NDArray[np.float32] = field(init=False)  # (groups, columns): of |xq|
 
     def __post_init__(self) -> None:
         self.square = np.zeros((self.groups, self.columns, self.columns))
         self.cross = np.zeros_like(self.square)
-        self.largest = np.zeros((self.groups, self.columns), np.float32)
 
     def add(self, x: NDArray[np.float32], xq: NDArray[np.float32]) -> None:
         """One item's, both of (groups, places, columns) at the same places.
@@ -43,7 +41,6 @@ class Seen:
         share = count / (self.places + count)
         self.square += (np.einsum("gpi,gpj->gij", xq, xq, optimize=True) / count - self.square) * share
         self.cross += (np.einsum("gpi,gpj->gij", x, xq, optimize=True) / count - self.cross) * share
-        self.largest = np.maximum(self.largest, np.abs(xq).max(axis=1))
         self.places += count
 
     def energy(self, matrix: Matrix, group: int) -> float:
@@ -58,10 +55,9 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A matrix on its way: what is wanted of it, the weights as changed so far, and the codes once there are some."""
+    """A matrix on its way: the weights as changed so far, and the codes once there are some."""
 
-    original: Matrix  # (rows, columns) of one group
-    weights: Matrix
+    weights: Matrix  # (rows, columns) of one group
     coded: Coded | None = None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.graph import Graph
+from shoal.graph import Graph, access
 from shoal.graph.build import from_model
 
 if TYPE_CHECKING:
@@ -52,8 +52,12 @@ def _fold(model: ir.Model, conv: ir.Node, norm: ir.Node) -> None:
         "Conv",
         [
             conv.inputs[0],
-            _weight(model, f"{out.name}.weight", weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))),
-            _weight(model, f"{out.name}.bias", (bias - mean) * factor + shift),
+            access.constant(
+                model,
+                f"{out.name}.weight",
+                (weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32),
+            ),
+            access.constant(model, f"{out.name}.bias", ((bias - mean) * factor + shift).astype(np.float32)),
         ],
         dict(conv.attributes),
         name=norm.name,
@@ -73,12 +77,3 @@ def _array(value: ir.Value | None) -> NDArray[Any]:
     assert value is not None
     assert value.const_value is not None
     return np.asarray(value.const_value.numpy(), np.float64)
-
-
-def _weight(model: ir.Model, name: str, array: NDArray[Any]) -> ir.Value:
-    import onnx_ir as ir
-
-    tensor = ir.tensor(array.astype(np.float32), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value

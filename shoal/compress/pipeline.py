@@ -173,7 +173,7 @@ def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
 def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen | None) -> CodedLayer:
     parts = []
     for group, own in enumerate(np.split(weights, layer.groups)):
-        work = Work(own, own)
+        work = Work(own)
         for technique in chain:
             work = technique.apply(work, seen, group)
         assert work.coded is not None

@@ -110,22 +110,15 @@ def _weights(model: ir.Model, name: str, coded: _Coded) -> Iterator[ir.Value]:
     arrays: tuple[tuple[str, NDArray[Any]], ...] = (
         ("codes", packed), ("scales", coded.scales.reshape(-1)), ("zeros", _packed(zeros, coded.bits).reshape(-1)),
     )  # fmt: skip
+    from shoal.graph import access
+
     for what, array in arrays:
-        yield _weight(model, f"{name}.{what}", array)
+        yield access.constant(model, f"{name}.{what}", array)
 
 
 def _packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     """Two codes of four bits in a byte, the first in its lower half."""
     return codes if bits == 8 else codes[:, 0::2] | (codes[:, 1::2] << np.uint8(4))
-
-
-def _weight(model: ir.Model, name: str, array: NDArray[Any]) -> ir.Value:
-    import onnx_ir as ir
-
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
-    model.graph.register_initializer(value)
-    return value
 
 
 def _drop_unread(model: ir.Model) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -27,6 +30,19 @@ def dtype(value: ir.Value) -> ir.DataType:
     if value.dtype is None:
         raise ValueError(f"a value without a type: {value!r}")
     return value.dtype
+
+
+def constant(model: ir.Model, name: str, array: NDArray[Any], kind: ir.DataType | None = None) -> ir.Value:
+    """A new weight of `model`, of the array's type unless another is said; the one of that name if it is there."""
+    import onnx_ir as ir
+
+    if name in model.graph.initializers:
+        return model.graph.initializers[name]
+    tensor = ir.tensor(np.asarray(array, order="C"), dtype=kind, name=name)
+    shape, held = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
+    value = ir.Value(name=name, shape=shape, type=held, const_value=tensor)
+    model.graph.register_initializer(value)
+    return value
 
 
 def data(value: ir.Value | None) -> ir.TensorProtocol:

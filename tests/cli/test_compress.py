@@ -47,6 +47,11 @@ def test_formats_are_mixed_for_so_many_bits(shoal: Any, tmp_path: Path) -> None:
     ).json  # fmt: skip
     assert 4 < facts["bits_per_weight"] <= 5
     assert {each["format"] for each in facts["layers"]} <= {"int2g16", "int4g16", "int8"}
+    less = shoal(
+        "compress", path, "--with", "gptq", "--mix", "int2g16/int4g16/int8", "--bits", "5", "--json", "--skip", "m0",
+        "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller",
+    ).json  # fmt: skip
+    assert (len(less["layers"]), 4 < less["bits_per_weight"] <= 5) == (2, True)
 
 
 def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:

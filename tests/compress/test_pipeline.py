@@ -130,7 +130,7 @@ def test_a_compensated_layer_is_no_worse_on_what_it_saw() -> None:
     seen = Seen(24)
     seen.add(x, coded)
     weights = source.standard_normal((8, 24)).astype(np.float32)
-    changed = Compensate(damp=0.0).apply(Work(weights, weights), seen, 0).weights
+    changed = Compensate(damp=0.0).apply(Work(weights), seen, 0).weights
     wanted = x[0] @ weights.T
     assert np.linalg.norm(coded[0] @ changed.T - wanted) < 0.99 * np.linalg.norm(coded[0] @ weights.T - wanted)
 

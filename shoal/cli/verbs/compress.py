@@ -71,7 +71,7 @@ def command(
         graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
         specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
         given = read(samples, specs).inputs if samples else ()
-        formats = mixed(graph, given, mix.split("/"), bits) if mix else {}
+        formats = mixed(graph, given, mix.split("/"), bits, skip) if mix else {}
         formats |= ends_of(graph, ends, skip) if ends else {}
         found = compress(graph, chosen, given, formats, skip, activations)
         save(found.model, output / MODEL_FILE)
