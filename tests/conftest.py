@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.stalls import Stalls
+
 # Another test may hold the core: pytest-timeout stops what hangs, and no example is judged by its time.
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
@@ -30,3 +32,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         (folder / kind).symlink_to(KEPT / kind)
     monkeypatch.setenv("SHOAL_CACHE", str(folder))
     return folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Stalls())
