@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shoal.compress.layers import Layer
 from shoal.errors import InputError
-from shoal.graph import Graph, access, save
+from shoal.graph import Graph, access, decode, save
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -71,7 +71,7 @@ def ranges(
         inner = [name for name in some if name not in graph.inputs]
         with TemporaryDirectory(prefix="shoal-") as folder:
             path = Path(folder) / "seen.onnx"
-            save(_telling(graph, inner), path)
+            save(decode.unpacked(_telling(graph, inner)), path)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = threads, 3
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

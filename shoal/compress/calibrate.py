@@ -18,7 +18,7 @@ from shoal.compress.activations import Range
 from shoal.compress.contract import Seen
 from shoal.compress.layers import Layer
 from shoal.errors import InputError
-from shoal.graph import Graph, boundary, extract, save
+from shoal.graph import Graph, boundary, decode, extract, save
 
 Arrays = Mapping[str, NDArray[Any]]
 PLACES = 512  # of an item that are looked at
@@ -111,7 +111,7 @@ def _session(graph: Graph, names: Sequence[str], folder: Path, threads: int) -> 
     import onnxruntime
 
     path = folder / "part.onnx"
-    save(extract(graph, names), path)
+    save(decode.unpacked(extract(graph, names)), path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

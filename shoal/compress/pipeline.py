@@ -17,10 +17,10 @@ from shoal.compress.calibrate import Arrays, Calibration
 from shoal.compress.contract import Seen, Technique, Work
 from shoal.compress.fold import folded
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
-from shoal.compress.rewrite import OPSET, CodedLayer, rewritten, storable
+from shoal.compress.rewrite import CodedLayer, rewritten, standard
 from shoal.errors import InputError, ModelError
 from shoal.formats import make
-from shoal.graph import Graph, load, save
+from shoal.graph import Graph, decode, dequantise, load, save
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -37,7 +37,7 @@ class LayerLoss:
     bits_per_weight: float  # with parameters, as the format packs them
     weight_qsnr_db: float
     output_qsnr_db: float | None  # on the calibration samples; none: there were none
-    coded: bool  # in the model as codes; else as float32, which ONNX has a type for
+    standard: bool  # in the model in a type of ONNX; else packed, for the op shoal.Decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +124,12 @@ def opened(
 
     graph = folded(load(path, shapes, sizes))
     had = graph.model.opset_imports[""]
-    if had >= OPSET or folder is None:
+    if had >= dequantise.OPSET or folder is None:
         return graph
     try:
-        newer = onnx.version_converter.convert_version(onnx.load(path), OPSET)
+        newer = onnx.version_converter.convert_version(onnx.load(path), dequantise.OPSET)
     except (RuntimeError, ValueError) as fault:
-        raise ModelError("cannot be brought to a newer opset", where=str(path), needed=f"opset {OPSET}", had=str(had),
+        raise ModelError("cannot be brought to a newer opset", where=str(path), needed=f"opset {dequantise.OPSET}", had=str(had),
                          hint=str(fault).strip().splitlines()[0][:160]) from fault  # fmt: skip
     place = folder / path.name
     onnx.save(newer, place, save_as_external_data=True, location=f"{path.stem}.data", size_threshold=1024)
@@ -199,7 +199,7 @@ def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None) -> LayerLoss:
         output = _db(off, own)
     return LayerLoss(
         layer.op, layer.kind, each.format, layer.shape, each.stored_bits / (layer.shape[0] * layer.shape[1]),
-        _db(float((lost**2).sum()), float((wanted**2).sum())), output, storable(each.form, layer),
+        _db(float((lost**2).sum()), float((wanted**2).sum())), output, standard(each.form, layer),
     )  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def _answers(
 
     with TemporaryDirectory(prefix="shoal-") as folder:
         path = Path(folder) / "whole.onnx"
-        save(model, path)
+        save(model if isinstance(model, Graph) else decode.unpacked(model.clone()), path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")

@@ -1,14 +1,15 @@
-"""Coded weights in the model: ONNX's own DequantizeLinear in front of the product.
+"""Coded weights in the model: an op in front of the product that decodes them.
 
-onnxruntime joins the two, so that products run on the codes (MatMulNBits for whole numbers of four and eight bits).
-What ONNX has no type for stands there as float32, and the report says so.
+For whole numbers of four and eight bits it is ONNX's own DequantizeLinear, which onnxruntime joins with the product
+(MatMulNBits). For every other format it is `shoal.Decode` (see `graph.decode`), which the engine `native` joins with it
+where there is a kernel; other engines decode when a segment is written for them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,11 @@ from shoal.compress.layers import Layer
 from shoal.errors import ModelError
 from shoal.formats import Coded, Format, restored
 from shoal.formats.integer import Integer
-from shoal.graph import Graph
+from shoal.graph import Graph, decode, dequantise
 from shoal.graph.tidy import label
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-OPSET = 21  # whole numbers of four bits, and blocks of them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,9 +46,9 @@ class CodedLayer:
         return np.concatenate([restored(self.form, each) for each in self.coded])
 
 
-def storable(form: Format, layer: Layer) -> bool:
-    """Whether ONNX can hold the layer's codes."""
-    return isinstance(form, Integer) and (form.group <= 0 or layer.kind != "Conv")
+def standard(form: Format, layer: Layer) -> bool:
+    """Whether ONNX has a type for the layer's codes."""
+    return isinstance(form, Integer) and form.bits in (4, 8) and (form.group <= 0 or layer.kind != "Conv")
 
 
 def rewritten(graph: Graph, coded: Mapping[str, CodedLayer]) -> ir.Model:
@@ -58,21 +57,21 @@ def rewritten(graph: Graph, coded: Mapping[str, CodedLayer]) -> ir.Model:
     Raises:
         ModelError: the model's opset is too old for the types.
     """
-    import onnx_ir as ir
 
     model = graph.model.clone()
-    if any(storable(each.form, each.layer) for each in coded.values()) and model.opset_imports[""] < OPSET:
+    if (
+        any(standard(each.form, each.layer) for each in coded.values())
+        and model.opset_imports[""] < dequantise.OPSET
+    ):
         raise ModelError("the model's opset has no whole numbers of four bits in blocks", where=graph.source,
-                         needed=f"opset {OPSET}", had=str(model.opset_imports[""]),
+                         needed=f"opset {dequantise.OPSET}", had=str(model.opset_imports[""]),
                          hint="load it with compress.upgraded")  # fmt: skip
     nodes = {label(node): node for node in model.graph}
     for op, each in coded.items():
         node = nodes[op]
-        if not storable(each.form, each.layer):
-            tensor = each.layer.tensor(each.matrix)
-            node.replace_input_with(1, _weight(model, f"{each.layer.weight}.{op}", ir.tensor(tensor)))
-            continue
-        value = _dequantised(model, node, each)
+        made = _decode(model, each)
+        model.graph.insert_before(node, made)
+        value = made.outputs[0]
         if node.op_type == "Gemm":
             _as_matmul(model, node, value)
         else:
@@ -83,50 +82,13 @@ def rewritten(graph: Graph, coded: Mapping[str, CodedLayer]) -> ir.Model:
     return model
 
 
-def _dequantised(model: ir.Model, node: ir.Node, each: CodedLayer) -> ir.Value:
-    """What the codes stand for, as an op before `node`: (columns, rows) for matrices, the file's shape for kernels."""
-    import onnx_ir as ir
-
-    form, layer = each.form, each.layer
-    assert isinstance(form, Integer)
-    first = 0 if form.affine else int(form.grid.values[0])
-    codes = np.concatenate([part.codes for part in each.coded]).astype(np.int16) + first
-    scales = _parameter(each, "scales")
-    narrow = form.bits <= 4
-    kind = (ir.DataType.UINT4 if narrow else ir.DataType.UINT8) if form.affine else (
-        ir.DataType.INT4 if narrow else ir.DataType.INT8
-    )  # fmt: skip
+def _decode(model: ir.Model, each: CodedLayer) -> ir.Node:
+    """An op that gives what the codes stand for: (columns, rows) for matrices, the file's shape for kernels."""
+    layer, (rows, columns) = each.layer, each.layer.shape
     matrix = layer.kind != "Conv"
-    stored = codes.T if matrix else codes.reshape(layer.stored)
-    name = f"{layer.weight}.{layer.op}"
-    inputs = [
-        _weight(model, f"{name}.codes", _packed(stored, kind)),
-        _weight(model, f"{name}.scales", ir.tensor(scales)),
-    ]
-    if form.affine:
-        inputs.append(_weight(model, f"{name}.zeros", _packed(_parameter(each, "zeros"), kind)))
-    attributes: dict[str, int] = {}
-    if scales.ndim:
-        attributes["axis"] = (0 if scales.ndim == 2 else 1) if matrix else 0
-    if scales.ndim == 2:
-        attributes["block_size"] = form.group
-    made = ir.node("DequantizeLinear", inputs, attributes or None, name=f"{name}.decode")
-    value = made.outputs[0]
-    _describe(value, f"{name}.decoded", ir.DataType.FLOAT, ir.Shape(stored.shape))
-    model.graph.insert_before(node, made)
-    return value
-
-
-def _parameter(each: CodedLayer, name: str) -> NDArray[Any]:
-    """Scales or zeros as the op takes them: one, one a row, or (groups, rows)."""
-    parts = [part.params[name] for part in each.coded]
-    if each.form.group < 0:
-        if len(parts) == 1:
-            return np.asarray(parts[0], np.float32).reshape(())
-        rows = each.layer.shape[0] // each.layer.groups
-        return np.repeat(np.concatenate(parts).reshape(-1), rows).astype(np.float32)
-    whole = np.concatenate(parts).astype(np.float32)
-    return np.ascontiguousarray(whole.T) if each.form.group > 0 else whole.reshape(-1)
+    packed = decode.Packed(each.format, each.coded, (columns, rows) if matrix else layer.stored, turned=matrix)
+    make = dequantise.node if standard(each.form, layer) else decode.node
+    return make(model, f"{layer.weight}.{layer.op}", packed)
 
 
 def _as_matmul(model: ir.Model, node: ir.Node, weight: ir.Value) -> None:
@@ -161,12 +123,6 @@ def _describe(value: ir.Value, name: str | None, kind: ir.DataType | None, shape
 
     value.name, value.shape = name, shape
     value.type = None if kind is None else ir.TensorType(kind)
-
-
-def _packed(values: NDArray[Any], kind: ir.DataType) -> ir.TensorProtocol:
-    import onnx_ir as ir
-
-    return ir.tensor(np.ascontiguousarray(values).astype(kind.numpy()), dtype=kind)
 
 
 def _weight(model: ir.Model, name: str, tensor: ir.TensorProtocol) -> ir.Value:

@@ -25,8 +25,8 @@ class OnnxruntimeSession:
     def __init__(self, session: Any, program: Program, segment: Segment, where: str) -> None:
         self._session = session
         self._where = where
-        self._inputs = {name: _form(program, name) for name in segment.inputs}
-        self._outputs = {name: _form(program, name) for name in segment.outputs}
+        self._inputs = {name: form(program, name) for name in segment.inputs}
+        self._outputs = {name: form(program, name) for name in segment.outputs}
         self._bindings: dict[tuple[int, ...], Any] = {}
         forms = (*self._inputs.values(), *self._outputs.values())
         self._fixed = all(shape is not None for _, shape in forms)
@@ -38,7 +38,7 @@ class OnnxruntimeSession:
         Raises:
             ModelError: an input does not fit, or onnxruntime fails.
         """
-        given = {name: self._fitting(name, inputs[name]) for name in self._inputs}
+        given = {name: fitting(name, inputs[name], form, self._where) for name, form in self._inputs.items()}
         try:
             return self._run_bound(given, into) if self._fixed else self._run_copying(given, into)
         except faults() as fault:
@@ -82,14 +82,6 @@ class OnnxruntimeSession:
         self._bindings[key] = binding
         return binding
 
-    def _fitting(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        dtype, shape = self._inputs[name]
-        if array.dtype != dtype or (shape is not None and array.shape != shape):
-            needed = f"{dtype}{list(shape) if shape is not None else ''}"
-            raise ModelError(f"input '{name}' does not fit", where=self._where, needed=needed,
-                             had=f"{array.dtype}{list(array.shape)}")  # fmt: skip
-        return np.asarray(array, order="C")
-
     def _check(self) -> None:
         """Refuse a file whose inputs and outputs are not the segment's."""
         made = {value.name for value in self._session.get_outputs()}
@@ -100,7 +92,22 @@ class OnnxruntimeSession:
                              where=self._where, hint="deploy the bundle again")  # fmt: skip
 
 
-def _form(program: Program, name: str) -> Form:
+def fitting(name: str, array: NDArray[Any], form: Form, where: str) -> NDArray[Any]:
+    """`array`, C-contiguous.
+
+    Raises:
+        ModelError: it is not of the form that the input has.
+    """
+    dtype, shape = form
+    if array.dtype != dtype or (shape is not None and array.shape != shape):
+        needed = f"{dtype}{list(shape) if shape is not None else ''}"
+        raise ModelError(f"input '{name}' does not fit", where=where, needed=needed,
+                         had=f"{array.dtype}{list(array.shape)}")  # fmt: skip
+    return np.asarray(array, order="C")
+
+
+def form(program: Program, name: str) -> Form:
+    """Type and, where it is fixed, shape of a tensor."""
     spec = program.tensors[name]
     fixed = all(isinstance(size, int) for size in spec.shape)
     return np.dtype(spec.dtype), spec.bound(program.sizes) if fixed else None

@@ -23,7 +23,7 @@ _BITS = {"INT4": 4, "UINT4": 4, "INT8": 8, "UINT8": 8}
 
 
 @dataclass(frozen=True, eq=False)
-class _Coded:
+class CodedWeight:
     """What MatMulNBits takes: unsigned codes, (rows, columns), scales and zeros (rows, blocks)."""
 
     codes: NDArray[np.uint8]
@@ -44,14 +44,14 @@ def join(model: ir.Model, accuracy: int) -> ir.Model:
 
     for node in list(model.graph):
         decode = node.inputs[1].producer() if node.op_type == "MatMul" and node.inputs[1] is not None else None
-        coded = _coded(decode) if decode is not None and decode.op_type == "DequantizeLinear" else None
-        if coded is None:
+        found = coded(decode) if decode is not None and decode.op_type == "DequantizeLinear" else None
+        if found is None:
             continue
         out = node.outputs[0]
         made = ir.node(
             "MatMulNBits",
-            [node.inputs[0], *_weights(model, f"{out.name}.nbits", coded)],
-            {"K": coded.codes.shape[1], "N": coded.codes.shape[0], "bits": coded.bits, "block_size": coded.block,
+            [node.inputs[0], *_weights(model, f"{out.name}.nbits", found)],
+            {"K": found.codes.shape[1], "N": found.codes.shape[0], "bits": found.bits, "block_size": found.block,
              "accuracy_level": accuracy},
             domain=DOMAIN, name=node.name,
         )  # fmt: skip
@@ -66,7 +66,26 @@ def join(model: ir.Model, accuracy: int) -> ir.Model:
     return model
 
 
-def _coded(decode: ir.Node) -> _Coded | None:
+def standard(model: ir.Model) -> ir.Model:
+    """`model` with DequantizeLinear in place of each shoal.Decode of whole numbers, where its opset has it; in place."""
+    import onnx_ir as ir
+
+    from shoal.graph import decode, dequantise, tidy
+
+    if model.opset_imports[""] < dequantise.OPSET:
+        return model
+    for node in [each for each in model.graph if decode.is_decode(each)]:
+        packed = decode.packed_of(node)
+        if dequantise.fits(packed):
+            made = dequantise.node(model, f"{node.outputs[0].name}.standard", packed)
+            model.graph.insert_before(node, made)
+            ir.convenience.replace_all_uses_with(node.outputs[0], made.outputs[0])
+            model.graph.remove(node, safe=True)
+    tidy.drop_dead(model.graph)
+    return model
+
+
+def coded(decode: ir.Node) -> CodedWeight | None:
     """The decoded constant in the form that MatMulNBits takes; None if it has none."""
     values = [value.const_value if value is not None else None for value in decode.inputs]
     if values[0] is None or values[1] is None or (len(values) > 2 and values[2] is None):
@@ -94,10 +113,12 @@ def _coded(decode: ir.Node) -> _Coded | None:
         return None
     shift = 0 if values[0].dtype.name.startswith("U") else 1 << (bits - 1)
     codes = (values[0].numpy().astype(np.int16).T + shift).astype(np.uint8)
-    return _Coded(codes, np.ascontiguousarray(scales, np.float32), (zeros + shift).astype(np.uint8), bits, block)
+    return CodedWeight(
+        codes, np.ascontiguousarray(scales, np.float32), (zeros + shift).astype(np.uint8), bits, block
+    )
 
 
-def _weights(model: ir.Model, name: str, coded: _Coded) -> Iterator[ir.Value]:
+def _weights(model: ir.Model, name: str, coded: CodedWeight) -> Iterator[ir.Value]:
     """Codes, scales and zeros as the op has them: (rows, blocks, bytes), flat, and packed by row."""
     rows, columns = coded.codes.shape
     count = -(-columns // coded.block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +10,19 @@ from shoal.errors import ModelError
 from shoal.program import Segment
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from shoal.graph import Graph
 
 
-def write(graph: Graph, ops: Sequence[str], folder: Path, stem: str, accuracy: int = 0) -> tuple[str, ...]:
-    """Write `ops` as `<stem>.onnx`, with `<stem>.weights` beside it if they hold any; the names written.
-
-    `accuracy`, unless it is 0: products with coded weights become onnxruntime's op for them; see `_nbits.join`.
-    """
-    from shoal.engines import _nbits
+def write(
+    graph: Graph, ops: Sequence[str], folder: Path, stem: str, change: Callable[[ir.Model], ir.Model] | None = None
+) -> tuple[str, ...]:
+    """Write `ops`, changed if asked, as `<stem>.onnx`, with `<stem>.weights` beside it if they hold any; the names written."""
     from shoal.graph import extract, save
 
     part = extract(graph, ops)
-    save(_nbits.join(part, accuracy) if accuracy else part, folder / f"{stem}.onnx")
+    save(change(part) if change else part, folder / f"{stem}.onnx")
     return tuple(name for name in (f"{stem}.onnx", f"{stem}.weights") if (folder / name).exists())
 
 

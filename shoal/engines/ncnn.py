@@ -42,12 +42,12 @@ class Ncnn:
             ModelError: ncnn has no form for an op, or its answer differs from onnxruntime's.
             MissingExtra: ncnn or its converter pnnx is not installed.
         """
-        from shoal.graph import extract, save
+        from shoal.graph import decode, extract, save
 
         where = f"segment '{stem}' (ncnn)"
         _library()
         tool = _pnnx.executable()
-        model = extract(graph, ops)
+        model = decode.unpacked(extract(graph, ops))
         blobs = _pnnx.form(model, where)
         with cache.workspace("ncnn") as work:
             source = work / "segment.onnx"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shoal import cache, codec
-from shoal.engines import _host, _onnx
+from shoal.engines import _host, _onnx, _session
 from shoal.engines._bound import OnnxruntimeSession
 from shoal.engines._faults import faults, refusal
 from shoal.errors import InputError, ModelError
@@ -20,6 +19,8 @@ from shoal.program import Program, Segment
 from shoal.program.bundle import MANIFEST_FILE, Manifest
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from shoal.graph import Graph
 
 FORM = "1"  # of prepared segments; another number finds none of the old ones
@@ -45,8 +46,8 @@ class Onnxruntime:
     cache_from_bytes: int = 1 << 20  # a segment whose files are smaller is optimised at every load
 
     def write(self, graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
-        """Write `ops` as ONNX, products with coded weights as one op each."""
-        return _onnx.write(graph, ops, folder, stem, self.accuracy)
+        """Write `ops` as ONNX, products with coded weights as one op each; what it has no type for as float32."""
+        return _onnx.write(graph, ops, folder, stem, self._own)
 
     def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> OnnxruntimeSession:
         """Load the segment, from the cache if it is large.
@@ -62,39 +63,17 @@ class Onnxruntime:
             model, prepack = _prepared(segment, folder, files, where)
             optimised = True
         try:
-            session = self._session(model, threads, prepack, optimised)
+            session = _session.opened(model, threads, spin=self.spin, prepack=prepack, optimised=optimised)
         except faults() as fault:
             raise refusal(str(fault), where) from fault
         _host.trim()
         return OnnxruntimeSession(session, program, segment, where)
 
-    def _session(self, model: Path, threads: int, prepack: bool, optimised: bool) -> Any:
-        import onnxruntime
+    def _own(self, part: ir.Model) -> ir.Model:
+        from shoal.engines import _nbits
+        from shoal.graph import decode
 
-        _share_tight_arena()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # faults come as exceptions
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        level = onnxruntime.GraphOptimizationLevel
-        options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self.spin else "0")
-        options.add_session_config_entry("session.disable_prepacking", "0" if prepack else "1")
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def _share_tight_arena() -> None:
-    """Give all sessions of this process one arena that grows by what is asked, not by doubling."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(4)
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    same_as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
-    onnxruntime.create_and_register_allocator(memory, same_as_requested)
+        return _nbits.join(decode.unpacked(_nbits.standard(part)), self.accuracy)
 
 
 def _prepared(segment: Segment, folder: Path, files: Sequence[Path], where: str) -> tuple[Path, bool]:

@@ -38,11 +38,14 @@ class Reference:
         import onnx
         from onnx.reference import ReferenceEvaluator
 
+        from shoal.graph import decode
+
         where = f"segment '{segment.name}' (reference)"
         path, *_ = _onnx.paths(segment, folder)
+        decode.register()
         try:
             onnx.checker.check_model(path)
-            evaluator = ReferenceEvaluator(onnx.load(path))
+            evaluator = ReferenceEvaluator(onnx.load(path), new_ops=[decode.evaluator()])
         except (onnx.checker.ValidationError, OSError, NotImplementedError, ValueError) as fault:
             raise ModelError(f"cannot load '{path.name}': {fault}", where=where) from fault
         dtypes = {name: np.dtype(program.tensors[name].dtype) for name in segment.outputs}

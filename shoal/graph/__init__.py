@@ -3,7 +3,7 @@
 from shoal.graph.carry import carry_over
 from shoal.graph.cuts import Cut, cuts
 from shoal.graph.divide import Divided, Part, Split, divide
-from shoal.graph.extract import extract, save
+from shoal.graph.extract import excerpt, extract, save
 from shoal.graph.flow import transfer_bytes
 from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
@@ -29,6 +29,7 @@ __all__ = [
     "carry_over",
     "cuts",
     "divide",
+    "excerpt",
     "extract",
     "load",
     "node_names",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,26 +32,46 @@ def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
     Raises:
         PlanError: the graph has no such op, or the set is empty.
     """
-    import onnx_ir as ir
-
     names = set(ops)
     unknown = names.difference(graph.position)
     if unknown or not names:
         raise PlanError(f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name)
-    inputs, outputs = boundary(graph, names)
     nodes = {label(node): node for node in graph.model.graph}
+    return _assembled(
+        graph.model, [nodes[op.name] for op in graph.ops if op.name in names], *boundary(graph, names), graph.name
+    )
+
+
+def excerpt(model: ir.Model, nodes: Sequence[ir.Node]) -> ir.Model:
+    """Some nodes of a model, in its order, as a model of their own: what they read from others, and give to others."""
+    inside = set(nodes)
+    read = dict.fromkeys(
+        access.name(value) for node in nodes for value in node.inputs
+        if value is not None and value.name and value.const_value is None and value.producer() not in inside
+    )  # fmt: skip
+    given = [
+        access.name(value) for node in nodes for value in node.outputs
+        if value.is_graph_output() or any(use.node not in inside for use in value.uses())
+    ]  # fmt: skip
+    return _assembled(model, nodes, tuple(read), tuple(given), model.graph.name or "part")
+
+
+def _assembled(
+    model: ir.Model, nodes: Sequence[ir.Node], inputs: tuple[str, ...], outputs: tuple[str, ...], name: str
+) -> ir.Model:
+    import onnx_ir as ir
+
     copier = _Copier()
-    made = [copier.node(nodes[op.name]) for op in graph.ops if op.name in names]
+    made = [copier.node(node) for node in nodes]
     part = ir.Graph(
-        [copier.values[name] for name in inputs],
-        [copier.values[name] for name in outputs],
+        [copier.values[each] for each in inputs],
+        [copier.values[each] for each in outputs],
         nodes=made,
         initializers=[value for value in copier.values.values() if value.const_value is not None],
-        opset_imports=dict(graph.model.graph.opset_imports),
-        name=graph.name,
+        opset_imports=dict(model.graph.opset_imports),
+        name=name,
     )
-    version = max(graph.model.ir_version, OLDEST_IR_VERSION)
-    return ir.Model(part, ir_version=version, producer_name="shoal")
+    return ir.Model(part, ir_version=max(model.ir_version, OLDEST_IR_VERSION), producer_name="shoal")
 
 
 class _Copier:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.errors import ModelError
-from shoal.graph import check, fold, tidy, weights
+from shoal.graph import check, decode, fold, tidy, weights
 from shoal.graph import shapes as shapes_of
 from shoal.graph.build import from_model
 from shoal.graph.carry import Carry, carry_over
@@ -59,6 +59,7 @@ def read(file: Path) -> ir.Model:
     Raises:
         ModelError: missing, damaged, not ONNX, of an opset we do not know, or without its external data.
     """
+    decode.register()
     proto = parse(file)
     check.proto(proto, str(file))
     model = _to_ir(proto, str(file))

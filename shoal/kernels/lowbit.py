@@ -24,7 +24,9 @@ except ImportError:  # shoal was installed where there is no C++ compiler
 
 F32 = NDArray[np.float32]
 BLOCK, LANES = 64, 16  # bytes of codes worked on at once, and 32-bit sums of them
-WHOLE_GROUP = 128  # columns that share an activation scale where weights have one scale a row
+WHOLE_GROUP = (
+    128  # columns that share an activation scale where weights have one scale a row, if a block has as many
+)
 
 
 def lowbit_paths() -> tuple[str, ...]:
@@ -167,7 +169,7 @@ def plane(
         InputError: a group that blocks of 64 bytes cannot be made of, or shapes that do not fit.
     """
     rows, columns = codes.shape
-    own = group or WHOLE_GROUP
+    own = group or row_group(bits)
     groups, width = _groups(bits, own), 8 // bits
     if (group and columns % group) or scales.shape != (rows, columns // group if group else 1):
         raise InputError("scales do not fit the codes", needed=f"one for {group or columns} columns",
@@ -230,11 +232,13 @@ def _product(plane: Plane, x: Blocks) -> F32:
     width, mask = 8 // plane.bits, (1 << plane.bits) - 1
     groups = _groups(plane.bits, plane.group)
     shape = (plane.shape[0], x.count, groups)
-    scales = np.broadcast_to(
-        plane.scales.astype(np.float32).reshape(shape[0], -1, *([1] if plane.scales.shape[1] == 1 else [groups])),
-        shape,
+    scales, zeros = (
+        np.broadcast_to(each.reshape(len(each), -1, 1 if each.shape[1] == 1 else groups), shape)
+        for each in (
+            plane.scales.astype(np.float32),
+            plane.zeros if plane.zeros.size else np.full((1, 1), plane.zero),
+        )
     )
-    zeros = plane.zeros.reshape(-1, x.count, groups) if plane.zeros.size else np.full((1, 1, 1), plane.zero)
     y = np.zeros((len(x.codes), shape[0]), np.float32)
     for block in range(x.count):
         codes = np.stack([(plane.codes[:, block] >> (plane.bits * place)) & mask for place in range(width)], axis=1)
@@ -243,11 +247,25 @@ def _product(plane: Plane, x: Blocks) -> F32:
         sums = np.einsum("rwgj,twgj->trg", parts, acts)
         at = np.arange(groups) * (LANES // groups)
         own = x.sums[:, block].reshape(len(x.codes), groups, -1).sum(axis=2)
-        zero = np.broadcast_to(zeros[:, min(block, zeros.shape[1] - 1)], (shape[0], groups))
-        y += ((sums - zero[None] * own[:, None]) * scales[None, :, block] * x.scales[:, None, block, at]).sum(
-            axis=2
-        )
+        y += (
+            (sums - zeros[None, :, block] * own[:, None]) * scales[None, :, block] * x.scales[:, None, block, at]
+        ).sum(axis=2)
     return y
+
+
+def fits(bits: int, group: int) -> bool:
+    """Whether codes of so many bits with a scale for so many columns (0 and less: a row) can be multiplied."""
+    return bits in (1, 2, 4, 8) and (group < 1 or group in _widths(bits))
+
+
+def row_group(bits: int) -> int:
+    """Columns that share an activation scale where weights have one scale a row."""
+    return min(WHOLE_GROUP, BLOCK * 8 // bits)
+
+
+def _widths(bits: int) -> list[int]:
+    """The columns that may share a scale: a block has one, two, four or eight groups."""
+    return [BLOCK * 8 // bits // each for each in (8, 4, 2, 1)]
 
 
 def _groups(bits: int, group: int) -> int:
@@ -255,8 +273,8 @@ def _groups(bits: int, group: int) -> int:
     if bits not in (1, 2, 4, 8):
         raise InputError("no product of so many bits", needed="1, 2, 4 or 8", had=str(bits))
     columns = BLOCK * 8 // bits
-    if group < 1 or columns % group or columns // group not in (1, 2, 4, 8):
-        fit = [columns // each for each in (8, 4, 2, 1)]
+    fit = _widths(bits)
+    if group not in fit:
         raise InputError(f"no product with groups of {group}", needed=f"one of {', '.join(map(str, fit))} columns")
     return columns // group
 

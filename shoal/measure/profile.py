@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError
-from shoal.graph import Graph, extract, save
+from shoal.graph import Graph, decode, extract, save
 from shoal.measure.attribute import Node, owners
 from shoal.measure.clocked import Spread, clocked, own_clock, spread
 from shoal.measure.machine import machine_id
@@ -113,7 +113,7 @@ def _write_numbered(graph: Graph, path: Path) -> None:
     model = extract(graph, graph.position)
     for index, node in enumerate(model.graph):
         node.name = f"#{index}#"
-    save(model, path)
+    save(decode.unpacked(model), path)
 
 
 def _options(threads: int) -> Any:

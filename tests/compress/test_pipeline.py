@@ -75,7 +75,7 @@ def test_the_stored_model_answers_as_the_codes_do(name: str, tmp_path: Path) -> 
     assert 0 < error < 1
     again = load(tmp_path / "smaller.onnx")
     assert again.outputs == graph.outputs
-    if all(each.coded for each in found.layers):
+    if all(each.standard for each in found.layers):
         assert again.weights_bytes < graph.weights_bytes
 
 
@@ -85,7 +85,7 @@ def test_every_kind_of_product(tmp_path: Path) -> None:
     given = nets.samples(proto)
     found = compress(graph, [Compensate(), Gptq("int8")], given)
     assert [each.op for each in found.layers] == ["c1", "c2", "c3", "m", "g1", "y"]
-    assert all(each.coded for each in found.layers)
+    assert all(each.standard for each in found.layers)
     save(found.model, tmp_path / "smaller.onnx")
     onnx.checker.check_model(str(tmp_path / "smaller.onnx"))
     plain, coded = (nets.answers(path, given) for path in (tmp_path / "small.onnx", tmp_path / "smaller.onnx"))

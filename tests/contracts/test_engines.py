@@ -35,9 +35,9 @@ EXACT = tuple(
             not all(map(importlib.util.find_spec, LIBRARIES.get(engine, ()))), reason=f"{engine} is not installed"
         ),
     )
-    for engine in ("reference", "onnxruntime", "ncnn")
+    for engine in ("reference", "onnxruntime", "native", "ncnn")
 )
-TYPED = ("reference", "onnxruntime")  # engines that also take other types than float32
+TYPED = ("reference", "onnxruntime", "native")  # engines that also take other types than float32
 
 
 @pytest.fixture(autouse=True)

@@ -99,7 +99,7 @@ def _print(found: Compressed, output: Path) -> None:
         seen = "-" if each.output_qsnr_db is None else f"{each.output_qsnr_db:.1f} dB"
         table.add_row(
             each.op, each.kind, each.format, f"{each.bits_per_weight:.3g}", f"{each.weight_qsnr_db:.1f} dB", seen,
-            "codes" if each.coded else "float32",
+            "ONNX" if each.standard else "shoal.Decode",
         )  # fmt: skip
     out = Console(highlight=False)
     out.print(table)
@@ -109,6 +109,8 @@ def _print(found: Compressed, output: Path) -> None:
     )
     for name, error in found.output_error.items():
         out.print(f"{name}: off by {error:.2%} of its norm on the calibration samples")
-    if any(not each.coded for each in found.layers):
-        out.print("some layers stand in the file as float32: ONNX has no type for their format")
+    if any(not each.standard for each in found.layers):
+        out.print(
+            "what stands in the file as shoal.Decode runs on its codes in the engine 'native'; others decode it"
+        )
     out.print(f"the model is in {output / MODEL_FILE}")

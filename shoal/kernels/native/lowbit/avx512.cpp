@@ -24,16 +24,17 @@ struct Rows {
     static void run(const Weights &w, const Activations &x, float *y, std::int64_t begin, std::int64_t end) {
         constexpr int width = 8 / Bits;
         const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << Bits) - 1));
-        const __m512i lanes = lanes_of(w.groups), zero = _mm512_set1_epi32(w.zero);
+        const __m512i lanes = lanes_of(w.groups);
         for (std::int64_t r = begin; r < end; ++r) {
             const std::uint8_t *codes = w.codes + r * w.blocks * kBlock;
             const __m512 whole = _mm512_set1_ps(from_half(w.scales[w.one_scale ? r : 0]));
+            const __m512i zero = _mm512_set1_epi32(w.zeros && w.one_scale ? w.zeros[r] : w.zero);
             __m512 total[Tokens];
             for (int t = 0; t < Tokens; ++t) total[t] = _mm512_setzero_ps();
             for (std::int64_t b = 0; b < w.blocks; ++b) {
                 const std::int64_t g = (r * w.blocks + b) * w.groups;
                 __m512i sums[Tokens], z = zero;
-                if (w.zeros) {
+                if (w.zeros && !w.one_scale) {
                     const __mmask16 there = static_cast<__mmask16>((1u << w.groups) - 1);
                     const __m128i bytes = _mm_maskz_loadu_epi8(there, w.zeros + g);
                     z = _mm512_permutexvar_epi32(lanes, _mm512_cvtepu8_epi32(bytes));
