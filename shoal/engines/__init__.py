@@ -1,5 +1,6 @@
 """Segment and inputs to outputs: the executors, one file each, found by folder."""
 
+from shoal.engines._nbits import onnxruntime_form
 from shoal.engines.contract import Arrays, Engine, Session
 
-__all__ = ["Arrays", "Engine", "Session"]
+__all__ = ["Arrays", "Engine", "Session", "onnxruntime_form"]

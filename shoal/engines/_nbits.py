@@ -33,6 +33,18 @@ class CodedWeight:
     block: int
 
 
+def onnxruntime_form(model: ir.Model, accuracy: int = 4) -> ir.Model:
+    """`model` as onnxruntime is to run it: products of decoded weights as one op, formats it does not know decoded; in place.
+
+    Args:
+        model: its weights may be shared with others; they are not changed.
+        accuracy: see `join`.
+    """
+    from shoal.graph import decode
+
+    return join(decode.unpacked(standard(model)), accuracy)
+
+
 def join(model: ir.Model, accuracy: int) -> ir.Model:
     """`model` with each product of a decoded constant as one op on its codes, where there is such an op; in place.
 

@@ -44,7 +44,7 @@ def staged(model: ir.Model) -> tuple[Stage, ...]:
 
     A weight in a format without kernels is decoded, and its product left to onnxruntime.
     """
-    from shoal.graph import decode, excerpt
+    from shoal.graph import excerpt
 
     weights = _products(model)
     for source in {_source(node): None for node in weights}:
@@ -52,7 +52,7 @@ def staged(model: ir.Model) -> tuple[Stage, ...]:
             model.graph.remove(source)
     for node in weights:
         node.replace_input_with(1, None)
-    _nbits.join(decode.unpacked(model), accuracy=4)
+    _nbits.onnxruntime_form(model)
     levels = _levels(model, weights)
     stages = []
     for level in range(max(levels.values(), default=0) + 1):

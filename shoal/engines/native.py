@@ -113,6 +113,11 @@ class NativeSession:
         self._outputs, self._stages, self._where = segment.outputs, stages, where
         self._path, self._threads = path, threads
 
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Those on packed codes."""
+        return tuple(each for stage in self._stages for each in stage.products)
+
     def run(self, inputs: Arrays, into: Arrays) -> Mapping[str, NDArray[Any]]:
         """Run once.
 

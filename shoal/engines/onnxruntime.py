@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal import cache, codec
-from shoal.engines import _host, _onnx, _session
+from shoal.engines import _host, _nbits, _onnx, _session
 from shoal.engines._bound import OnnxruntimeSession
 from shoal.engines._faults import faults, refusal
 from shoal.errors import InputError, ModelError
@@ -19,8 +20,6 @@ from shoal.program import Program, Segment
 from shoal.program.bundle import MANIFEST_FILE, Manifest
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from shoal.graph import Graph
 
 FORM = "1"  # of prepared segments; another number finds none of the old ones
@@ -47,7 +46,7 @@ class Onnxruntime:
 
     def write(self, graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
         """Write `ops` as ONNX, products with coded weights as one op each; what it has no type for as float32."""
-        return _onnx.write(graph, ops, folder, stem, self._own)
+        return _onnx.write(graph, ops, folder, stem, partial(_nbits.onnxruntime_form, accuracy=self.accuracy))
 
     def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> OnnxruntimeSession:
         """Load the segment, from the cache if it is large.
@@ -68,12 +67,6 @@ class Onnxruntime:
             raise refusal(str(fault), where) from fault
         _host.trim()
         return OnnxruntimeSession(session, program, segment, where)
-
-    def _own(self, part: ir.Model) -> ir.Model:
-        from shoal.engines import _nbits
-        from shoal.graph import decode
-
-        return _nbits.join(decode.unpacked(_nbits.standard(part)), self.accuracy)
 
 
 def _prepared(segment: Segment, folder: Path, files: Sequence[Path], where: str) -> tuple[Path, bool]:

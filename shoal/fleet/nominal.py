@@ -39,7 +39,7 @@ def describe(cores: Sequence[int] | None = None) -> Mapping[str, Any]:
                 "bandwidth": f"{BYTES_PER_S / 1e9} GB/s",
                 "busy": f"{BUSY_W_PER_CORE * count} W",
                 "peak": {"float32": f"{peak} flop/s", "int8": f"{peak * dot} op/s"},
-                "engines": ["onnxruntime", *(["ncnn"] if find_spec("ncnn") else [])],
+                "engines": ["onnxruntime", *(["ncnn"] if find_spec("ncnn") else []), "native"],
             }
         },
         "sources": {

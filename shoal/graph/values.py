@@ -16,6 +16,7 @@ from shoal.graph.loops import find
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+DECODES = frozenset(("Decode", "DequantizeLinear"))
 HALVES = frozenset(("int4", "uint4", "float4_e2m1fn"))
 
 
@@ -140,6 +141,11 @@ class Graph:
             for name in op.inputs:
                 readers[name].append(index)
         return {name: tuple(indices) for name, indices in readers.items()}
+
+    @cached_property
+    def packed(self) -> bool:
+        """Whether some of its weights are in a number format, with an op that decodes them."""
+        return any(op.kind in DECODES and not op.inputs for op in self.ops)
 
     @property
     def macs(self) -> int:

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.engines import onnxruntime_form
 from shoal.errors import InputError
-from shoal.graph import Graph, decode, extract, save
+from shoal.graph import Graph, extract, save
 from shoal.measure.attribute import Node, owners
 from shoal.measure.clocked import Spread, clocked, own_clock, spread
 from shoal.measure.machine import machine_id
+from shoal.measure.profile_native import native_spreads
 from shoal.measure.profile_ncnn import ncnn_spreads
 from shoal.measure.subject import op_subject
 from shoal.record import Sample
@@ -40,7 +42,7 @@ def profile_ops(
 
     Args:
         graph: bound to the shapes it is to be measured at.
-        engine: "onnxruntime" or "ncnn".
+        engine: "onnxruntime", "native" or "ncnn".
         threads: within an op.
         repeats: timed runs at least, after two for warm-up.
 
@@ -52,7 +54,9 @@ def profile_ops(
         return onnxruntime_samples(graph, threads, repeats)
     if engine == "ncnn":
         return ncnn_samples(graph, threads, repeats)
-    raise InputError(f"engine '{engine}' tells nothing of its ops", hint="profile onnxruntime or ncnn")
+    if engine == "native":
+        return native_samples(graph, threads, repeats)
+    raise InputError(f"engine '{engine}' tells nothing of its ops", hint="profile onnxruntime, native or ncnn")
 
 
 def onnxruntime_samples(graph: Graph, threads: int, repeats: int) -> tuple[Sample, ...]:
@@ -78,6 +82,16 @@ def ncnn_samples(graph: Graph, threads: int, repeats: int) -> tuple[Sample, ...]
     nothing = Spread(0.0, 0.0, 0.0, 0)
     spreads, whole = found or ([nothing] * len(graph.ops), nothing)
     return samples_of(graph, spreads, whole, "ncnn", threads)
+
+
+def native_samples(graph: Graph, threads: int, repeats: int) -> tuple[Sample, ...]:
+    """See `profile_ops`."""
+    others = {
+        op.name: sample.median_s
+        for op, sample in zip(graph.ops, onnxruntime_samples(graph, threads, min(repeats, 5)), strict=True)
+    }
+    spreads, whole = native_spreads(graph, others, threads, repeats)
+    return samples_of(graph, spreads, whole, "native", threads)
 
 
 def samples_of(
@@ -113,7 +127,7 @@ def _write_numbered(graph: Graph, path: Path) -> None:
     model = extract(graph, graph.position)
     for index, node in enumerate(model.graph):
         node.name = f"#{index}#"
-    save(decode.unpacked(model), path)
+    save(onnxruntime_form(model), path)
 
 
 def _options(threads: int) -> Any:

@@ -14,7 +14,7 @@ from shoal.measure.probe import bench_samples
 from shoal.measure.profile import profile_ops
 
 HERE = "this-machine"
-PROFILED = ("onnxruntime", "ncnn")  # engines that can tell what each op costs
+PROFILED = ("onnxruntime", "ncnn", "native")  # engines that can tell what each op costs
 
 log = logging.getLogger("shoal.plan")
 
@@ -47,6 +47,8 @@ def _with_missing(graph: Graph, fleet: Fleet, table: Table) -> Table:
     """The table with samples for each engine and thread count that the fleet asks for."""
     subject = op_subject(graph.identity, graph.ops[0].name)
     for engine in PROFILED:
+        if engine == "native" and not graph.packed:
+            continue
         for threads in sorted(_thread_counts(fleet, engine)):
             if table.find(subject, engine, "float32", threads) is None:
                 try:

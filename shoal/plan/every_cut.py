@@ -47,7 +47,7 @@ def pair_of(fleet: Fleet, devices: Sequence[str] = (), engines: Sequence[str] = 
     Raises:
         PlanError: not two, or one that is not there or has no engine of ours.
     """
-    usable = units_of(fleet, Wishes(engines=tuple(engines)))
+    usable = units_of(graph, fleet, Wishes(engines=tuple(engines)))
     names = tuple(devices) or usable
     if len(names) != 2 or len(set(names)) != 2:
         raise PlanError(

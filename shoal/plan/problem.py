@@ -44,7 +44,7 @@ class Problem:
         Raises:
             PlanError: there is none.
         """
-        found = usable_engines(self.fleet, unit, self.engines)
+        found = usable_engines(self.graph, self.fleet, unit, self.engines)
         if not found:
             offered = ", ".join(self.fleet.unit(unit).engines) or "none"
             raise PlanError(f"no allowed engine on '{unit}'", needed=", ".join(self.engines) or None, had=offered)
@@ -72,9 +72,14 @@ class Problem:
         return min(limit, self.objective.memory_limit_bytes or limit)
 
 
-def usable_engines(fleet: Fleet, unit: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    """The engines of `unit` that we have and that are among `allowed` (empty: all), the preferred one first."""
-    ours = catalog.names("engines")
+def usable_engines(graph: Graph, fleet: Fleet, unit: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The engines of `unit` that we have and that are among `allowed` (empty: all), the preferred one first.
+
+    Without packed weights `native` is onnxruntime, and is left out unless it is asked for.
+    """
+    ours = set(catalog.names("engines"))
+    if not graph.packed and "native" not in allowed:
+        ours.discard("native")
     return tuple(name for name in fleet.unit(unit).engines if name in ours and (not allowed or name in allowed))
 
 

@@ -42,7 +42,7 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
         LimitError: no plan keeps the limits; says what is lacking and what would fit.
     """
     goals_of(wishes.objective)
-    units = units_of(fleet, wishes)
+    units = units_of(graph, fleet, wishes)
     workload = wishes.workload or Workload(items=wishes.items, window=max(4, len(units) + 2))
     pins = pins_of(graph, fleet, units, wishes)
     problem = Problem(

@@ -60,7 +60,7 @@ def strategies_of(wishes: Wishes) -> tuple[str, ...]:
     return found
 
 
-def units_of(fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
+def units_of(graph: Graph, fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
     """Units that are not excluded and have an engine that is ours and allowed.
 
     Raises:
@@ -72,7 +72,7 @@ def units_of(fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
     for name in wishes.exclude:
         _check_place(fleet, name, "to exclude")
     left = [name for name in fleet.unit_names if not {name, name.partition("/")[0]} & set(wishes.exclude)]
-    units = tuple(name for name in left if usable_engines(fleet, name, wishes.engines))
+    units = tuple(name for name in left if usable_engines(graph, fleet, name, wishes.engines))
     if not units:
         excluded = f", {len(fleet.unit_names) - len(left)} of them excluded" if wishes.exclude else ""
         offered = sorted({engine for name in left for engine in fleet.unit(name).engines})
