@@ -70,14 +70,15 @@ def test_a_network_without_a_legal_cut(tmp_path: Path) -> None:
 
 
 def test_two_devices_it_must_be() -> None:
-    assert pair_of(PAIR) == ("a/cpu", "b/cpu")
-    assert pair_of(PAIR, ("b", "a/cpu")) == ("b/cpu", "a/cpu")
+    graph = light_graph("squeezenet")
+    assert pair_of(graph, PAIR) == ("a/cpu", "b/cpu")
+    assert pair_of(graph, PAIR, ("b", "a/cpu")) == ("b/cpu", "a/cpu")
     three = fleet(device("a"), device("b"), device("c"))
     for names in ((), ("a",), ("a", "a"), ("a", "b", "c"), ("a", "a/cpu")):
         with pytest.raises(PlanError, match="between two units"):
-            pair_of(three, names)
+            pair_of(graph, three, names)
     with pytest.raises(FleetError, match="'d'"):
-        pair_of(three, ("a", "d"))
+        pair_of(graph, three, ("a", "d"))
 
 
 @given(st.integers(1, 200), st.integers(1, 40))

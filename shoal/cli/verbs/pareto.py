@@ -61,7 +61,7 @@ def command(
     options.writable(folder / "000.json")
     graph, reference = options.model(model, shape, carry)
     machines = load_fleet(fleet)
-    pair = pair_of(machines, tuple(filter(None, devices.split(","))), engine)
+    pair = pair_of(graph, machines, tuple(filter(None, devices.split(","))), engine)
     costs = costs_of(graph, machines, measure=profile)
     numbers = _numbers(cuts)
     plans = [
