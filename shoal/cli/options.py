@@ -136,6 +136,22 @@ def _loaded(kind: type[Value], path: Path, what: str, hint: str) -> Value:
         raise InputError(f"not {what}, or of another version of shoal", where=str(path), hint=hint) from fault
 
 
+def share_of(text: str, where: str) -> float:
+    """A share from "2%" or "0.02".
+
+    Raises:
+        InputError: it is none.
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        found = float(number) / (100 if percent else 1)
+    except ValueError:
+        found = math.nan
+    if rest or not math.isfinite(found):
+        raise InputError(f"'{text}' is no share", where=where, hint="2% or 0.02")
+    return found
+
+
 def pins_of(texts: Sequence[str]) -> dict[str, str]:
     """Op → device from "op=device"."""
     pins: dict[str, str] = {}

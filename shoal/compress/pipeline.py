@@ -21,6 +21,7 @@ from shoal.compress.rewrite import CodedLayer, rewritten, standard
 from shoal.errors import InputError, ModelError
 from shoal.formats import make
 from shoal.graph import Graph, decode, dequantise, load, save
+from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -183,11 +184,11 @@ def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen
 
 
 def _replace(graph: Graph, each: CodedLayer) -> None:
-    """Have `graph` compute with what is stored."""
+    """Have `graph` compute with what is stored, decoded when it is read: only codes stay in memory."""
     import onnx_ir as ir
 
     value = graph.model.graph.initializers[each.layer.weight]
-    value.const_value = ir.tensor(each.layer.tensor(each.matrix), name=each.layer.weight)
+    value.const_value = lazy(lambda: each.layer.tensor(each.matrix), ir.DataType.FLOAT, each.layer.stored)
 
 
 def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None) -> LayerLoss:

@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shoal import codec
+from shoal import catalog, codec
 from shoal.errors import WorkError
+from shoal.graph import Graph
 from shoal.measure.clocked import Spread
 from shoal.measure.machine import machine_id
 from shoal.measure.subject import segment_subject
-from shoal.program import Program, Segment
+from shoal.program import Program, Segment, TensorSpec
 from shoal.record import Sample
 
 
@@ -78,6 +79,21 @@ def profile_segment(
         found.spread.median_s, found.spread.low_s, found.spread.high_s, found.spread.repeats,
         found.resident_bytes, found.peak_bytes,
     )  # fmt: skip
+
+
+def profile_whole(graph: Graph, engine: str = "onnxruntime", *, threads: int = 1, repeats: int = 15) -> Sample:
+    """The whole of `graph` as one segment; see `profile_segment`."""
+    tensors = {name: TensorSpec(each.dtype, each.shape) for name, each in graph.tensors.items()}
+    program = Program(graph.name, ("here/cpu",), (), (), (), 1, tensors)
+    answers = (*graph.outputs, *(each.output for each in graph.carried))
+    with tempfile.TemporaryDirectory(prefix="shoal-segment-") as folder:
+        files = catalog.make("engines", engine).write(graph, list(graph.position), Path(folder), "whole")
+        name = engine.partition(":")[0]
+        segment = Segment("whole", "here/cpu", graph.given, answers, name, ops=tuple(graph.position), files=files)
+        program = replace(program, segments=(segment,))
+        return profile_segment(
+            program, segment, Path(folder), model=graph.identity, threads=threads, engine=engine, repeats=repeats
+        )
 
 
 def _alone(job: Job, where: str, patience_s: float) -> Finding:

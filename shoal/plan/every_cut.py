@@ -41,7 +41,9 @@ class CutPlan:
         return keeps(self.plan)
 
 
-def pair_of(graph: Graph, fleet: Fleet, devices: Sequence[str] = (), engines: Sequence[str] = ()) -> tuple[str, str]:
+def pair_of(
+    graph: Graph, fleet: Fleet, devices: Sequence[str] = (), engines: Sequence[str] = ()
+) -> tuple[str, str]:
     """The two units in the order of `devices` (names of devices or units); the fleet's own two if none are named.
 
     Raises:

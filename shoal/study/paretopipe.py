@@ -156,7 +156,13 @@ class Paretopipe:
         fleet = bench.fleet(text)
         costs, numbers = costs_of(model.graph, fleet), spread(len(cuts(model.graph)), self.cuts)
         return every_cut(
-            model.graph, model.ref, fleet, costs, pair_of(model.graph, fleet), numbers=numbers, engines=("onnxruntime",)
+            model.graph,
+            model.ref,
+            fleet,
+            costs,
+            pair_of(model.graph, fleet),
+            numbers=numbers,
+            engines=("onnxruntime",),
         )
 
     def _links(self, bench: Bench) -> Iterator[Shown]:

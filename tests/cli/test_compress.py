@@ -33,8 +33,21 @@ def test_a_model_becomes_smaller(shoal: Any, tmp_path: Path) -> None:
     error = np.linalg.norm(coded - plain) / np.linalg.norm(plain)
     assert abs(error - facts["output_error"]["a2"]) < 0.01
     assert (tmp_path / "smaller" / "compress.json").exists()
+    page = (tmp_path / "smaller" / "compress.html").read_text()
+    assert page.count("int4g16") >= 3
     inspected = shoal("inspect", tmp_path / "smaller" / "model.onnx", "--json").json
     assert inspected["weights_bytes"] < facts["weights_bytes"] / 4
+
+
+def test_both_models_are_timed(shoal: Any, tmp_path: Path) -> None:
+    path = write(nets.mlp(256), tmp_path)
+    words = ("compress", path, "--with", "rtn:format=hlq2g64", "--measure", "-o", tmp_path / "smaller")
+    facts = shoal(*words, "--json").json
+    assert [(each["model"], each["engine"]) for each in facts["timings"]] == [
+        ("as it was", "onnxruntime"), ("smaller", "onnxruntime"), ("smaller", "native"),
+    ]  # fmt: skip
+    assert all(0 < each["low_s"] <= each["latency_s"] <= each["high_s"] for each in facts["timings"])
+    assert "Speed and memory here" in (tmp_path / "smaller" / "compress.html").read_text()
 
 
 def test_formats_are_mixed_for_so_many_bits(shoal: Any, tmp_path: Path) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from shoal.cli import options
-from shoal.units import format_bytes
+from shoal.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
-    from shoal.compress import Compressed
+    from shoal.report import Smaller
 
 EXAMPLES = (
     "shoal compress model.onnx --with rtn:format=int8 -o smaller",
@@ -24,7 +23,7 @@ EXAMPLES = (
     "shoal compress model.onnx --with gptq --mix int3g32/int4g32/int8 --bits 4.5 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
 )
-MODEL_FILE, REPORT_FILE = "model.onnx", "compress.json"
+MODEL_FILE, REPORT_FILE, PAGE_FILE = "model.onnx", "compress.json", "compress.html"
 
 
 def command(
@@ -50,19 +49,24 @@ def command(
         str, typer.Option(metavar="FORMAT", help="int8: round activations too, so that integer kernels run")
     ] = "",
     skip: Annotated[list[str], typer.Option(metavar="OP", help="leave this product as it is")] = [],
+    measure: Annotated[
+        bool, typer.Option("--measure", help="time both models on this machine, each alone in a process")
+    ] = False,
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Make a model smaller: its weights in fewer bits.
 
-    The result is an ONNX file for every ONNX runtime, bound to the given shapes. Whole numbers of up to eight bits stay
-    codes in it; other formats have no ONNX type and stand there as float32, rounded.
+    The result is an ONNX file bound to the given shapes, its weights packed. In whole numbers of four and eight bits it is for
+    every ONNX runtime; other formats have an op of shoal's, which shoal's engines know.
     """
     from shoal import catalog, codec
+    from shoal.cli.smaller import described, timed
     from shoal.compress import compress, mixed, opened
     from shoal.compress import ends as ends_of
     from shoal.graph import save
     from shoal.program import TensorSpec
+    from shoal.report import write_smaller_page
     from shoal.run.samples import read
 
     chosen = [catalog.make("compress/techniques", each) for each in techniques]
@@ -75,25 +79,17 @@ def command(
         formats |= ends_of(graph, ends, skip) if ends else {}
         found = compress(graph, chosen, given, formats, skip, activations)
         save(found.model, output / MODEL_FILE)
-    codec.save(_facts(found, techniques), output / REPORT_FILE)
+        timings = timed(graph, output / MODEL_FILE) if measure else ()
+    told = described(found, model.stem, techniques, timings)
+    codec.save(told, output / REPORT_FILE)
+    write_smaller_page(told, output / PAGE_FILE)
     if json:
-        options.emit(_facts(found, techniques))
+        options.emit(told)
     else:
-        _print(found, output)
+        _print(told, output)
 
 
-def _facts(found: Compressed, techniques: list[str]) -> dict[str, Any]:
-    return {
-        "with": techniques,
-        "weights_bytes": found.weights_bytes,
-        "stored_bytes": found.stored_bytes,
-        "bits_per_weight": found.bits_per_weight,
-        "output_error": dict(found.output_error),
-        "layers": [asdict(each) for each in found.layers],
-    }
-
-
-def _print(found: Compressed, output: Path) -> None:
+def _print(found: Smaller, output: Path) -> None:
     table = Table("op", "kind", "format", "bits", "weights", "outputs", "in the file", box=None, pad_edge=False)
     for each in found.layers:
         seen = "-" if each.output_qsnr_db is None else f"{each.output_qsnr_db:.1f} dB"
@@ -113,4 +109,8 @@ def _print(found: Compressed, output: Path) -> None:
         out.print(
             "what stands in the file as shoal.Decode runs on its codes in the engine 'native'; others decode it"
         )
-    out.print(f"the model is in {output / MODEL_FILE}")
+    for timing in found.timings:
+        out.print(
+            f"{timing.model}, {timing.engine}: {format_seconds(timing.latency_s)}, {format_bytes(timing.resident_bytes)} of memory"
+        )
+    out.print(f"the model is in {output / MODEL_FILE}, what became of it in {PAGE_FILE} beside it")

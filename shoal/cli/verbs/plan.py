@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from numpy.typing import NDArray
 
 from shoal import catalog, codec
 from shoal.cli import grounds, options
+from shoal.errors import InputError
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
+from shoal.plan.mixing import AUTO, Mixing
 from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
-from shoal.program import Workload
+from shoal.program import TensorSpec, Workload
 from shoal.program.workload_file import load_workload
 from shoal.run.handled import kept_handling
+from shoal.run.samples import read
 
 STRATEGIES = ", ".join(catalog.names("plan/strategies"))
+MODEL_FOLDER = "models"  # in the plan's: the model in the chosen formats
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
     "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
     "shoal plan model.onnx fleet.toml --strategy all --minimize latency",
     "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
+    "shoal plan model.onnx fleet.toml --formats auto --samples inputs.npz --error 1%",
 )
 
 
@@ -85,11 +92,26 @@ def command(
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help="also write the placement as mapping JSON")
     ] = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMATS", help="auto, or int4g32/int8/float32: one of these for each layer; needs --samples"
+        ),
+    ] = "",
+    samples: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="with --formats: inputs, .npz or .npy")
+    ] = None,
+    error: Annotated[
+        str, typer.Option(metavar="SHARE", help="with --formats: how much answers may be off, of their norm: 2%")
+    ] = "2%",
+    techniques: Annotated[
+        list[str],
+        typer.Option("--with", metavar="TECHNIQUE", help="with --formats: how layers are coded (default: gptq)"),
+    ] = [],
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
     options.writable(output / options.PLAN_FILE, mapping)
-    graph, reference = options.model(model, shape, carry)
     machines = grounds.fleet(fleet)
     limits = options.limits_of(limit)
     if profile and any(device.speed < 1 for device in machines.devices):
@@ -111,7 +133,17 @@ def command(
         shares=options.shares_of(shares),
         engines=tuple(engine),
     )
-    front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
+    if formats:
+        question = Mixing(
+            model, machines, wishes, _given(model, samples, shape, carry), options.share_of(error, "--error"),
+            AUTO if formats == "auto" else tuple(formats.split("/")), tuple(techniques) or ("gptq",),
+            *options.shapes_of(shape), measure=profile,
+        )  # fmt: skip
+        found = question.solve(output / MODEL_FOLDER)
+        graph, front = found.graph, found.front
+    else:
+        graph, reference = options.model(model, shape, carry)
+        front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
     if measure:
         front = refined(graph, front)
     _write(front, output, mapping)
@@ -119,6 +151,23 @@ def command(
         options.emit(front_json(front))
     else:
         print_front(graph, front, output)
+
+
+def _given(
+    model: Path, samples: Path | None, shape: Sequence[str], carry: Sequence[str]
+) -> Sequence[Mapping[str, NDArray[Any]]]:
+    """The samples that formats are chosen on.
+
+    Raises:
+        InputError: there are none, or the model keeps state between items.
+    """
+    if samples is None:
+        raise InputError("formats are chosen on samples", where="--formats", needed="--samples FILE")
+    if carry:
+        raise InputError("a model with state between items is not coded", where="--formats", had="--carry")
+    graph, _ = options.model(model, shape)
+    specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
+    return read(samples, specs).inputs
 
 
 def _workload(file: Path | None, items: int | None, window: int | None) -> Workload | None:
