@@ -14,12 +14,14 @@ MIB = 1 << 20
 # Measured: resident size of a worker that has loaded a segment of one small op and run it.
 RUNTIME_BYTES: Mapping[str, int] = {
     "onnxruntime": 61 * MIB,  # of which Python, numpy and shoal are 33
+    "native": 61 * MIB,  # onnxruntime and kernels of a few hundred KiB
     "ncnn": 40 * MIB,
     "reference": 60 * MIB,
     "null": 34 * MIB,
 }
 WEIGHTS_FACTOR: Mapping[str, float] = {
     "onnxruntime": 1.0,  # optimised segments map their weights from the file, once
+    "native": 1.0,  # codes are mapped from the file
     "ncnn": 2.1,  # kernels of 3 × 3 are kept transformed too; measured 1.3 ZFNet, 1.6 VGG-19, 2.1 ResNet-50
     "null": 0.0,
 }

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.engines import _bound, _host, _onnx, _session
+from shoal.engines import _bound, _host, _onnx, _session, _stage_files
 from shoal.engines._faults import faults, refusal
-from shoal.engines._stages import Product, Stage, staged
+from shoal.engines._stage_files import StageEntry
+from shoal.engines._stages import Product, staged
 from shoal.engines.contract import Arrays
-from shoal.errors import InputError, ModelError
+from shoal.errors import InputError
 from shoal.kernels.lowbit import lowbit_paths
 from shoal.program import Program, Segment
 
@@ -37,48 +37,38 @@ class Native:
     spin: bool = True  # onnxruntime's threads wait busily between ops
 
     def write(self, graph: Graph, ops: Sequence[str], folder: Path, stem: str) -> tuple[str, ...]:
-        """Write `ops` as ONNX, weights packed."""
-        return _onnx.write(graph, ops, folder, stem)
+        """Write `ops` in stages (see `_stages`), codes laid out as the kernels want them on every machine."""
+        from shoal.graph import extract
+
+        return _stage_files.write(staged(extract(graph, ops)), folder, stem)
 
     def load(self, program: Program, segment: Segment, folder: Path, threads: int) -> NativeSession:
-        """Lay the codes out for the kernels.
+        """Map the codes, and open the stretches between products.
 
         Raises:
             ModelError: a file is missing or damaged, or onnxruntime has no kernel for an op.
             InputError: this machine has no kernels of that name.
         """
-        from shoal.graph.load import read
-
         if self.path and self.path not in lowbit_paths():
             raise InputError(f"this machine has no kernels '{self.path}'", had=", ".join(lowbit_paths()))
         where = f"segment '{segment.name}' (native)"
-        model, *_ = _onnx.paths(segment, folder)
+        path, *others = _onnx.paths(segment, folder)
+        there = {file.name: file for file in others}
+        stages = _stage_files.read(path, there, where)
         try:
-            stages = staged(read(model))
-        except ModelError as fault:
-            raise ModelError(
-                f"cannot load '{model.name}': {fault.what}", where=where, hint="deploy the bundle again"
-            ) from fault
-        try:
-            loaded = [self._loaded(each, threads) for each in stages]
+            loaded = [self._loaded(entry, products, there, threads) for entry, products in stages]
         except faults() as fault:
             raise refusal(str(fault), where) from fault
         _host.trim()
         return NativeSession(program, segment, _lasting(loaded, segment.outputs), where, self.path, threads)
 
-    def _loaded(self, stage: Stage, threads: int) -> LoadedStage:
-        from shoal.graph import access, save
-
-        if stage.stretch is None:
-            return LoadedStage(None, (), (), stage.products)
-        with TemporaryDirectory(prefix="shoal-") as folder:
-            save(stage.stretch, Path(folder) / "part.onnx")
-            session = _session.opened(Path(folder) / "part.onnx", threads, spin=self.spin)
-        inputs, outputs = (
-            tuple(access.name(value) for value in some)
-            for some in (stage.stretch.graph.inputs, stage.stretch.graph.outputs)
-        )
-        return LoadedStage(session, inputs, outputs, stage.products)
+    def _loaded(
+        self, entry: StageEntry, products: tuple[Product, ...], there: Mapping[str, Path], threads: int
+    ) -> LoadedStage:
+        if not entry.stretch:
+            return LoadedStage(None, (), (), products)
+        session = _session.opened(there[entry.stretch], threads, spin=self.spin)
+        return LoadedStage(session, entry.inputs, entry.outputs, products)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,4 +18,15 @@ def product(
     y: NDArray[Any],
     threads: int,
 ) -> None: ...
+def take(
+    x: NDArray[Any],
+    bits: int,
+    groups: int,
+    group: int,
+    blocks: int,
+    codes: NDArray[Any],
+    scales: NDArray[Any],
+    sums: NDArray[Any],
+    totals: NDArray[Any],
+) -> None: ...
 def signs(path: str, weights: NDArray[Any], inputs: NDArray[Any], columns: int, y: NDArray[Any]) -> None: ...

@@ -56,7 +56,7 @@ class Plane:
 class LowBit:
     """A matrix ready for products: planes that are added up, and for each group what is added to every weight."""
 
-    planes: tuple[Plane, ...]
+    planes: tuple[Plane, ...]  # of as many bits and columns in a group
     offsets: F32 | None = None  # (rows, groups)
 
     @property
@@ -88,9 +88,9 @@ class LowBit:
                              had=str(x.shape))  # fmt: skip
         _check_path(path)
         y = np.zeros((x.shape[0], self.shape[0]), np.float32)
-        taken = Taken(np.ascontiguousarray(x, np.float32), self.planes[0].group)
+        first = self.planes[0]
+        blocks = taken(np.ascontiguousarray(x, np.float32), first.bits, first.group, path)
         for plane in self.planes:
-            blocks = taken.blocks(plane.bits)
             if _lowbit is None or path == "numpy":
                 y += _product(plane, blocks)
             else:
@@ -99,7 +99,7 @@ class LowBit:
                     _groups(plane.bits, plane.group), blocks.count, blocks.codes, blocks.scales, blocks.sums, y, threads,
                 )  # fmt: skip
         if self.offsets is not None:
-            y += taken.sums @ self.offsets.T
+            y += blocks.totals @ self.offsets.T
         return y
 
 
@@ -111,45 +111,41 @@ class Blocks:
     codes: NDArray[np.int8]  # (tokens, blocks, 8/bits, 64)
     scales: F32  # (tokens, blocks, 16), by lane
     sums: NDArray[np.int32]  # of codes, like scales
+    totals: F32  # of each group of columns as the products see it, (tokens, groups)
 
 
-class Taken:
-    """Activations in int8, group by group."""
+def taken(x: F32, bits: int, group: int, path: str = "") -> Blocks:
+    """Activations x, (tokens, columns), in int8, group by group, in the order that codes of so many bits have."""
+    groups, width = _groups(bits, group), 8 // bits
+    count = -(-x.shape[1] // (groups * group))
+    if _lowbit is None or path == "numpy":
+        return _taken(x, count, groups, group, width)
+    codes = np.empty((len(x), count, width, BLOCK), np.int8)
+    scales = np.empty((len(x), count, LANES), np.float32)
+    sums = np.empty((len(x), count, LANES), np.int32)
+    totals = np.empty((len(x), -(-x.shape[1] // group)), np.float32)
+    _lowbit.take(x, bits, groups, group, count, codes, scales, sums, totals)
+    return Blocks(count, codes, scales, sums, totals)
 
-    def __init__(self, x: F32, group: int) -> None:
-        """Of x, (tokens, columns)."""
-        self._tokens, columns = x.shape
-        self._group, count = group, -(-columns // group)
-        padded = np.zeros((self._tokens, count * group), np.float32)
-        padded[:, :columns] = x
-        grouped = padded.reshape(self._tokens, count, group)
-        most = np.abs(grouped).max(axis=2)
-        self._scales = most / np.float32(127)
-        inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
-        self._codes = np.rint(grouped * inverse[:, :, None]).astype(np.int8)
-        self._made: dict[int, Blocks] = {}
 
-    @property
-    def sums(self) -> F32:
-        """Of each group's activations as the products see them, (tokens, groups)."""
-        found: F32 = self._codes.sum(axis=2, dtype=np.int32) * self._scales
-        return found
-
-    def blocks(self, bits: int) -> Blocks:
-        """The same in the order that codes of so many bits have."""
-        if bits not in self._made:
-            groups, width = _groups(bits, self._group), 8 // bits
-            count = -(-self._codes.shape[1] // groups)
-            codes = np.zeros((self._tokens, count * groups, self._group), np.int8)
-            codes[:, : self._codes.shape[1]] = self._codes
-            scales = np.zeros((self._tokens, count * groups), np.float32)
-            scales[:, : self._scales.shape[1]] = self._scales
-            ordered = codes.reshape(self._tokens, count, groups, width, BLOCK // groups).swapaxes(2, 3)
-            ordered = np.ascontiguousarray(ordered.reshape(self._tokens, count, width, BLOCK))
-            sums = ordered.reshape(self._tokens, count, width, LANES, 4).sum(axis=(2, 4), dtype=np.int32)
-            spread = np.repeat(scales.reshape(self._tokens, count, groups), LANES // groups, axis=2)
-            self._made[bits] = Blocks(count, ordered, np.ascontiguousarray(spread), np.ascontiguousarray(sums))
-        return self._made[bits]
+def _taken(x: F32, count: int, groups: int, group: int, width: int) -> Blocks:
+    """The same in numpy."""
+    tokens, columns = x.shape
+    padded = np.zeros((tokens, count * groups * group), np.float32)
+    padded[:, :columns] = x
+    grouped = padded.reshape(tokens, count * groups, group)
+    most = np.abs(grouped).max(axis=2)
+    scales = most / np.float32(127)
+    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
+    codes = np.rint(grouped * inverse[:, :, None]).astype(np.int8)
+    ordered = codes.reshape(tokens, count, groups, width, BLOCK // groups).swapaxes(2, 3)
+    ordered = np.ascontiguousarray(ordered.reshape(tokens, count, width, BLOCK))
+    sums = ordered.reshape(tokens, count, width, LANES, 4).sum(axis=(2, 4), dtype=np.int32)
+    spread = np.repeat(scales.reshape(tokens, count, groups), LANES // groups, axis=2)
+    totals = (codes.sum(axis=2, dtype=np.int32) * scales)[:, : -(-columns // group)]
+    return Blocks(
+        count, ordered, np.ascontiguousarray(spread), np.ascontiguousarray(sums), totals.astype(np.float32)
+    )
 
 
 def plane(
@@ -295,6 +291,6 @@ def _check_path(path: str) -> None:
 
 def joined(planes: Sequence[Plane], offsets: F32 | None = None) -> LowBit:
     """Planes of one matrix that are added up."""
-    if not planes or len({(each.shape, each.group) for each in planes}) != 1:
-        raise InputError("planes of different matrices or groups cannot be added up")
+    if not planes or len({(each.shape, each.group, each.bits) for each in planes}) != 1:
+        raise InputError("planes of different matrices, bits or groups cannot be added up")
     return LowBit(tuple(planes), offsets)

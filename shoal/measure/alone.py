@@ -21,6 +21,7 @@ from shoal.measure.segment import Finding, Job
 from shoal.program import Program, Segment, TensorSpec
 
 LEAST_S = 0.5  # how long a quick segment is repeated
+LIBRARIES = {"native": "onnxruntime"}  # of engines that are not called like theirs
 
 
 def main(job_file: str) -> None:
@@ -49,6 +50,7 @@ def _run(job: Job) -> Finding:
 def _import_library(engine: str) -> None:
     """Import what the engine would at its first load, so that it does not count as the segment's."""
     name = engine.partition(":")[0]
+    name = LIBRARIES.get(name, name)
     if importlib.util.find_spec(name):
         importlib.import_module(name)
 

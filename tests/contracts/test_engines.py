@@ -37,7 +37,7 @@ EXACT = tuple(
     )
     for engine in ("reference", "onnxruntime", "native", "ncnn")
 )
-TYPED = ("reference", "onnxruntime", "native")  # engines that also take other types than float32
+TYPED = ("reference", "onnxruntime")  # engines that also take other types than float32
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +209,7 @@ def _replace(path: Path, content: bytes) -> None:
 def test_names_large_weights_cut_short(engine: str, tmp_path: Path) -> None:
     case = big_gemm()
     files = write(case, engine, tmp_path)
-    path = tmp_path / files[1]
+    path = max((tmp_path / name for name in files), key=lambda file: file.stat().st_size)
     _replace(path, path.read_bytes()[:1000])
     with pytest.raises(ModelError, match=rf"segment 's' \({engine}\)"):
         load_files(case, engine, tmp_path, files)

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shoal.errors import InputError
-from shoal.kernels.lowbit import LowBit, Taken, joined, lowbit_paths, plane, sign_product, sign_words
+from shoal.kernels.lowbit import LowBit, joined, lowbit_paths, plane, sign_product, sign_words, taken
+from tests.kernels.rounding import rounded
 
 F32 = NDArray[np.float32]
 PATHS = lowbit_paths()
@@ -30,15 +31,24 @@ def made(bits: int, group: int, shape: tuple[int, int], kind: str = "fixed", see
     return matrix, weights.astype(np.float32)
 
 
-def rounded(x: F32, group: int) -> F32:
-    """Activations as the products see them."""
-    taken = Taken(x, group)
-    found = (taken._codes * taken._scales[:, :, None]).reshape(len(x), -1)[:, : x.shape[1]]
-    return np.asarray(found, np.float32)
-
-
 def inputs(tokens: int, columns: int, seed: int = 1) -> F32:
     return np.random.default_rng(seed).standard_normal((tokens, columns)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("columns", [1, 63, 512, 1000])
+def test_activations_are_taken_alike(bits: int, columns: int) -> None:
+    source = np.random.default_rng(columns)
+    for group in GROUPS[bits]:
+        x = (source.standard_normal((3, columns)) * np.exp(source.standard_normal((3, columns)) * 3)).astype(
+            np.float32
+        )
+        x[1, :group] = 0
+        x[2, ::2] = np.float32(0.5) * np.abs(x[2]).max()  # ties
+        ours, theirs = taken(x, bits, group), taken(x, bits, group, "numpy")
+        assert ours.count == theirs.count
+        for name in ("codes", "scales", "sums", "totals"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -86,6 +86,23 @@ void product(const std::string &name, In<std::uint8_t> codes, In<std::uint16_t> 
     divided(rows, threads, [&](std::int64_t begin, std::int64_t end) { path.product(w, x, out, begin, end); });
 }
 
+void taken(In<float> x, int bits, int groups, std::int64_t group, std::int64_t blocks, Out<std::int8_t> codes,
+          Out<float> scales, Out<std::int32_t> sums, Out<float> totals) {
+    if (bits != 1 && bits != 2 && bits != 4 && bits != 8) refuse("bits are 1, 2, 4 or 8");
+    if (groups != 1 && groups != 2 && groups != 4 && groups != 8) refuse("groups of a block are 1, 2, 4 or 8");
+    if (group * groups != kBlock * 8 / bits) refuse("groups do not fill a block");
+    if (x.ndim() != 2 || blocks < 1) refuse("x is no matrix, or there are no blocks");
+    const auto tokens = static_cast<std::int64_t>(x.shape(0)), columns = static_cast<std::int64_t>(x.shape(1));
+    if (columns > blocks * groups * group) refuse("too few blocks");
+    need(codes, tokens * blocks * (8 / bits) * kBlock, "activations");
+    need(scales, tokens * blocks * kLanes, "their scales");
+    need(sums, tokens * blocks * kLanes, "their sums");
+    need(totals, tokens * ((columns + group - 1) / group), "their totals");
+    const Order order{8 / bits, groups, group, blocks};
+    nb::gil_scoped_release unlocked;
+    take(x.data(), tokens, columns, order, codes.data(), scales.data(), sums.data(), totals.data());
+}
+
 void signs(const std::string &name, In<std::uint64_t> weights, In<std::uint64_t> inputs, std::int64_t columns,
            Out<std::int32_t> y) {
     const Path &path = path_of(name);
@@ -107,6 +124,9 @@ NB_MODULE(_lowbit, module) {
                nb::arg("zeros").noconvert(), nb::arg("zero"), nb::arg("bits"), nb::arg("groups"), nb::arg("blocks"),
                nb::arg("acts").noconvert(), nb::arg("act_scales").noconvert(), nb::arg("act_sums").noconvert(),
                nb::arg("y").noconvert(), nb::arg("threads"));
+    module.def("take", &taken, nb::arg("x").noconvert(), nb::arg("bits"), nb::arg("groups"), nb::arg("group"),
+               nb::arg("blocks"), nb::arg("codes").noconvert(), nb::arg("scales").noconvert(), nb::arg("sums").noconvert(),
+               nb::arg("totals").noconvert());
     module.def("signs", &signs, nb::arg("path"), nb::arg("weights").noconvert(), nb::arg("inputs").noconvert(),
                nb::arg("columns"), nb::arg("y").noconvert());
 }

@@ -39,6 +39,17 @@ struct Activations {
     std::int64_t tokens;
 };
 
+// How activations lie: `blocks` blocks of `groups` groups of `group` columns, 8/bits = `width` codes of a byte.
+struct Order {
+    int width, groups;
+    std::int64_t group, blocks;
+};
+
+// Activations, x of (tokens, columns), in int8: scale · code with |code| <= 127. What is beyond the columns is 0.
+// totals[t · count + g] is the sum of what group g of `count` came to.
+void take(const float *x, std::int64_t tokens, std::int64_t columns, const Order &order, std::int8_t *codes,
+          float *scales, std::int32_t *sums, float *totals);
+
 // y[t · rows + r] += the product, for rows from `begin` up to `end`.
 using Product = void (*)(const Weights &, const Activations &, float *y, std::int64_t begin, std::int64_t end);
 // y[t · rows + r] = columns − 2 · differing bits of two rows of `words` 64-bit words.
