@@ -55,7 +55,7 @@ def writable(*paths: Path | None) -> None:
 
 
 def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Shapes and named sizes from "input=1,3,224,224" and "tokens=128".
+    """Shapes, and sizes that may be of a name or of an input with one axis, from "input=1,3,224,224" and "tokens=128".
 
     Raises:
         InputError: not of that form.
@@ -70,9 +70,10 @@ def shapes_of(texts: Sequence[str]) -> tuple[dict[str, tuple[int, ...]], dict[st
             numbers = ()
         if not name or not numbers or min(numbers) < 0:
             raise InputError(f"'{text}' is no shape", where="--shape", hint="input=1,3,224,224 or tokens=128")
-        shapes[name] = numbers
         if len(numbers) == 1:
             sizes[name] = numbers[0]
+        else:
+            shapes[name] = numbers
     return shapes, sizes
 
 
@@ -111,9 +112,8 @@ def model(path: Path, shapes: Sequence[str], carry: Sequence[str] = ()) -> tuple
     """The graph in `path` bound to the shapes and states written on the command line, and its reference."""
     carried = carried_of(carry)
     bound, sizes = shapes_of(shapes)
-    file = load(path, {name: shape for name, shape in bound.items() if name not in sizes}, sizes, carried)
-    kept = {name: shape for name, shape in bound.items() if name not in sizes}
-    return file, ModelRef(file.name, str(path.resolve()), file.sha256, kept, sizes, carried)
+    file = load(path, bound, sizes, carried)
+    return file, ModelRef(file.name, str(path.resolve()), file.sha256, bound, sizes, carried)
 
 
 def plan(path: Path) -> Plan:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Mixing:
     samples: Sequence[Arrays]
     most_error: float  # of the answers, relative in the L2 norm, on the samples
     formats: Sequence[str] = AUTO
-    techniques: Sequence[str] = ("gptq",)
+    techniques: Sequence[str] = ("rtn",)
     shapes: Mapping[str, tuple[int, ...]] | None = None
     sizes: Mapping[str, int] | None = None
     measure: bool = True  # ops that were never measured on this machine
@@ -79,8 +80,11 @@ class Mixing:
         """
         if not self.most_error > 0:
             raise InputError("no error to stay below", where="--error", needed="above 0", had=str(self.most_error))
-        graph = opened(self.model, self.shapes, self.sizes, folder)
-        coder = _Coder(self, graph, folder)
+        with TemporaryDirectory(prefix="shoal-") as scratch:
+            return self._solved(_Coder(self, Path(scratch)), folder)
+
+    def _solved(self, coder: _Coder, folder: Path) -> Mixed:
+        graph = coder.plain
         seconds = self._seconds(graph, coder)
         losses = self._losses(graph)
         units = {layer.op: dict.fromkeys(self._units(graph), 1.0) for layer in layers_of(graph)}
@@ -115,7 +119,7 @@ class Mixing:
         """The time of each layer in each format on each unit, by its quickest engine."""
         found = {}
         for name in self.formats:
-            coded = coder.graph(dict.fromkeys((layer.op for layer in layers_of(graph)), name), f"all-{name}")
+            coded = coder.uniform(name)
             costs = costs_of(coded, self.fleet, measure=self.measure)
             found[name] = {
                 layer.op: {
@@ -156,7 +160,7 @@ class Mixing:
         return kept
 
     def _planned(self, formats: Formats, coder: _Coder, folder: Path) -> Mixed:
-        graph = coder.graph(formats, "mixed")
+        graph = coder.graph(formats, folder)
         reference = ModelRef(self.model.stem, graph.source, graph.sha256)
         front = search(graph, reference, self.fleet, costs_of(graph, self.fleet, measure=self.measure), self.wishes)
         return Mixed(formats, coder.error(formats), Path(graph.source), graph, reference, front)
@@ -165,8 +169,9 @@ class Mixing:
 class _Coder:
     """Codes the model in this or that mix; each is done once."""
 
-    def __init__(self, question: Mixing, graph: Graph, folder: Path) -> None:
-        self._question, self._plain, self._folder = question, graph, folder
+    def __init__(self, question: Mixing, scratch: Path) -> None:
+        self._question, self._scratch = question, scratch
+        self.plain = opened(question.model, question.shapes, question.sizes, scratch)
         self._techniques: list[Technique] = [
             catalog.make("compress/techniques", each) for each in question.techniques
         ]
@@ -176,26 +181,30 @@ class _Coder:
         """Of the answers, coded so."""
         key = frozenset(formats.items())
         if key not in self._errors:
-            self.graph(formats, "tried")
+            self.graph(formats, self._scratch / "tried")
         return self._errors[key]
 
-    def graph(self, formats: Formats, name: str) -> Graph:
-        """The model coded so, from a file of that name; layers that a format does not fit stay as they are."""
+    def uniform(self, name: str) -> Graph:
+        """The model in one format."""
+        return self.graph(dict.fromkeys((layer.op for layer in layers_of(self.plain)), name), self._scratch / name)
+
+    def graph(self, formats: Formats, folder: Path) -> Graph:
+        """The model coded so, from a file in `folder`; layers that a format does not fit stay as they are."""
         fitting = {op: each for op, each in formats.items() if each != PLAIN and self._fits(op, each)}
-        path = self._folder / name / "model.onnx"
+        path = folder / "model.onnx"
         if not fitting:
-            save(self._plain, path)
+            save(self.plain, path)
             self._errors[frozenset(formats.items())] = 0.0
             return load(path)
-        skip = [layer.op for layer in layers_of(self._plain) if layer.op not in fitting]
-        made = compress(self._plain, self._techniques, self._question.samples, fitting, skip)
+        skip = [layer.op for layer in layers_of(self.plain) if layer.op not in fitting]
+        made = compress(self.plain, self._techniques, self._question.samples, fitting, skip)
         save(made.model, path)
         self._errors[frozenset(formats.items())] = max(made.output_error.values())
-        log.info("%s: error %.3f %%", name, 100 * self._errors[frozenset(formats.items())])
+        log.info("%s: error %.3f %%", sorted(set(formats.values())), 100 * self._errors[frozenset(formats.items())])
         return load(path)
 
     def _fits(self, op: str, name: str) -> bool:
-        columns = next(layer.shape[1] for layer in layers_of(self._plain) if layer.op == op)
+        columns = next(layer.shape[1] for layer in layers_of(self.plain) if layer.op == op)
         group = make(name).group
         return group <= 0 or columns % group == 0
 

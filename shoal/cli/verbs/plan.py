@@ -106,7 +106,7 @@ def command(
     ] = "2%",
     techniques: Annotated[
         list[str],
-        typer.Option("--with", metavar="TECHNIQUE", help="with --formats: how layers are coded (default: gptq)"),
+        typer.Option("--with", metavar="TECHNIQUE", help="with --formats: how layers are coded, a dozen times (default: rtn)"),
     ] = [],
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
@@ -136,7 +136,7 @@ def command(
     if formats:
         question = Mixing(
             model, machines, wishes, _given(model, samples, shape, carry), options.share_of(error, "--error"),
-            AUTO if formats == "auto" else tuple(formats.split("/")), tuple(techniques) or ("gptq",),
+            AUTO if formats == "auto" else tuple(formats.split("/")), tuple(techniques) or ("rtn",),
             *options.shapes_of(shape), measure=profile,
         )  # fmt: skip
         found = question.solve(output / MODEL_FOLDER)
