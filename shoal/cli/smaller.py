@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shoal.report.smaller import Smaller, SmallerLayer, Timing
+from shoal.report.smaller import Smaller, SmallerLayer, SmallerTensor, Timing
 
 if TYPE_CHECKING:
     from shoal.compress import Compressed
@@ -20,13 +20,17 @@ def described(found: Compressed, name: str, techniques: Sequence[str], timings: 
     layers = tuple(
         SmallerLayer(
             each.op, each.kind, each.format, each.shape, each.bits_per_weight, each.weight_qsnr_db,
-            each.output_qsnr_db, each.standard,
+            each.output_qsnr_db, each.standard, each.note,
         )
         for each in found.layers
     )  # fmt: skip
+    tensors = tuple(
+        SmallerTensor(each.tensor, each.layers, each.into, each.restored, each.least, each.most)
+        for each in found.equalised
+    )
     return Smaller(
         name, tuple(techniques), found.weights_bytes, found.stored_bytes, found.bits_per_weight,
-        dict(found.output_error), layers, tuple(timings),
+        dict(found.output_error), layers, tuple(timings), tensors,
     )  # fmt: skip
 
 

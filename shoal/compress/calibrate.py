@@ -28,9 +28,21 @@ class Calibration:
     """Walks the layers; between two steps the caller replaces the weights of those just shown."""
 
     def __init__(
-        self, graph: Graph, samples: Sequence[Arrays], threads: int = 1, rounded: Mapping[str, Range] | None = None
+        self,
+        graph: Graph,
+        samples: Sequence[Arrays],
+        threads: int = 1,
+        rounded: Mapping[str, Range] | None = None,
+        alone: bool = False,
     ) -> None:
-        """`rounded`: the tensors that are rounded to eight bits on the coded side.
+        """What to walk, on what.
+
+        Args:
+            graph: the network as it is.
+            samples: inputs by name.
+            threads: of the runs.
+            rounded: the tensors that are rounded to eight bits on the coded side.
+            alone: nothing will be coded, so that the float side is all that is run.
 
         Raises:
             InputError: no samples, or one that lacks an input or has another shape.
@@ -39,10 +51,10 @@ class Calibration:
             raise InputError("no calibration samples", hint="--samples FILE")
         for sample in samples:
             _check(graph, sample)
-        self._graph, self._threads, self._rounded = graph, threads, rounded or {}
+        self._graph, self._threads, self._rounded, self._alone = graph, threads, rounded or {}, alone
         self.coded = dataclasses.replace(graph, model=graph.model.clone())
         self._float = [dict(sample) for sample in samples]
-        self._after = [self._left(sample) for sample in samples]
+        self._after = self._float if alone else [self._left(sample) for sample in samples]
         self._done = 0  # ops that ran
 
     def walk(self, layers: Sequence[Layer]) -> Iterator[tuple[tuple[Layer, ...], Seen]]:
@@ -89,6 +101,8 @@ class Calibration:
         for graph, kept, left in (
             (self._graph, self._float, dict[str, NDArray[Any]]), (self.coded, self._after, self._left),
         ):  # fmt: skip
+            if self._alone and graph is self.coded:
+                continue
             with TemporaryDirectory(prefix="shoal-") as folder:
                 session = _session(graph, names, Path(folder), self._threads)
                 for values in kept:

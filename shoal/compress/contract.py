@@ -1,15 +1,26 @@
-"""What a technique of compression is: a layer's weights and what it was seen to do → what is stored of it."""
+"""What a technique of compression is: a layer's weights and what it was seen to do → what is stored of it.
+
+An equaliser comes before: weights and what they were seen to do → scales by channel that leave the network the same; so
+does a turner, which rewrites the network.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError
-from shoal.formats import Coded, Matrix
+from shoal.formats import Coded, Format, Matrix
+
+if TYPE_CHECKING:
+    from shoal.compress.layers import Layer
+    from shoal.graph import Graph
+
+Scales = NDArray[np.float64]  # one for each channel of a tensor
 
 
 @dataclass(eq=False)
@@ -24,10 +35,12 @@ class Seen:
     places: int = 0
     square: NDArray[np.float64] = field(init=False)  # (groups, columns, columns): mean of xq·xqᵀ
     cross: NDArray[np.float64] = field(init=False)  # mean of x·xqᵀ
+    largest: NDArray[np.float64] = field(init=False)  # (groups, columns): magnitude of xq
 
     def __post_init__(self) -> None:
         self.square = np.zeros((self.groups, self.columns, self.columns))
         self.cross = np.zeros_like(self.square)
+        self.largest = np.zeros((self.groups, self.columns))
 
     def add(self, x: NDArray[np.float32], xq: NDArray[np.float32]) -> None:
         """One item's, both of (groups, places, columns) at the same places.
@@ -41,6 +54,7 @@ class Seen:
         share = count / (self.places + count)
         self.square += (np.einsum("gpi,gpj->gij", xq, xq, optimize=True) / count - self.square) * share
         self.cross += (np.einsum("gpi,gpj->gij", x, xq, optimize=True) / count - self.cross) * share
+        self.largest = np.maximum(self.largest, np.abs(xq).max(axis=1))
         self.places += count
 
     def energy(self, matrix: Matrix, group: int) -> float:
@@ -59,6 +73,8 @@ class Work:
 
     weights: Matrix  # (rows, columns) of one group
     coded: Coded | None = None
+    wanted: Matrix | None = None  # as the float network has them; none: the weights
+    note: str = ""  # something to tell of it
 
 
 class Technique(Protocol):
@@ -76,4 +92,64 @@ class Technique(Protocol):
 
         Raises:
             InputError: what it needs is not there, or cannot be solved.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A layer among those that read one tensor."""
+
+    weights: Matrix  # (rows, columns), of all groups
+    seen: Seen
+    channels: NDArray[np.intp]  # (groups, columns): the channel of the tensor that a column multiplies
+    form: Format  # what the weights will be coded in
+
+    @property
+    def grouped(self) -> NDArray[np.float32]:
+        """The weights by group: (groups, rows of one, columns)."""
+        return self.weights.reshape(len(self.channels), -1, self.weights.shape[1])
+
+    def by_channel(self, figures: NDArray[np.floating]) -> Scales:
+        """The largest figure of each channel, from those of each column: (groups, columns)."""
+        found = np.zeros(int(self.channels.max()) + 1)
+        np.maximum.at(found, self.channels, figures)
+        return found
+
+
+@runtime_checkable
+class Equaliser(Protocol):
+    """A technique of `compress/techniques` that is applied before all others, to tensors rather than to layers."""
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether it looks at activations."""
+
+    def scales(self, readings: Sequence[Reading]) -> Scales:
+        """A positive scale for each channel of a tensor: it will be divided by them, and the columns of the layers that
+        read it multiplied.
+
+        Raises:
+            InputError: a layer does not fit its format.
+        """
+
+
+@runtime_checkable
+class Turner(Protocol):
+    """A technique of `compress/techniques` that is applied before those of single layers: it rewrites the network, which
+    stays the same but for rounding.
+    """
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether it looks at activations."""
+
+    def turned(self, graph: Graph, layers: Sequence[Layer]) -> Graph:
+        """A graph with the same answers whose layers, under the same names, are easier to code.
+
+        Args:
+            graph: stays as it is.
+            layers: of it, that are to be coded.
+
+        Raises:
+            InputError: it cannot be done, or would change nothing.
         """

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from shoal.compress.activations import coded_tensors, insert, ranges
 from shoal.compress.calibrate import Arrays, Calibration
-from shoal.compress.contract import Seen, Technique, Work
+from shoal.compress.contract import Equaliser, Seen, Technique, Turner, Work
+from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.fold import folded
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import CodedLayer, rewritten, standard
+from shoal.compress.rotate import turning
 from shoal.errors import InputError, ModelError
 from shoal.formats import make
 from shoal.graph import Graph, decode, dequantise, load, save
@@ -25,6 +27,9 @@ from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+
+Early = Equaliser | Turner
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class LayerLoss:
     weight_qsnr_db: float
     output_qsnr_db: float | None  # on the calibration samples; none: there were none
     standard: bool  # in the model in a type of ONNX; else packed, for the op shoal.Decode
+    note: str = ""  # of the techniques
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,7 @@ class Compressed:
     weights_bytes: int  # of the model as it was
     stored_bytes: int  # of all weights, those of the layers as their formats pack them
     output_error: Mapping[str, float]  # by output: relative, in the L2 norm, on the calibration samples
+    equalised: tuple[Equalised, ...] = ()  # tensors, in the order in which it was done
 
     @property
     def bits_per_weight(self) -> float:
@@ -61,7 +68,7 @@ class Compressed:
 
 def compress(
     graph: Graph,
-    techniques: Sequence[Technique],
+    techniques: Sequence[Technique | Early],
     samples: Sequence[Arrays] = (),
     formats: Mapping[str, str] | None = None,
     skip: Sequence[str] = (),
@@ -72,7 +79,8 @@ def compress(
 
     Args:
         graph: its opset at least 21 (see `opened`) where codes of whole numbers are to stay codes.
-        techniques: applied to each layer one after another; the last one codes.
+        techniques: equalisers and turners of the whole network, then what is applied to each layer one after another; the last
+            one codes.
         samples: inputs by name, of which each layer sees what the coded layers before it make.
         formats: of layers, by op, that are coded in another format than the last technique's.
         skip: ops that stay as they are.
@@ -80,11 +88,14 @@ def compress(
         threads: of the runs on samples.
 
     Raises:
-        InputError: no technique codes, nothing is left to code, an op to skip is unknown, or samples are needed.
+        InputError: the techniques' order is wrong or none codes, nothing is left to code, an op to skip is unknown, or
+            samples are needed.
     """
     _check(techniques, samples, activations)
-    layers = _wanted(graph, skip)
-    chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in layers}
+    chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in _wanted(graph, skip)}
+    was = graph
+    graph, equalised = _evened(graph, techniques, chains, samples, threads)
+    layers = _wanted(graph, (*skip, *turning(graph)))
     rounded = ranges(graph, coded_tensors(graph, layers), samples, threads) if activations else {}
     calibration = Calibration(graph, samples, threads, rounded) if samples else None
     coded: dict[str, CodedLayer] = {}
@@ -92,16 +103,17 @@ def compress(
     for together, seen in calibration.walk(layers) if calibration else ((layers, None),):
         for layer in together:
             wanted = weights_of(graph, layer)
-            each = coded[layer.op] = _coded(layer, wanted, chains[layer.op], seen)
-            lost.append(_loss(each, wanted, seen))
+            each, note = _coded(layer, wanted, chains[layer.op], seen)
+            coded[layer.op] = each
+            lost.append(_loss(each, wanted, seen, note))
             if calibration:
                 _replace(calibration.coded, each)
     model = rewritten(graph, coded)
     insert(model, rounded)
-    error = _output_error(graph, model, samples, threads) if samples else {}
+    error = _output_error(was, model, samples, threads) if samples else {}
     plain = sum(4 * each.layer.shape[0] * each.layer.shape[1] for each in coded.values())
     stored = graph.weights_bytes - plain + sum(each.stored_bits for each in coded.values()) // 8
-    return Compressed(model, tuple(lost), graph.weights_bytes, stored, error)
+    return Compressed(model, tuple(lost), was.weights_bytes, stored, error, equalised)
 
 
 def ends(graph: Graph, name: str, skip: Sequence[str] = ()) -> dict[str, str]:
@@ -137,7 +149,12 @@ def opened(
     return folded(load(place, shapes, sizes))
 
 
-def _check(techniques: Sequence[Technique], samples: Sequence[Arrays], activations: str) -> None:
+def _check(techniques: Sequence[Technique | Early], samples: Sequence[Arrays], activations: str) -> None:
+    early = [isinstance(each, Early) for each in techniques]
+    if early != sorted(early, reverse=True):
+        late = type(techniques[len(early) - 1 - early[::-1].index(True)]).__name__.lower()
+        raise InputError(f"{late} works on the whole network, before all that works on single layers", where="--with",
+                         hint=f"--with {late} first")  # fmt: skip
     coders = [each for each in techniques if hasattr(each, "format")]
     if len(coders) != 1 or coders[0] is not techniques[-1]:
         raise InputError(
@@ -151,12 +168,36 @@ def _check(techniques: Sequence[Technique], samples: Sequence[Arrays], activatio
         raise InputError(what, needed="calibration samples", hint="--samples FILE")
 
 
-def _chain(techniques: Sequence[Technique], name: str) -> tuple[Technique, ...]:
-    """The techniques, the last one coding in the format `name`, if there is one."""
-    *before, last = techniques
+def _chain(techniques: Sequence[Technique | Early], name: str) -> tuple[Technique, ...]:
+    """What is applied to a layer, the last one coding in the format `name`, if there is one."""
+    *before, last = (each for each in techniques if not isinstance(each, Early))
     chosen = dataclasses.replace(last, format=name) if name else last  # type: ignore[type-var]
     make(chosen.format)  # type: ignore[attr-defined]  # it may be a wrong one
     return (*before, chosen)
+
+
+def _evened(
+    graph: Graph,
+    techniques: Sequence[Technique | Early],
+    chains: Mapping[str, Sequence[Technique]],
+    samples: Sequence[Arrays],
+    threads: int,
+) -> tuple[Graph, tuple[Equalised, ...]]:
+    """The graph after all that is done to the whole of it."""
+    formats = {op: _format(chain) for op, chain in chains.items()}
+    told: tuple[Equalised, ...] = ()
+    for technique in techniques:
+        if isinstance(technique, Equaliser):
+            graph, more = equalise(graph, technique, formats, samples, threads)
+            told += more
+        elif isinstance(technique, Turner):
+            graph = technique.turned(graph, [layer for layer in layers_of(graph) if layer.op in formats])
+    return graph, told
+
+
+def _format(chain: Sequence[Technique]) -> str:
+    """The format that the last technique codes in."""
+    return str(getattr(chain[-1], "format", ""))
 
 
 def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
@@ -171,16 +212,18 @@ def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
     return left
 
 
-def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen | None) -> CodedLayer:
-    parts = []
+def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen | None) -> tuple[CodedLayer, str]:
+    """The layer's codes, and what the techniques tell of it."""
+    parts, notes = [], []
     for group, own in enumerate(np.split(weights, layer.groups)):
-        work = Work(own)
+        work = Work(own, wanted=own)
         for technique in chain:
             work = technique.apply(work, seen, group)
         assert work.coded is not None
         parts.append(work.coded)
-    name = str(getattr(chain[-1], "format", ""))
-    return CodedLayer(layer, name, make(name), tuple(parts))
+        notes.append(work.note)
+    name = _format(chain)
+    return CodedLayer(layer, name, make(name), tuple(parts)), "; ".join(filter(None, notes))
 
 
 def _replace(graph: Graph, each: CodedLayer) -> None:
@@ -191,7 +234,7 @@ def _replace(graph: Graph, each: CodedLayer) -> None:
     value.const_value = lazy(lambda: each.layer.tensor(each.matrix), ir.DataType.FLOAT, each.layer.stored)
 
 
-def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None) -> LayerLoss:
+def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None, note: str) -> LayerLoss:
     lost, layer = each.matrix - wanted, each.layer
     output = None
     if seen is not None:
@@ -200,7 +243,7 @@ def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None) -> LayerLoss:
         output = _db(off, own)
     return LayerLoss(
         layer.op, layer.kind, each.format, layer.shape, each.stored_bits / (layer.shape[0] * layer.shape[1]),
-        _db(float((lost**2).sum()), float((wanted**2).sum())), output, standard(each.form, layer),
+        _db(float((lost**2).sum()), float((wanted**2).sum())), output, standard(each.form, layer), note,
     )  # fmt: skip
 
 

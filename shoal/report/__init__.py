@@ -2,7 +2,7 @@
 
 from shoal.report.html import write as write_html
 from shoal.report.keys import summary
-from shoal.report.smaller import Smaller, SmallerLayer, Timing, smaller_page, write_smaller_page
+from shoal.report.smaller import Smaller, SmallerLayer, SmallerTensor, Timing, smaller_page, write_smaller_page
 from shoal.report.splits import csv_text, front_json, print_splits, split_json, write_splits_page
 from shoal.report.table import print_table, tables
 from shoal.report.trace import write_trace
@@ -10,6 +10,7 @@ from shoal.report.trace import write_trace
 __all__ = [
     "Smaller",
     "SmallerLayer",
+    "SmallerTensor",
     "Timing",
     "csv_text",
     "front_json",

@@ -28,6 +28,7 @@ class SmallerLayer:
     weight_qsnr_db: float
     output_qsnr_db: float | None  # on the calibration samples
     standard: bool = True  # stored in a type of ONNX
+    note: str = ""  # of the techniques
 
     @property
     def bytes(self) -> float:
@@ -38,6 +39,18 @@ class SmallerLayer:
     def lost_db(self) -> float:
         """Signal over error: of the outputs if they were seen, else of the weights."""
         return self.weight_qsnr_db if self.output_qsnr_db is None else self.output_qsnr_db
+
+
+@dataclass(frozen=True)
+class SmallerTensor:
+    """A tensor that was divided by scales, and the columns of the layers that read it multiplied."""
+
+    tensor: str
+    layers: tuple[str, ...]
+    into: tuple[str, ...]  # ops that the division went into; none: an op of its own
+    restored: bool  # by an op of its own, for what else reads it
+    least: float  # scale
+    most: float
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,12 @@ class Smaller:
     output_error: dict[str, float]  # by output, relative, on the calibration samples
     layers: tuple[SmallerLayer, ...]
     timings: tuple[Timing, ...] = ()
+    equalised: tuple[SmallerTensor, ...] = ()
+
+    @property
+    def equalised_free(self) -> int:
+        """Tensors equalised without another op."""
+        return sum(bool(each.into) and not each.restored for each in self.equalised)
 
 
 def write_smaller_page(found: Smaller, path: Path) -> None:
@@ -112,6 +131,10 @@ def _head(found: Smaller) -> str:
             for name, error in found.output_error.items()
         ),
     ]
+    if found.equalised:
+        rows.append(
+            ("equalised", f"{len(found.equalised)} tensors, {found.equalised_free} of them without another op")
+        )
     cells = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in rows)
     return (
         f'<header><p class="eyebrow">shoal compress</p><h1>{text(found.name)}</h1><p class="facts">{how}</p></header>'

@@ -67,12 +67,30 @@ def test_formats_are_mixed_for_so_many_bits(shoal: Any, tmp_path: Path) -> None:
     assert (len(less["layers"]), 4 < less["bits_per_weight"] <= 5) == (2, True)
 
 
+def test_a_network_is_equalised_before(shoal: Any, tmp_path: Path) -> None:
+    proto = nets.mlp(opset=21)
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    words = (
+        "compress", path, "--with", "smoothquant:alpha=0.4", "--with", "rtn", "--activations", "int8",
+        "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller",
+    )  # fmt: skip
+    assert "3 tensors are equalised, 2 of them without another op" in shoal(*words).out
+    facts = shoal(*words, "--json").json
+    assert [(each["tensor"], each["into"]) for each in facts["equalised"]] == [
+        ("x", []),
+        ("a0", ["m0"]),
+        ("a1", ["m1"]),
+    ]
+
+
 def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:
     path = write(nets.mlp(), tmp_path)
     for words, said in (
         (("--with", "gptq:format=int4g16"), "calibration samples"),
         (("--with", "rtn:format=int4g48"), "do not divide 64 columns"),
         (("--with", "rtn:format=int99"), "no number format is called 'int99'"),
+        (("--with", "rtn", "--with", "awq"), "awq works on the whole network"),
         (("--with", "nothing"), "no technique is called 'nothing'"),
         (("--with", "rtn", "--skip", "nobody"), "no product is called 'nobody'"),
     ):

@@ -20,6 +20,8 @@ EXAMPLES = (
     "shoal compress model.onnx --with rtn:format=int8 -o smaller",
     "shoal compress model.onnx --with gptq:format=int4g64 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with gptq:format=int8 --activations int8 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with smoothquant --with rtn --activations int8 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with awq --with adaround:format=int4g64 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with gptq --mix int3g32/int4g32/int8 --bits 4.5 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
 )
@@ -103,6 +105,10 @@ def _print(found: Smaller, output: Path) -> None:
         f"\n{format_bytes(found.weights_bytes)} of weights became {format_bytes(found.stored_bytes)}, "
         f"{found.bits_per_weight:.2f} bits a weight in {len(found.layers)} layers"
     )
+    if found.equalised:
+        out.print(
+            f"{len(found.equalised)} tensors are equalised, {found.equalised_free} of them without another op"
+        )
     for name, error in found.output_error.items():
         out.print(f"{name}: off by {error:.2%} of its norm on the calibration samples")
     if any(not each.standard for each in found.layers):

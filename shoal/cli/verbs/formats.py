@@ -9,26 +9,36 @@ from rich.console import Console
 from rich.table import Table
 
 from shoal.cli import options
+from shoal.errors import InputError
 
 EXAMPLES = (
     "shoal formats",
     "shoal formats int4g128",
     "shoal formats int4g64+lowrank:rank=8",
     "shoal formats crossover",
+    "shoal formats mac",
 )
 SHAPE = (4096, 4096)
 CREST_PLACES = 2
+NODE_NM = 45
 
 
 def command(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="one format; or crossover: whole against floating-point numbers")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="one format; or crossover: whole against floating-point numbers; or mac: a multiply-add in each",
+        ),
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show the number formats, what each takes and what it loses."""
     if name == "crossover":
         _crossover(json=json)
+        return
+    if name == "mac":
+        _mac(json=json)
         return
     from shoal.formats import EXAMPLES as known
 
@@ -87,3 +97,29 @@ def _crossover(*, json: bool) -> None:
     out.print(
         "\nblocks with a smaller crest factor (largest magnitude / RMS) lose less in whole numbers", style="dim"
     )
+
+
+def _mac(*, json: bool) -> None:
+    from shoal.formats import EXAMPLES as known
+    from shoal.formats import make
+    from shoal.machines import mac_cost
+
+    rows: list[dict[str, Any]] = []
+    for name in known:
+        try:
+            cost = mac_cost(make(name))
+        except InputError:  # a format whose products are looked up
+            continue
+        rows.append({"name": name, **cost.parts, "area": cost.area, "energy_j": cost.energy_j(NODE_NM)})
+    if json:
+        options.emit(rows)
+        return
+    table = Table("format", box=None, pad_edge=False)
+    for part in [*list(rows[0])[1:-1], "energy"]:
+        table.add_column(part, justify="right")
+    for row in rows:
+        figures = (f"{value:.1f}" for value in list(row.values())[1:-1])
+        table.add_row(row["name"], *figures, f"{row['energy_j'] * 1e12:.3f} pJ")
+    out = Console(highlight=False)
+    out.print(table)
+    out.print(f"\nareas in full adders, by gate counts; energy of such gates at {NODE_NM} nm", style="dim")

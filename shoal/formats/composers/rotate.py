@@ -73,18 +73,43 @@ def rotated(values: Matrix, size: int = 0, seed: int = 0, *, back: bool = False)
     Raises:
         InputError: blocks of this size do not divide the columns.
     """
-    columns = values.shape[1]
-    block = size or columns & -columns
-    if columns % block:
-        raise InputError(f"blocks of {block} do not divide {columns} columns", where="rotate",
-                         hint=f"the largest that does: {columns & -columns}")  # fmt: skip
-    signs = np.where(np.random.default_rng(seed).random(columns) < 0.5, -1, 1).astype(np.float32)
-    turned = np.asarray(values, np.float32) * (1 if back else signs)
-    turned = turned.reshape(len(values), -1, block)
+    block = block_of(values.shape[1], size)
+    turns = np.tile(signs(block, seed), values.shape[1] // block)
+    given = np.asarray(values, np.float32)
+    found: Matrix = _butterflies(given if back else given * turns, block)
+    return found * turns if back else found
+
+
+def block_of(columns: int, size: int = 0) -> int:
+    """The size of the blocks; 0 asks for the largest power of two that divides the columns.
+
+    Raises:
+        InputError: blocks of this size do not divide the columns.
+    """
+    most = columns & -columns
+    if columns % (size or most):
+        raise InputError(f"blocks of {size} do not divide {columns} columns", where="rotate",
+                         hint=f"the largest that does: {most}")  # fmt: skip
+    return size or most
+
+
+def signs(block: int, seed: int = 0) -> Matrix:
+    """The random signs of a block, (block,); all blocks have the same."""
+    return np.where(np.random.default_rng(seed).random(block) < 0.5, -1, 1).astype(np.float32)
+
+
+def turn(block: int, seed: int = 0) -> Matrix:
+    """H of one block, (block, block): x·H for x of so many columns."""
+    return rotated(np.eye(block, dtype=np.float32), block, seed)
+
+
+def _butterflies(values: Matrix, block: int) -> Matrix:
+    """values · Hadamard / √block, block by block, in as many steps as the block's size has bits."""
+    turned = values.reshape(len(values), -1, block)
     half = 1
     while half < block:
         pair = turned.reshape(len(values), -1, 2, half)
         turned = np.stack([pair[:, :, 0] + pair[:, :, 1], pair[:, :, 0] - pair[:, :, 1]], axis=2)
         half *= 2
     found: Matrix = turned.reshape(values.shape) / np.float32(np.sqrt(block))
-    return found * signs if back else found
+    return found
