@@ -21,13 +21,14 @@ help:
 
 venv: $(VENV)/done
 
-# Of pnnx only the program is used: without --no-deps it would bring PyTorch along.
+# Of pnnx only the program is used: without --no-deps it would bring along the newest PyTorch, with CUDA.
 KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/* shoal/kernels/native/lowbit/*)
 
 $(VENV)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp,fit,live,serve]'
+	@$(PIP) torch==2.13.0 'scikit-learn>=1.5'
 	@$(PIP) --no-deps pnnx
 	@touch $@
 
