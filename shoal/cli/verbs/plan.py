@@ -106,7 +106,9 @@ def command(
     ] = "2%",
     techniques: Annotated[
         list[str],
-        typer.Option("--with", metavar="TECHNIQUE", help="with --formats: how layers are coded, a dozen times (default: rtn)"),
+        typer.Option(
+            "--with", metavar="TECHNIQUE", help="with --formats: how layers are coded, a dozen times (default: rtn)"
+        ),
     ] = [],
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
