@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from examples.models import minilm, packages
 from shoal.compress import Equalised, Equaliser, Reading, Seen, compress, equalise, layers_of, opened
-from shoal.compress.techniques.awq import Awq, lost
+from shoal.compress.techniques._channels import lost
+from shoal.compress.techniques.awq import Awq
 from shoal.compress.techniques.gptq import Gptq
 from shoal.compress.techniques.rtn import Rtn
-from shoal.compress.techniques.smoothquant import Smoothquant
+from shoal.compress.techniques.smoothquant import Smoothquant, expected
 from shoal.errors import InputError
 from shoal.formats import make
 from shoal.graph import Graph, load, save
@@ -171,7 +172,7 @@ def test_a_sentence_encoder_answers_the_same(tmp_path: Path) -> None:
     graph = load(path, dict.fromkeys(minilm.INPUTS, (1, 16)))
     texts = ("Ships sail where the wind lets them.", "A second sentence, about rounding numbers.")
     given = [minilm.encode([text], tokens=16) for text in texts]
-    even, told = everywhere(graph, Smoothquant(), given[:1])
+    even, told = everywhere(graph, Smoothquant(always=True), given[:1])
     assert len(told) == 24
     assert all(each.into for each in told)
     assert len(even.ops) - len(graph.ops) == 12
@@ -183,8 +184,21 @@ def test_smoothing_is_as_published(alpha: float) -> None:
     readings = [reading(seed) for seed in (1, 2)]
     inputs = np.max([each.seen.largest[0] for each in readings], axis=0)
     weights = np.max([np.abs(each.weights).max(axis=0) for each in readings], axis=0)
-    expected = inputs**alpha / weights ** (1 - alpha)
-    np.testing.assert_allclose(Smoothquant(alpha).scales(readings), expected)
+    published = inputs**alpha / weights ** (1 - alpha)
+    np.testing.assert_allclose(Smoothquant(alpha, always=True).scales(readings), published)
+
+
+def test_what_smoothing_would_harm_stays_as_it_is() -> None:
+    """Inputs that are alike, and weights that are not but have a scale each: there is nothing to move."""
+    source = np.random.default_rng(0)
+    x = source.uniform(-1, 1, (1, 400, 32)).astype(np.float32)
+    weights = source.standard_normal((16, 32)).astype(np.float32)
+    weights[:, ::2] /= 10
+    seen = Seen(32)
+    seen.add(x, x)
+    readings = [Reading(weights, seen, np.arange(32)[None], make("int8g1"))]
+    np.testing.assert_array_equal(Smoothquant().scales(readings), np.ones(32))
+    assert expected(readings, Smoothquant(always=True).scales(readings)) > expected(readings, np.ones(32))
 
 
 def test_channels_that_see_nothing_or_give_nothing_get_a_middling_scale() -> None:
@@ -193,12 +207,12 @@ def test_channels_that_see_nothing_or_give_nothing_get_a_middling_scale() -> Non
     weights[:, 3] = 0
     one.seen.largest[0, 5] = 0
     one.seen.square[0, 5] = one.seen.square[0, :, 5] = 0
-    for technique in (Smoothquant(), Awq()):
+    for technique in (Smoothquant(always=True), Awq()):
         found = technique.scales([Reading(weights, one.seen, one.channels, one.form)])
         assert np.isfinite(found).all()
         assert (found > 0).all()
     nothing = Reading(weights * 0, Seen(32), one.channels, one.form)
-    for technique in (Smoothquant(), Awq()):
+    for technique in (Smoothquant(always=True), Awq()):
         np.testing.assert_array_equal(technique.scales([nothing]), np.ones(32))
     assert largest[0, 5] > 0
 
@@ -256,14 +270,16 @@ def test_depthwise_convolutions_are_scaled_by_channel() -> None:
     x = (source.standard_normal((4, 50, 9)) * np.array([1, 10, 0.1, 3])[:, None, None]).astype(np.float32)
     one.add(x, x)
     weights = source.standard_normal((4, 9)).astype(np.float32)
-    found = Smoothquant(1.0).scales([Reading(weights, one, np.arange(4)[:, None].repeat(9, 1), make("int8"))])
+    found = Smoothquant(1.0, always=True).scales(
+        [Reading(weights, one, np.arange(4)[:, None].repeat(9, 1), make("int8"))]
+    )
     np.testing.assert_allclose(found, np.abs(x).max(axis=(1, 2)), rtol=1e-6)
 
 
 def test_layers_to_skip_stay_as_they_are(tmp_path: Path) -> None:
     proto = shared()
     graph = opened(write(proto, tmp_path))
-    found = compress(graph, [Smoothquant(), Rtn("e4m3")], nets.samples(proto, 2), skip=["k"])
+    found = compress(graph, [Smoothquant(always=True), Rtn("e4m3")], nets.samples(proto, 2), skip=["k"])
     assert [(each.layers, each.restored) for each in found.equalised] == [(("q", "v"), True)]
     kept = found.model.graph.initializers["w1"].const_value
     assert kept is not None

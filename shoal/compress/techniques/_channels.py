@@ -1,4 +1,4 @@
-"""What equalisers look at: figures by channel of a tensor, over all layers that read it."""
+"""What equalisers look at: figures by channel of a tensor, over all layers that read it, and what rounding loses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shoal.compress.contract import Reading, Scales
+from shoal.formats import quantise, restored
 
 
 def largest_inputs(readings: Sequence[Reading]) -> Scales:
@@ -36,3 +37,21 @@ def filled(scales: Scales) -> Scales:
     if not known.any():
         return np.ones_like(scales)
     return np.where(known, scales, np.exp(np.log(scales[known]).mean()))
+
+
+def lost(reading: Reading, scales: Scales) -> float:
+    """The energy of the error of the layer's outputs, once the weights are rounded with these scales."""
+    off = 0.0
+    for group, (own, each) in enumerate(zip(reading.grouped, scales[reading.channels], strict=True)):
+        importance = (reading.seen.importance(group) / each**2).astype(np.float32)
+        coded = quantise(reading.form, (own * each).astype(np.float32), importance)
+        error = (restored(reading.form, coded) / each - own).astype(np.float32)
+        square = reading.seen.square[group].astype(np.float32)  # twice as fast, and exact enough
+        off += float(np.einsum("ri,ri->", error @ square, error))
+    return off
+
+
+def energy(reading: Reading) -> float:
+    """Of the layer's outputs."""
+    energies = (reading.seen.energy(own, group) for group, own in enumerate(reading.grouped))
+    return max(sum(energies), 1e-30)

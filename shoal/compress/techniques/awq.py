@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal.compress.contract import Reading, Scales
-from shoal.compress.techniques._channels import filled, root_mean_squares
+from shoal.compress.techniques._channels import energy, filled, lost, root_mean_squares
 from shoal.errors import InputError
-from shoal.formats import quantise, restored
 
 
 @dataclass(frozen=True)
@@ -35,30 +34,12 @@ class Awq:
 
     def scales(self, readings: Sequence[Reading]) -> Scales:
         """See `Equaliser.scales`."""
-        strengths, whole = root_mean_squares(readings), [_energy(each) for each in readings]
+        strengths, whole = root_mean_squares(readings), [energy(each) for each in readings]
         tried = (_levelled(filled(strengths) ** power) for power in np.linspace(0, 1, self.steps + 1))
         return min(
             tried,
             key=lambda scales: sum(lost(each, scales) / own for each, own in zip(readings, whole, strict=True)),
         )
-
-
-def lost(reading: Reading, scales: Scales) -> float:
-    """The energy of the error of the layer's outputs, once the weights are rounded with these scales."""
-    off = 0.0
-    for group, (own, each) in enumerate(zip(reading.grouped, scales[reading.channels], strict=True)):
-        importance = (reading.seen.importance(group) / each**2).astype(np.float32)
-        coded = quantise(reading.form, (own * each).astype(np.float32), importance)
-        error = (restored(reading.form, coded) / each - own).astype(np.float32)
-        square = reading.seen.square[group].astype(np.float32)  # twice as fast, and exact enough
-        off += float(np.einsum("ri,ri->", error @ square, error))
-    return off
-
-
-def _energy(reading: Reading) -> float:
-    """Of the layer's outputs."""
-    energies = (reading.seen.energy(own, group) for group, own in enumerate(reading.grouped))
-    return max(sum(energies), 1e-30)
 
 
 def _levelled(scales: Scales) -> Scales:
