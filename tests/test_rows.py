@@ -12,10 +12,11 @@ import pytest
 
 import shoal
 from shoal import catalog
+from shoal.cli.app import verbs
 
 ROOT = Path(shoal.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
-VERBS = catalog.names("cli/verbs")
+VERBS = verbs()
 FOLDERS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("*/*/__init__.py"))
 FAMILIES = ["engines", "study", *(folder for folder in FOLDERS if folder != "cli/verbs")]
 TECHNIQUES = [f"{family}/{name}" for family in FAMILIES for name in catalog.names(family)]

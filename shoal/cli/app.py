@@ -37,6 +37,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def verbs() -> tuple[str, ...]:
+    """The verbs there are, as they are written: mac-table for the file mac_table.py."""
+    return tuple(name.replace("_", "-") for name in catalog.names(VERBS))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. Nothing a user can do wrong ends in a traceback."""
     try:
@@ -59,8 +64,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if verb == "--version":
         sys.stdout.write(f"shoal {shoal.__version__}\n")
         return 0
-    if verb not in catalog.names(VERBS):
-        raise InputError(f"no verb is called '{verb}'", hint=catalog.nearest(verb, catalog.names(VERBS)))
+    if verb not in verbs():
+        raise InputError(f"no verb is called '{verb}'", hint=catalog.nearest(verb, verbs()))
     return _run_verb(verb, arguments)
 
 
@@ -70,7 +75,7 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> int:
 
     # The root of usage errors, from the click that this typer works with, its own or the installed one.
     usage_error: Any = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
-    module = importlib.import_module(f"shoal.cli.verbs.{verb}")
+    module = importlib.import_module(f"shoal.cli.verbs.{_file(verb)}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(verb, epilog=_examples(module.EXAMPLES), context_settings={"help_option_names": ["-h", "--help"]})(
         module.command
@@ -108,14 +113,17 @@ def _examples(lines: Sequence[str]) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
+def _file(verb: str) -> str:
+    return verb.replace("-", "_")
+
+
 def _help() -> str:
     """What `shoal --help` says; a verb's line is the first of its docstring, read without importing it."""
-    verbs = catalog.names(VERBS)
-    width = max(len(verb) for verb in verbs)
-    lines = [f"  {verb:<{width}}  {_first_line(verb)}" for verb in verbs]
+    width = max(len(verb) for verb in verbs())
+    lines = [f"  {verb:<{width}}  {_first_line(verb)}" for verb in verbs()]
     return "\n".join((HEAD, *lines, TAIL))
 
 
 def _first_line(verb: str) -> str:
-    source = (catalog.ROOT / VERBS / f"{verb}.py").read_text(encoding="utf-8")
+    source = (catalog.ROOT / VERBS / f"{_file(verb)}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

@@ -131,8 +131,8 @@ class Grid:
         return codes
 
 
-def fit_scales(grid: Grid, weights: Matrix, group: int, importance: Floats | None, clip: int) -> Params:
-    """Scales with which no value clips; or, of `clip` smaller ones each, that with the least squared error."""
+def fit_scales(grid: Grid, weights: Matrix, group: int, importance: Floats | None, shares: Floats) -> Params:
+    """Scales with which no value clips; or, of these shares of each, that with the least squared error."""
     given = checked(weights, group)
     values = grouped(given, group)
     whole = {}
@@ -142,16 +142,18 @@ def fit_scales(grid: Grid, weights: Matrix, group: int, importance: Floats | Non
         whole = {"whole": np.full((1, 1), unit, np.float32)}
     largest = np.abs(values).max(axis=2) / np.float32(grid.most)
     scales = _scales.rounded(grid.scale, largest / unit, grid.rule) * unit
-    if clip:
+    if shares.size:
         counts_ = weight_of(importance, (given.shape[0], given.shape[1]), group)
-        scales = _searched(grid, values, counts_, scales, unit, clip)
+        scales = _searched(grid, values, counts_, scales, unit, shares)
     return {"scales": scales, **whole}
 
 
-def _searched(grid: Grid, values: Floats, counts_: Floats, scales: Floats, unit: np.float32, clip: int) -> Floats:
+def _searched(
+    grid: Grid, values: Floats, counts_: Floats, scales: Floats, unit: np.float32, shares: Floats
+) -> Floats:
     best = scales.copy()
     least = _error(grid, values, counts_, scales)
-    for share in np.linspace(1, 0.3, clip + 1, dtype=np.float32)[1:]:
+    for share in shares:
         tried = _scales.rounded(grid.scale, scales / unit * share, grid.rule) * unit
         error = _error(grid, values, counts_, tried)
         best = np.where(error < least, tried, best)
@@ -169,7 +171,7 @@ class GridFormat:
     """What all formats on a grid share; a technique has these fields or properties."""
 
     group: int
-    clip: int = 0  # smaller scales that `fit` tries
+    clip: int = 0  # other scales that `fit` tries
     by_column = True  # a column needs its group's scale alone
 
     @property
@@ -179,7 +181,11 @@ class GridFormat:
 
     def fit(self, weights: Matrix, importance: Floats | None = None) -> Params:
         """See `Format.fit`."""
-        return fit_scales(self.grid, weights, self.group, importance, self.clip)
+        return fit_scales(self.grid, weights, self.group, importance, self.shares())
+
+    def shares(self) -> Floats:
+        """The scales that `fit` tries, as shares of those with which nothing clips; none: it searches no further."""
+        return np.linspace(1, 0.3, self.clip + 1, dtype=np.float32)[1:]
 
     def assign(self, weights: Matrix, params: Params) -> Codes:
         """See `Format.assign`."""

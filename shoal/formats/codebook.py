@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.formats._grid import Grid, GridFormat
 
 _SEARCHED = 50
+_WIDEST = 16.0  # times the scale with which nothing clips
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class Codebook(GridFormat):
 
     values: str = "-2/-1/0/1/2"  # the numbers there are, between strokes; 2 to 256 of them
     group: int = 0  # columns that share a scale: 0 a row, -1 all
-    clip: int = _SEARCHED  # smaller scales tried, down to 0.3 of that with which nothing clips
+    clip: int = (
+        _SEARCHED  # scales tried, from 0.3 of that with which nothing clips up to where the largest are unused
+    )
 
     def __post_init__(self) -> None:
         numbers = self._numbers()
@@ -34,6 +38,12 @@ class Codebook(GridFormat):
         """The values."""
         numbers = self._numbers()
         return Grid(numbers, max(1, math.ceil(math.log2(len(numbers)))))
+
+    def shares(self) -> NDArray[np.float32]:
+        """See `GridFormat.shares`. Where values stand denser near zero, they may serve best without the largest."""
+        steps = np.diff(self.grid.array)
+        most = min(_WIDEST, max(1.0, float(steps.max() / steps.min())))
+        return np.geomspace(0.3, most, self.clip, dtype=np.float32)
 
     def _numbers(self) -> tuple[float, ...]:
         try:

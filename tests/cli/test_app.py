@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from shoal import __version__, catalog
+from shoal import __version__
+from shoal.cli.app import verbs
 
-VERBS = catalog.names("cli/verbs")
+VERBS = verbs()
 
 
 def test_help_names_every_verb_on_a_line_of_its_own(shoal: Any) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         done = shoal(*arguments)
         assert done.code == 0
-        assert re.findall(r"^  (\w+)  +\w", done.out, re.MULTILINE) == list(VERBS)
+        assert re.findall(r"^  ([\w-]+)  +\w", done.out, re.MULTILINE) == list(VERBS)
         assert max(map(len, done.out.splitlines())) <= 80
 
 
@@ -58,7 +59,7 @@ def test_the_help_of_a_verb_explains_each_option_and_shows_examples(verb: str, s
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_examples_of_a_verb_use_options_it_has(verb: str, shoal: Any) -> None:
     text = shoal(verb, "--help").out
-    for example in importlib.import_module(f"shoal.cli.verbs.{verb}").EXAMPLES:
+    for example in importlib.import_module(f"shoal.cli.verbs.{verb.replace('-', '_')}").EXAMPLES:
         words = shlex.split(example)
         assert words[:2] == ["shoal", verb]
         assert [word for word in words if word.startswith("-") and f"{word} " not in text] == []

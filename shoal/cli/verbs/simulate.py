@@ -1,4 +1,4 @@
-"""Execute a plan in simulated time, on machines that need not be here."""
+"""Execute a plan in simulated time on machines that need not be here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
     ),
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
-    """Execute a plan in simulated time, on machines that need not be here."""
+    """Execute a plan in simulated time on machines that need not be here."""
     decided = options.plan(plan)
     options.writable(output)
     coming = options.workload_of(decided, items, rate, poisson, workload)
