@@ -1,0 +1,46 @@
+"""Signs with the mean magnitudes of weights and inputs: XNOR-Net, arXiv 1603.05279."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shoal.train.binary.contract import Layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Xnor:
+    """α of each output times β of each item, the means of |w| and |x|.
+
+    β is one figure an item, as in public code; the paper has a map of it over the places.
+    """
+
+    each_shortcut = False
+    rectified = False
+    by_item = True
+
+    def prepare(self, layer: Layer) -> None:
+        """Nothing is learned but the weights."""
+
+    def weights(self, layer: Layer, w: Tensor) -> Tensor:
+        """See `Algorithm.weights`."""
+        from shoal.train.binary._sign import clipped, sign
+
+        return sign(w, clipped)
+
+    def inputs(self, layer: Layer, x: Tensor) -> Tensor:
+        """See `Algorithm.inputs`."""
+        from shoal.train.binary._sign import clipped, sign
+
+        return sign(x, clipped)
+
+    def scale(self, layer: Layer, w: Tensor, x: Tensor) -> Tensor | None:
+        """See `Algorithm.scale`."""
+        from shoal.train.binary._sign import mean_magnitude
+
+        beta = x.detach().abs().flatten(1).mean(dim=1)
+        found: Tensor = layer.spread(mean_magnitude(w)) * beta.view(-1, *[1] * (x.ndim - 1))
+        return found

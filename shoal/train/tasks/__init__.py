@@ -1,0 +1,1 @@
+"""Small sets of real data from installed packages: pictures, figures, text."""
