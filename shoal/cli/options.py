@@ -180,6 +180,18 @@ def limits_of(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
+def quantity(option: str, text: str, unit: str) -> float | None:
+    """The figure of an option in SI units; None if it is not given.
+
+    Raises:
+        UnitError: no such quantity; it names the option.
+    """
+    try:
+        return parse(text, unit) if text else None
+    except UnitError as fault:
+        raise UnitError(fault.what, where=option, needed=fault.needed, had=fault.had, hint=fault.hint) from fault
+
+
 def shares_of(text: str) -> tuple[float, ...]:
     """Figures from "3,1". Only their ratio counts: 0.5,0.6 is as good as 5,6."""
     try:

@@ -1,22 +1,31 @@
 """Networks made smaller: what formats lose, and what to do about it."""
 
-from shoal.compress.allocate import Choice, allocate, choices, mixed
+from shoal.compress._probes import FLOAT
+from shoal.compress.allocate import Budget, Choice, allocate, choices, mixed, total
 from shoal.compress.contract import Equaliser, Reading, Seen, Technique, Turner, Work
+from shoal.compress.costs import Costs, OpCost, measured
+from shoal.compress.datafree import Made, made
 from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.layers import Layer, layers_of, weights_of
 from shoal.compress.pipeline import Compressed, LayerLoss, compress, ends, opened
 from shoal.compress.rotate import rotated, turning
 from shoal.compress.theory import PAIRS, Contest, crossover, qsnr_floating, qsnr_integer
+from shoal.compress.ties import ties_of
 
 __all__ = [
+    "FLOAT",
     "PAIRS",
+    "Budget",
     "Choice",
     "Compressed",
     "Contest",
+    "Costs",
     "Equalised",
     "Equaliser",
     "Layer",
     "LayerLoss",
+    "Made",
+    "OpCost",
     "Reading",
     "Seen",
     "Technique",
@@ -29,11 +38,15 @@ __all__ = [
     "ends",
     "equalise",
     "layers_of",
+    "made",
+    "measured",
     "mixed",
     "opened",
     "qsnr_floating",
     "qsnr_integer",
     "rotated",
+    "ties_of",
+    "total",
     "turning",
     "weights_of",
 ]

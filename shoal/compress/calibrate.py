@@ -50,7 +50,7 @@ class Calibration:
         if not samples:
             raise InputError("no calibration samples", hint="--samples FILE")
         for sample in samples:
-            _check(graph, sample)
+            check_sample(graph, sample)
         self._graph, self._threads, self._rounded, self._alone = graph, threads, rounded or {}, alone
         self.coded = dataclasses.replace(graph, model=graph.model.clone())
         self._float = [dict(sample) for sample in samples]
@@ -132,7 +132,12 @@ def _session(graph: Graph, names: Sequence[str], folder: Path, threads: int) -> 
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def _check(graph: Graph, sample: Arrays) -> None:
+def check_sample(graph: Graph, sample: Arrays) -> None:
+    """Refuse a sample that does not fit the graph.
+
+    Raises:
+        InputError: it lacks an input, has another shape or type, or is not finite.
+    """
     for name in graph.inputs:
         tensor, array = graph.tensors[name], sample.get(name)
         if array is None or array.shape != tensor.shape or str(array.dtype) != tensor.dtype:

@@ -11,6 +11,7 @@ from shoal.measure.segment import profile_segment
 from shoal.measure.subject import bench_rate, bench_subject, handling_subject, op_subject, segment_subject
 from shoal.measure.table import Table, bench_path, handling_path, table_path
 from shoal.measure.table import load as load_table
+from shoal.measure.timing import Timed, Timing, Timings, cores_for, time_files
 
 __all__ = [
     "LinkFigures",
@@ -18,6 +19,9 @@ __all__ = [
     "Sizes",
     "Spread",
     "Table",
+    "Timed",
+    "Timing",
+    "Timings",
     "bench_path",
     "bench_rate",
     "bench_samples",
@@ -26,6 +30,7 @@ __all__ = [
     "check_shaped",
     "checked",
     "clocked",
+    "cores_for",
     "drawn_matrix",
     "drawn_works",
     "handling_path",
@@ -43,4 +48,5 @@ __all__ = [
     "segment_subject",
     "spread",
     "table_path",
+    "time_files",
 ]

@@ -96,3 +96,49 @@ def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:
     ):
         done = shoal("compress", path, *words, "-o", tmp_path / "smaller")
         assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_formats_are_mixed_for_bytes_and_time(shoal: Any, tmp_path: Path) -> None:
+    """Limits of the whole model, on this machine; the ends within them."""
+    proto = nets.mlp(width=128, depth=4)
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    words = (
+        "compress", path, "--with", "rtn", "--mix", "float32/int4g32/int8", "--ends", "int8", "--json",
+        "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller",
+    )  # fmt: skip
+    facts = shoal(*words, "--max-size", "60 KiB", "--max-latency", "1 s", "--sensitivity", "kl").json
+    assert facts["stored_bytes"] <= 60 * 1024
+    formats = [each["format"] for each in facts["layers"]]
+    assert (formats[0], formats[-1]) == ("int8", "int8")
+    weighed = shoal(*words, "--alpha", "1", "--max-energy", "10 J").json
+    assert [each["op"] for each in weighed["layers"]] == ["m0", "m3"]  # the others stay as they are
+    done = shoal(*words, "--max-latency", "1 ns")
+    assert (done.code, "do not go so low in latency" in done.out) == (1, True), done.out
+    done = shoal(*words, "--max-size", "30 KiB")
+    assert (done.code, "do not go so low in size" in done.out, "at least" in done.out) == (1, True, True), done.out
+
+
+def test_inputs_may_be_made_up(shoal: Any, tmp_path: Path) -> None:
+    path = write(nets.mlp(), tmp_path)
+    told = shoal("compress", path, "--with", "gptq:format=int4g16", "--data-free", "4", "-o", tmp_path / "smaller")
+    assert told.code == 0
+    assert "warning: calibrated on noise" in told.err
+    done = shoal(
+        "compress", path, "--with", "rtn", "--data-free", "4", "--samples", path, "-o", tmp_path / "smaller"
+    )
+    assert (done.code, "samples are given" in done.err) == (2, True)
+
+
+def test_limits_need_formats_to_choose_from(shoal: Any, tmp_path: Path) -> None:
+    path = write(nets.mlp(), tmp_path)
+    for words, said in (
+        (("--max-latency", "12ms"), "--max-latency: there are no formats to choose from"),
+        (("--bits", "4"), "--bits: there are no formats to choose from"),
+        (("--mix", "int4/int8", "--max-latency", "12"), "--max-latency: a figure without its unit"),
+        (("--mix", "int4/int8", "--max-size", "12 s"), "--max-size: another kind of unit"),
+        (("--mix", "int4/int8", "--sensitivity", "k"), "no sensitivity is called 'k'"),
+        (("--mix", "float32/int8", "--activations", "int8"), "coded by onnxruntime itself"),
+    ):
+        done = shoal("compress", path, "--with", "rtn", *words, "-o", tmp_path / "smaller")
+        assert (done.code, said in done.err) == (2, True), done.err

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from shoal.cli import options
+from shoal.cli.mix import Mix
 from shoal.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
+    from shoal.graph import Graph
     from shoal.report import Smaller
 
 EXAMPLES = (
@@ -23,6 +27,7 @@ EXAMPLES = (
     "shoal compress model.onnx --with smoothquant --with rtn --activations int8 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with awq --with adaround:format=int4g64 --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with gptq --mix int3g32/int4g32/int8 --bits 4.5 --samples inputs.npz -o smaller",
+    "shoal compress model.onnx --with rtn --activations int8 --mix int4/int8 --max-latency 12ms --samples inputs.npz -o smaller",
     "shoal compress model.onnx --with compensate --with gptq:format=int4 --ends int8 --samples inputs.npz -o smaller",
 )
 MODEL_FILE, REPORT_FILE, PAGE_FILE = "model.onnx", "compress.json", "compress.html"
@@ -46,10 +51,36 @@ def command(
     mix: Annotated[
         str, typer.Option(metavar="FORMATS", help="int2g16/int4g16/int8: one of these for each layer, for --bits")
     ] = "",
-    bits: Annotated[float, typer.Option(help="a weight, parameters included, on average over all layers")] = 4.5,
+    bits: Annotated[
+        float | None,
+        typer.Option(
+            help="for --mix: a weight, parameters included, on average over all layers; 4.5 if nothing is limited"
+        ),
+    ] = None,
+    max_size: Annotated[str, typer.Option(metavar="BYTES", help="for --mix: of all weights: 3MiB")] = "",
+    max_latency: Annotated[
+        str, typer.Option(metavar="TIME", help="for --mix: of an item on this machine, measured op by op: 12ms")
+    ] = "",
+    max_energy: Annotated[
+        str, typer.Option(metavar="ENERGY", help="for --mix: of an item, its time at modelled power: 200mJ")
+    ] = "",
+    alpha: Annotated[
+        float | None, typer.Option(help="for --mix: weigh loss (alpha) against latency (1 - alpha), from 0 to 1")
+    ] = None,
+    sensitivity: Annotated[
+        str,
+        typer.Option(
+            metavar="MEASURE",
+            help="for --mix, of what a layer loses: output, kl, masked, qsnr, crest, fisher, hessian",
+        ),
+    ] = "output",
+    threads: Annotated[int, typer.Option(min=1, help="within an op, where latency is measured")] = 1,
     activations: Annotated[
         str, typer.Option(metavar="FORMAT", help="int8: round activations too, so that integer kernels run")
     ] = "",
+    data_free: Annotated[
+        int, typer.Option(metavar="COUNT", min=0, help="calibrate with so many made-up inputs instead of --samples")
+    ] = 0,
     skip: Annotated[list[str], typer.Option(metavar="OP", help="leave this product as it is")] = [],
     measure: Annotated[
         bool, typer.Option("--measure", help="time both models on this machine, each alone in a process")
@@ -64,22 +95,22 @@ def command(
     """
     from shoal import catalog, codec
     from shoal.cli.smaller import described, timed
-    from shoal.compress import compress, mixed, opened
+    from shoal.compress import FLOAT, compress, opened
     from shoal.compress import ends as ends_of
     from shoal.graph import save
-    from shoal.program import TensorSpec
     from shoal.report import write_smaller_page
-    from shoal.run.samples import read
 
     chosen = [catalog.make("compress/techniques", each) for each in techniques]
+    wishes = Mix(mix, bits, max_size, max_latency, max_energy, alpha, sensitivity, ends, activations, threads)
+    wishes.check()
     codec.check_writable(output / MODEL_FILE)
     with TemporaryDirectory(prefix="shoal-") as scratch:
         graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
-        specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
-        given = read(samples, specs).inputs if samples else ()
-        formats = mixed(graph, given, mix.split("/"), bits, skip) if mix else {}
-        formats |= ends_of(graph, ends, skip) if ends else {}
-        found = compress(graph, chosen, given, formats, skip, activations)
+        given = _inputs(graph, samples, data_free, model, shape)
+        formats = wishes.formats(graph, given, skip) if mix else ends_of(graph, ends, skip) if ends else {}
+        kept = [op for op, name in formats.items() if name == FLOAT]
+        coded = {op: name for op, name in formats.items() if name != FLOAT}
+        found = compress(graph, chosen, given, coded, [*skip, *kept], activations)
         save(found.model, output / MODEL_FILE)
         timings = timed(graph, output / MODEL_FILE) if measure else ()
     told = described(found, model.stem, techniques, timings)
@@ -89,6 +120,30 @@ def command(
         options.emit(told)
     else:
         _print(told, output)
+
+
+def _inputs(
+    graph: Graph, samples: Path | None, count: int, model: Path, shape: Sequence[str]
+) -> Sequence[Mapping[str, Any]]:
+    """What to calibrate with: from the file, or made up."""
+    from shoal.errors import InputError
+    from shoal.program import TensorSpec
+    from shoal.run.samples import read
+
+    if samples and count:
+        raise InputError("samples are given", where="--data-free", hint="leave out one of the two")
+    if samples:
+        specs = {name: TensorSpec(graph.tensors[name].dtype, graph.tensors[name].shape) for name in graph.inputs}
+        return read(samples, specs).inputs
+    if not count:
+        return ()
+    from shoal.compress import made
+    from shoal.graph import load
+
+    found = made(load(model, *options.shapes_of(shape)), count)
+    if found.warning:
+        sys.stderr.write(f"warning: {found.warning}\n")
+    return found.samples
 
 
 def _print(found: Smaller, output: Path) -> None:

@@ -1,0 +1,1 @@
+"""Ways to tell what coding one layer alone costs a network."""
