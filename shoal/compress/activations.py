@@ -1,11 +1,12 @@
 """Activations in eight bits: their ranges on samples, and QuantizeLinear and DequantizeLinear around the ops that can use them.
 
-onnxruntime makes integer kernels of an op between the two. A range is clipped where that lowers the squared error.
+onnxruntime makes integer kernels of an op between the two. A range holds all that was seen, unless without the ends the
+squared error is a tenth: errors of rounding cancel out in sums, what is cut off does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +22,19 @@ from shoal.graph import Graph, access, decode, save
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+KINDS = ("int8", "int8-inputs")  # all between products too; or only what products read, so that sums stay float32
+PRODUCTS = frozenset(("Conv", "Gemm", "MatMul"))
 JOINED = frozenset(("Add", "AveragePool", "GlobalAveragePool", "MaxPool", "Concat", "Mul"))  # kernels on codes
 PASSING = frozenset(("Relu", "Clip"))  # part of the op before them
+MOVING = frozenset(
+    ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+)  # compute nothing
 STEPS = 255
-KEPT = 1 << 16  # values of a tensor that a range is sought with
+KEPT = 1 << 14  # values of a tensor that a range is sought with
 AT_ONCE = 24  # tensors looked at in one run
-SHARES = np.linspace(1, 0.4, 25)
+SHARES = np.geomspace(0.9, 0.02, 25)  # of each end of the whole range, tried
+WORTH = 0.1  # of the squared error of the whole range: a narrower one must have less
+NEAR = np.linspace(0.9, 1.1, 5)  # of the best of them
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,21 @@ class Range:
         return found
 
 
-def coded_tensors(graph: Graph, layers: Collection[Layer]) -> tuple[str, ...]:
-    """The float32 tensors around products and the ops between them that have kernels on codes; not the answers."""
+def coded_tensors(graph: Graph, layers: Collection[Layer], kind: str = "int8") -> tuple[str, ...]:
+    """The float32 tensors that are rounded, in the graph's order of reading; never the answers.
+
+    They are what the layers read. With "int8" they are also what convolutions give, and all around the ops between
+    products that have kernels on codes. An op that would read or give something else too, as the sums of a
+    transformer do, stays in float32.
+    """
     products = {layer.op for layer in layers}
+    reading = products if kind != "int8" else products | _on_codes(graph, products)
     found: dict[str, None] = {}
     for op in graph.ops:
-        if op.name not in products and op.kind not in JOINED:
+        if op.name not in reading:
             continue
-        for name in (*op.inputs, *(_passed(graph, output) for output in op.outputs)):
+        gives = op.outputs if kind == "int8" and op.kind in JOINED | {"Conv"} else ()
+        for name in (*op.inputs, *(_passed(graph, output) for output in gives)):
             found[name] = None
     return tuple(name for name in found if graph.tensors[name].dtype == "float32" and name not in graph.finals)
 
@@ -58,14 +73,27 @@ def coded_tensors(graph: Graph, layers: Collection[Layer]) -> tuple[str, ...]:
 def ranges(
     graph: Graph, names: Sequence[str], samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 1
 ) -> dict[str, Range]:
-    """The range of each tensor on the samples.
+    """The range of each tensor on the samples; one that is only moved keeps the range that it had.
 
     Raises:
         InputError: a value is not finite.
     """
+    kept = {name: _Kept() for name in names}
+    for name, number, x in telling(graph, names, samples, threads):
+        kept[name].add(x, KEPT // len(samples) + 1, np.random.default_rng(number))
+    found = {name: each.range(name) for name, each in kept.items()}
+    for op in graph.ops:
+        if op.kind in MOVING and op.inputs and op.inputs[0] in found and op.outputs[0] in found:
+            found[op.outputs[0]] = found[op.inputs[0]]
+    return found
+
+
+def telling(
+    graph: Graph, names: Sequence[str], samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 1
+) -> Iterator[tuple[str, int, NDArray[Any]]]:
+    """These tensors on each of the samples: name, number of the sample, values; a few of them at a time."""
     import onnxruntime
 
-    found: dict[str, Range] = {}
     for first in range(0, len(names), AT_ONCE):
         some = names[first : first + AT_ONCE]
         inner = [name for name in some if name not in graph.inputs]
@@ -75,18 +103,13 @@ def ranges(
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = threads, 3
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            kept: dict[str, list[NDArray[np.float32]]] = {name: [] for name in some}
             for number, sample in enumerate(samples):
                 values = dict(zip(inner, session.run(inner, dict(sample)), strict=True)) if inner else {}
-                source = np.random.default_rng(number)
-                for name in some:
-                    kept[name].append(_some(values.get(name, sample.get(name)), KEPT // len(samples) + 1, source))
-        found |= {name: _fitted(name, np.concatenate(each)) for name, each in kept.items()}
-    return found
+                yield from ((name, number, values[name] if name in values else sample[name]) for name in some)
 
 
-def insert(model: ir.Model, found: Mapping[str, Range]) -> None:
-    """Let everything that reads these tensors read what is left of them in eight bits; in place."""
+def insert(model: ir.Model, found: Mapping[str, Range], kind: str = "int8") -> None:
+    """Let what reads these tensors (with "int8-inputs" the products alone) read what is left of them; in place."""
     import onnx_ir as ir
 
     values = {
@@ -94,23 +117,61 @@ def insert(model: ir.Model, found: Mapping[str, Range]) -> None:
     }
     for name, each in found.items():
         value = values[name]
-        uses = [(use.node, use.idx) for use in value.uses()]
+        uses = [(use.node, use.idx) for use in value.uses() if kind == "int8" or use.node.op_type in PRODUCTS]
         if not uses:
             continue
         scale = access.constant(model, f"{name}.scale", np.array(each.scale, np.float32))
         zero = access.constant(model, f"{name}.zero", np.array(each.zero, np.uint8))
         code = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.code")
-        decode = ir.node("DequantizeLinear", [code.outputs[0], scale, zero], name=f"{name}.decode")
-        for node, kind in ((code, ir.DataType.UINT8), (decode, ir.DataType.FLOAT)):
+        restore = ir.node("DequantizeLinear", [code.outputs[0], scale, zero], name=f"{name}.decode")
+        for node, held in ((code, ir.DataType.UINT8), (restore, ir.DataType.FLOAT)):
             node.outputs[0].name, node.outputs[0].shape = f"{node.name}d", value.shape
-            node.outputs[0].type = ir.TensorType(kind)
+            node.outputs[0].type = ir.TensorType(held)
         producer = value.producer()
         if producer is None:
-            model.graph.insert_before(model.graph[0], (code, decode))
+            model.graph.insert_before(model.graph[0], (code, restore))
         else:
-            model.graph.insert_after(producer, (code, decode))
+            model.graph.insert_after(producer, (code, restore))
         for node, index in uses:
-            node.replace_input_with(index, decode.outputs[0])
+            node.replace_input_with(index, restore.outputs[0])
+
+
+def _on_codes(graph: Graph, products: Collection[str]) -> set[str]:
+    """The ops between products that can read and give nothing but codes."""
+    read = {name for op in graph.ops if op.name in products for name in op.inputs}
+    left = {op.name: op for op in graph.ops if op.kind in JOINED and not op.weights}
+    while True:
+        known = {*products, *left}
+        out = [
+            name
+            for name, op in left.items()
+            if not all(each in read or _maker(graph, each) in known for each in op.inputs)
+            or not all(_readers(graph, each) <= known for each in op.outputs)
+        ]
+        if not out:
+            return set(left)
+        for name in out:
+            del left[name]
+
+
+def _maker(graph: Graph, name: str) -> str:
+    """The op that computes this tensor; "" for an input."""
+    while name in graph.producer:
+        op = graph.ops[graph.producer[name]]
+        if op.kind not in (PASSING | MOVING) - JOINED or not op.inputs:
+            return op.name
+        name = op.inputs[0]
+    return ""
+
+
+def _readers(graph: Graph, name: str) -> set[str]:
+    """The ops that compute with this tensor; "" for an answer."""
+    found = {""} if name in graph.finals else set()
+    for index in graph.consumers[name]:
+        op = graph.ops[index]
+        moved = op.kind in (PASSING | MOVING) - JOINED and op.outputs
+        found |= _readers(graph, op.outputs[0]) if moved else {op.name}
+    return found
 
 
 def _passed(graph: Graph, name: str) -> str:
@@ -130,25 +191,46 @@ def _telling(graph: Graph, names: Sequence[str]) -> ir.Model:
     return model
 
 
-def _some(x: NDArray[Any] | None, most: int, source: np.random.Generator) -> NDArray[np.float32]:
-    """Values of `x`, its extremes among them."""
-    flat = np.ravel(x).astype(np.float32) if x is not None else np.zeros(0, np.float32)
-    if flat.size <= most:
-        return flat
-    ends = np.array([flat.min(), flat.max()], np.float32)
-    return np.concatenate([ends, flat[source.integers(0, flat.size, most)]])
+class _Kept:
+    """Values of a tensor, drawn evenly, and its ends."""
+
+    def __init__(self) -> None:
+        self._values: list[NDArray[np.float32]] = []
+        self._least = self._most = 0.0
+
+    def add(self, x: NDArray[Any], most: int, source: np.random.Generator) -> None:
+        """Those of one item, of which at most so many are kept."""
+        flat = np.ravel(x).astype(np.float32, copy=False)
+        if flat.size:
+            self._least = float(np.minimum(self._least, flat.min()))  # which keeps what is not a number
+            self._most = float(np.maximum(self._most, flat.max()))
+        self._values.append(flat if flat.size <= most else flat[source.integers(0, flat.size, most)])
+
+    def range(self, name: str) -> Range:
+        """The whole one, or that with the least squared error: a share of it, then each end by itself."""
+        if not (np.isfinite(self._least) and np.isfinite(self._most)):
+            raise InputError("an activation of the calibration samples is not finite", where=name)
+        if self._most == self._least:
+            return Range(1.0, 0)
+        values = np.concatenate(self._values)
+
+        def lost(ends: tuple[float, float]) -> float:
+            return float(((_between(*ends).rounded(values) - values) ** 2).sum(dtype=np.float64))
+
+        ends = _best(self._least, self._most, lost)
+        whole = self._least, self._most
+        return _between(*(ends if lost(ends) < WORTH * lost(whole) else whole))
 
 
-def _fitted(name: str, values: NDArray[np.float32]) -> Range:
-    if not np.isfinite(values).all():
-        raise InputError("an activation of the calibration samples is not finite", where=name)
-    least, most = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    if most == least:
-        return Range(1.0, 0)
-    return min(_tried(least, most), key=lambda each: float(((each.rounded(values) - values) ** 2).sum()))
+def _best(least: float, most: float, lost: Callable[[tuple[float, float]], float]) -> tuple[float, float]:
+    """Ends within these, one after the other: far ones may be on one side only."""
+    low, high = least, most
+    for shares in (SHARES, SHARES, NEAR):
+        low, high = min(((low, min(most, high * share)) for share in (1.0, *shares)), key=lost)
+        low, high = min(((max(least, low * share), high) for share in (1.0, *shares)), key=lost)
+    return low, high
 
 
-def _tried(least: float, most: float) -> Iterator[Range]:
-    for share in SHARES:
-        scale = float(np.float32((most - least) * share / STEPS))
-        yield Range(max(scale, 1e-30), int(np.clip(round(-least * share / max(scale, 1e-30)), 0, STEPS)))
+def _between(low: float, high: float) -> Range:
+    scale = max(float(np.float32((high - low) / STEPS)), 1e-30)
+    return Range(scale, int(np.clip(round(-low / scale), 0, STEPS)))

@@ -19,9 +19,11 @@ from shoal.compress.contract import Seen
 from shoal.compress.layers import Layer
 from shoal.errors import InputError
 from shoal.graph import Graph, boundary, decode, extract, save
+from shoal.graph.tidy import label
 
 Arrays = Mapping[str, NDArray[Any]]
 PLACES = 512  # of an item that are looked at
+TOGETHER = 2048  # places taken up at once: moments of a wide layer are large
 
 
 class Calibration:
@@ -47,12 +49,10 @@ class Calibration:
         Raises:
             InputError: no samples, or one that lacks an input or has another shape.
         """
-        if not samples:
-            raise InputError("no calibration samples", hint="--samples FILE")
-        for sample in samples:
-            check_sample(graph, sample)
+        check(graph, samples)
         self._graph, self._threads, self._rounded, self._alone = graph, threads, rounded or {}, alone
         self.coded = dataclasses.replace(graph, model=graph.model.clone())
+        self.nodes = {label(node): node for node in self.coded.model.graph}
         self._float = [dict(sample) for sample in samples]
         self._after = self._float if alone else [self._left(sample) for sample in samples]
         self._done = 0  # ops that ran
@@ -84,11 +84,16 @@ class Calibration:
 
     def _seen(self, layer: Layer) -> Seen:
         seen = Seen(layer.shape[1], layer.groups)
-        for number, (plain, after) in enumerate(zip(self._float, self._after, strict=True)):
+        waiting: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+        for number, (plain, after) in enumerate(zip(self._float, self._after, strict=True), 1):
             both = (
-                layer.seen(values[layer.input], PLACES, np.random.default_rng(number)) for values in (plain, after)
+                layer.seen(values[layer.input], PLACES, np.random.default_rng(number - 1))
+                for values in (plain, after)
             )
-            seen.add(*both)
+            waiting.append((next(both), next(both)))
+            if number == len(self._float) or sum(x.shape[1] for x, _ in waiting) >= TOGETHER:
+                seen.add(*(np.concatenate(parts, axis=1) for parts in zip(*waiting, strict=True)))
+                waiting.clear()
         return seen
 
     def _run(self, end: int) -> None:
@@ -130,6 +135,18 @@ def _session(graph: Graph, names: Sequence[str], folder: Path, threads: int) -> 
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def check(graph: Graph, samples: Sequence[Arrays]) -> None:
+    """Refuse no samples, and those that are not inputs of the graph.
+
+    Raises:
+        InputError: see above.
+    """
+    if not samples:
+        raise InputError("no calibration samples", hint="--samples FILE")
+    for sample in samples:
+        check_sample(graph, sample)
 
 
 def check_sample(graph: Graph, sample: Arrays) -> None:

@@ -25,7 +25,7 @@ Scales = NDArray[np.float64]  # one for each channel of a tensor
 
 @dataclass(eq=False)
 class Seen:
-    """Second moments of a layer's input over the calibration samples, for each group of a convolution.
+    """Moments of a layer's input over the calibration samples, for each group of a convolution.
 
     `x` is the input as the float network has it, `xq` as it comes out of the layers that are coded already.
     """
@@ -36,11 +36,15 @@ class Seen:
     square: NDArray[np.float64] = field(init=False)  # (groups, columns, columns): mean of xq·xqᵀ
     cross: NDArray[np.float64] = field(init=False)  # mean of x·xqᵀ
     largest: NDArray[np.float64] = field(init=False)  # (groups, columns): magnitude of xq
+    mean: NDArray[np.float64] = field(init=False)  # (groups, columns), of x
+    mean_coded: NDArray[np.float64] = field(init=False)  # of xq
 
     def __post_init__(self) -> None:
         self.square = np.zeros((self.groups, self.columns, self.columns))
         self.cross = np.zeros_like(self.square)
         self.largest = np.zeros((self.groups, self.columns))
+        self.mean = np.zeros((self.groups, self.columns))
+        self.mean_coded = np.zeros_like(self.mean)
 
     def add(self, x: NDArray[np.float32], xq: NDArray[np.float32]) -> None:
         """One item's, both of (groups, places, columns) at the same places.
@@ -55,11 +59,18 @@ class Seen:
         self.square += (np.einsum("gpi,gpj->gij", xq, xq, optimize=True) / count - self.square) * share
         self.cross += (np.einsum("gpi,gpj->gij", x, xq, optimize=True) / count - self.cross) * share
         self.largest = np.maximum(self.largest, np.abs(xq).max(axis=1))
+        self.mean += (x.mean(axis=1, dtype=np.float64) - self.mean) * share
+        self.mean_coded += (xq.mean(axis=1, dtype=np.float64) - self.mean_coded) * share
         self.places += count
 
     def energy(self, matrix: Matrix, group: int) -> float:
         """The mean square of what `matrix`, (rows, columns), makes of `xq`, summed over its rows."""
         return float(np.einsum("ri,ij,rj->", matrix, self.square[group], matrix, optimize=True))
+
+    def shift(self, wanted: Matrix, stored: Matrix, group: int) -> NDArray[np.float64]:
+        """How much `wanted` on x gives more than `stored` on xq, in the mean: (rows,)."""
+        found: NDArray[np.float64] = wanted @ self.mean[group] - stored @ self.mean_coded[group]
+        return found
 
     def importance(self, group: int) -> NDArray[np.float32]:
         """How much an error in a column counts: the mean square of what it is multiplied with."""

@@ -170,9 +170,8 @@ def coded(
         raise InputError("the activations are zero on all calibration samples", where="halo",
                          hint="calibrate with real inputs")  # fmt: skip
     shape = (weights.shape[0], weights.shape[1])
-    upper, dead = factor(square, damp)
+    upper = factor(square, damp)
     left = weights.astype(np.float64)
-    left[:, dead] = 0
     scales = _full_scales(weights, full)
     kept = np.zeros(shape, np.int8)
     importance = np.maximum(np.diagonal(square), 0).astype(np.float32)
@@ -185,7 +184,7 @@ def coded(
             codes = np.zeros(own.shape, np.uint8)
             _round(left[part], upper, across, _Rounding(form, params, codes, full[part], kept[part], scales[part]))
             tiles[first, column] = Coded(codes, params)
-    return Tiled(shape, side, levels, tuple(forms), tiles, _sparse(kept, full & ~dead, scales))
+    return Tiled(shape, side, levels, tuple(forms), tiles, _sparse(kept, full, scales))
 
 
 @dataclass(frozen=True, eq=False)

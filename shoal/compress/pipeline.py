@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.compress.activations import coded_tensors, insert, ranges
-from shoal.compress.calibrate import Arrays, Calibration
+from shoal.compress.activations import KINDS, coded_tensors, insert, ranges
+from shoal.compress.calibrate import Arrays, Calibration, check
 from shoal.compress.contract import Equaliser, Seen, Technique, Turner, Work
+from shoal.compress.correct import shift, shifted
 from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.fold import folded
+from shoal.compress.integers import integer_convolutions
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import CodedLayer, rewritten, standard
 from shoal.compress.rotate import turning
@@ -74,6 +76,7 @@ def compress(
     skip: Sequence[str] = (),
     activations: str = "",
     threads: int = 1,
+    correct: bool = True,
 ) -> Compressed:
     """`graph` with the weights of its products coded, and its activations if asked.
 
@@ -84,22 +87,27 @@ def compress(
         samples: inputs by name, of which each layer sees what the coded layers before it make.
         formats: of layers, by op, that are coded in another format than the last technique's.
         skip: ops that stay as they are.
-        activations: "int8": what products and the ops between them read is rounded to eight bits too; "": nothing.
+        activations: "int8": what products and the ops between them read is rounded to eight bits too;
+            "int8-inputs": what products read, while sums stay float32; "": nothing.
         threads: of the runs on samples.
+        correct: take what rounding adds to a layer's outputs, in the mean over the samples, off its bias.
 
     Raises:
         InputError: the techniques' order is wrong or none codes, nothing is left to code, an op to skip is unknown, or
             samples are needed.
     """
     _check(techniques, samples, activations)
+    if samples:
+        check(graph, samples)
     chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in _wanted(graph, skip)}
     was = graph
     graph, equalised = _evened(graph, techniques, chains, samples, threads)
     layers = _wanted(graph, (*skip, *turning(graph)))
-    rounded = ranges(graph, coded_tensors(graph, layers), samples, threads) if activations else {}
+    rounded = ranges(graph, coded_tensors(graph, layers, activations), samples, threads) if activations else {}
     calibration = Calibration(graph, samples, threads, rounded) if samples else None
     coded: dict[str, CodedLayer] = {}
     lost: list[LayerLoss] = []
+    shifts: dict[str, NDArray[np.float64]] = {}
     for together, seen in calibration.walk(layers) if calibration else ((layers, None),):
         for layer in together:
             wanted = weights_of(graph, layer)
@@ -108,8 +116,12 @@ def compress(
             lost.append(_loss(each, wanted, seen, note))
             if calibration:
                 _replace(calibration.coded, each)
-    model = rewritten(graph, coded)
-    insert(model, rounded)
+            if calibration and seen and correct:
+                shifts[layer.op] = shift(layer, wanted, each.matrix, seen)
+                shifted(calibration.coded.model, calibration.nodes[layer.op], shifts[layer.op])
+    model = rewritten(graph, coded, shifts)
+    insert(model, rounded, activations)
+    integer_convolutions(model)
     error = _output_error(was, model, samples, threads) if samples else {}
     plain = sum(4 * each.layer.shape[0] * each.layer.shape[1] for each in coded.values())
     stored = graph.weights_bytes - plain + sum(each.stored_bits for each in coded.values()) // 8
@@ -160,8 +172,8 @@ def _check(techniques: Sequence[Technique | Early], samples: Sequence[Arrays], a
         raise InputError(
             "the last technique, and no other, codes", where="--with", needed="one like gptq or rtn at the end"
         )
-    if activations not in ("", "int8"):
-        raise InputError(f"activations are not coded as '{activations}'", needed="int8")
+    if activations not in ("", *KINDS):
+        raise InputError(f"activations are not coded as '{activations}'", needed=" or ".join(KINDS))
     curious = next((type(each).__name__.lower() for each in techniques if each.needs_samples), "")
     if not samples and (activations or curious):
         what = f"{curious} looks at activations" if curious else "the ranges of activations are not known"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.compress.correct import shifted
 from shoal.compress.layers import Layer
 from shoal.errors import ModelError
 from shoal.formats import Coded, Format, restored
@@ -51,8 +52,10 @@ def standard(form: Format, layer: Layer) -> bool:
     return isinstance(form, Integer) and form.bits in (4, 8) and (form.group <= 0 or layer.kind != "Conv")
 
 
-def rewritten(graph: Graph, coded: Mapping[str, CodedLayer]) -> ir.Model:
-    """The model with the codes of these layers, by op.
+def rewritten(
+    graph: Graph, coded: Mapping[str, CodedLayer], shifts: Mapping[str, NDArray[np.float64]] | None = None
+) -> ir.Model:
+    """The model with the codes of these layers, by op, and their biases shifted.
 
     Raises:
         ModelError: the model's opset is too old for the types.
@@ -67,6 +70,8 @@ def rewritten(graph: Graph, coded: Mapping[str, CodedLayer]) -> ir.Model:
                          needed=f"opset {dequantise.OPSET}", had=str(model.opset_imports[""]),
                          hint="load it with compress.upgraded")  # fmt: skip
     nodes = {label(node): node for node in model.graph}
+    for op, shift in (shifts or {}).items():
+        shifted(model, nodes[op], shift)
     for op, each in coded.items():
         node = nodes[op]
         made = _decode(model, each)

@@ -76,7 +76,11 @@ def command(
     ] = "output",
     threads: Annotated[int, typer.Option(min=1, help="within an op, where latency is measured")] = 1,
     activations: Annotated[
-        str, typer.Option(metavar="FORMAT", help="int8: round activations too, so that integer kernels run")
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="int8: round activations too, so that integer kernels run; int8-inputs: only what products read",
+        ),
     ] = "",
     data_free: Annotated[
         int, typer.Option(metavar="COUNT", min=0, help="calibrate with so many made-up inputs instead of --samples")

@@ -16,6 +16,7 @@ from shoal.errors import InputError
 from shoal.formats import Coded, Codes, Format, Params, make
 
 F64 = NDArray[np.float64]
+SHORT = 64  # columns
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Gptq:
 
     format: str = "int4g128"
     damp: float = 0.01  # of the mean diagonal, added to it
+    tries: int = 32  # scales for a row of few columns, which leave little to make an error good in
     block: int = 128  # columns after which the error is passed on to all later ones, where the format has no groups
 
     needs_samples = True
@@ -35,33 +37,52 @@ class Gptq:
             raise InputError("needs calibration samples", where="gptq", hint="--samples FILE")
         if not form.by_column:
             raise InputError("cannot round column by column in this format", where="gptq", hint="use rtn")
-        upper, dead = factor(seen.square[group], self.damp)
+        upper = factor(seen.square[group], self.damp)
         left = work.weights.astype(np.float64)
-        left[:, dead] = 0
-        return replace(work, coded=_rounded(left, upper, form, seen.importance(group), self.block))
+        fitted = form.fit(work.weights, seen.importance(group))
+        if form.group == 0 and left.shape[1] <= SHORT and all(len(each) == len(left) for each in fitted.values()):
+            return replace(work, coded=_best_scales(left, seen.square[group], upper, form, self.tries))
+        return replace(work, coded=_rounded(left, upper, form, fitted, seen.importance(group), self.block))
 
 
-def factor(square: F64, damp: float) -> tuple[F64, NDArray[np.bool_]]:
-    """The upper Cholesky factor of the damped second moments' inverse, and the columns that never saw anything.
+def factor(square: F64, damp: float) -> F64:
+    """The upper Cholesky factor of the damped second moments' inverse.
+
+    A column that never saw anything is rounded by itself: it may see something that the samples do not hold.
 
     Raises:
         InputError: it has none; more damping would help.
     """
     dead = np.diagonal(square) <= 0
     damped = square.copy()
-    damped[dead, dead] = 1
+    damped[dead, dead] = np.diagonal(square)[~dead].mean() if not dead.all() else 1
     damped[np.diag_indices_from(damped)] += damp * np.diagonal(damped).mean()
     try:
         inverse = np.linalg.inv(np.linalg.cholesky(damped))
-        return np.linalg.cholesky(inverse.T @ inverse).T, dead
+        return np.linalg.cholesky(inverse.T @ inverse).T
     except np.linalg.LinAlgError as fault:
         raise InputError("the second moments of the activations have no inverse", where="gptq",
                          hint="more samples, or damp=0.1") from fault  # fmt: skip
 
 
-def _rounded(left: F64, upper: F64, form: Format, importance: NDArray[np.float32], block: int) -> Coded:
+def _best_scales(left: F64, square: F64, upper: F64, form: Format, tries: int) -> Coded:
+    """Each row with the scale that costs its outputs least: of some around that with which nothing clips."""
+    larger = max(1, tries - tries // 4)
+    rows, shares = len(left), np.concatenate([np.linspace(1, 1.15, larger), np.linspace(0.95, 0.7, tries - larger)])
+    wanted = np.repeat(left, len(shares), axis=0)
+    params = form.fit((wanted * np.tile(shares, rows)[:, None]).astype(np.float32))
+    ones = np.ones(left.shape[1], np.float32)
+    coded = _rounded(wanted.copy(), upper, form, params, ones, left.shape[1])
+    error = form.decode(coded.codes, coded.params) - wanted
+    lost = np.einsum("ri,ij,rj->r", error, square, error).reshape(rows, len(shares))
+    best = lost.argmin(axis=1) + np.arange(rows) * len(shares)
+    return Coded(coded.codes[best], {name: each[best] for name, each in coded.params.items()})
+
+
+def _rounded(
+    left: F64, upper: F64, form: Format, whole: Params, importance: NDArray[np.float32], block: int
+) -> Coded:
     columns = left.shape[1]
-    whole = form.fit(left.astype(np.float32), importance)
     width = form.group if form.group > 0 else columns
     apart = form.group > 0 and "whole" not in whole  # a group is fitted when its turn comes
     codes = np.zeros(left.shape, np.uint8)
