@@ -217,7 +217,7 @@ def test_of_two_with_one_name_the_first_stays(world: Any) -> None:
     with pytest.raises(WireError, match="another device is there under the name 'nano'"):
         second.announce(announcement("nano", "second"))
     second.close()
-    assert "refused" in control.sightings()["nano"].notes["second"]
+    assert within(SOON_S, lambda: "refused" in control.sightings()["nano"].notes.get("second", ""))
     assert control.ask("nano", DISMISS, SOON_S) == Deployed("first:1")
     assert control.sightings()["nano"].announcement == announcement("nano")
     first.close()

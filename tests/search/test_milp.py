@@ -103,7 +103,7 @@ def test_the_same_question_has_the_same_answer() -> None:
 
 
 def test_an_interrupt_stops_the_solver_and_passes() -> None:
-    asked, *_ = knapsack(np.random.default_rng(3), 80, rows=30)
+    asked, *_ = knapsack(np.random.default_rng(3), 200, rows=60)  # not solved within a minute
     threading.Timer(0.3, _thread.interrupt_main).start()
     begun_s = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
