@@ -52,7 +52,6 @@ class Mixed:
     error: float  # of the answers, relative in the L2 norm, on the samples
     model: Path
     graph: Graph
-    reference: ModelRef
     front: Front
 
 
@@ -85,16 +84,17 @@ class Mixing:
 
     def _solved(self, coder: _Coder, folder: Path) -> Mixed:
         graph = coder.plain
-        seconds = self._seconds(graph, coder)
-        losses = self._losses(graph)
-        units = {layer.op: dict.fromkeys(self._units(graph), 1.0) for layer in layers_of(graph)}
+        ops = [layer.op for layer in layers_of(graph)]
+        owners = _owners(self._front(graph))  # of the model as it is: what contradicts the fleet is found here
+        losses, seconds = self._losses(graph), self._seconds(graph, coder)
         found: Mixed | None = None
         for _ in range(ROUNDS):
+            units = {op: owners[op] for op in ops}
             formats = self._within(partial(_cheapest, losses, seconds, units), losses, coder)
             if found is not None and formats == found.formats:
                 break
             found = self._planned(formats, coder, folder)
-            units = {op: {unit: 1.0} for op, unit in _owners(found.front).items() if op in losses}
+            owners = _owners(found.front)
         assert found is not None
         return found
 
@@ -161,9 +161,11 @@ class Mixing:
 
     def _planned(self, formats: Formats, coder: _Coder, folder: Path) -> Mixed:
         graph = coder.graph(formats, folder)
+        return Mixed(formats, coder.error(formats), Path(graph.source), graph, self._front(graph))
+
+    def _front(self, graph: Graph) -> Front:
         reference = ModelRef(self.model.stem, graph.source, graph.sha256)
-        front = search(graph, reference, self.fleet, costs_of(graph, self.fleet, measure=self.measure), self.wishes)
-        return Mixed(formats, coder.error(formats), Path(graph.source), graph, reference, front)
+        return search(graph, reference, self.fleet, costs_of(graph, self.fleet, measure=self.measure), self.wishes)
 
 
 class _Coder:
@@ -212,7 +214,7 @@ class _Coder:
 def _cheapest(
     losses: Mapping[str, Mapping[str, float]],
     seconds: Seconds,
-    units: Mapping[str, Mapping[str, float]],
+    units: Mapping[str, str],
     budget: float,
 ) -> dict[str, str]:
     """The formats of least time with losses within the budget.
@@ -220,12 +222,12 @@ def _cheapest(
     Args:
         losses: of each layer in each format that fits it.
         seconds: of each format, layer and unit.
-        units: of each layer, those it may run on, with weights.
+        units: of each layer, who runs it.
         budget: of all losses together.
     """
     programme, columns = Milp(), {}
     for op, each in losses.items():
-        some = {name: programme.binary(cost=_mean(seconds[name][op], units[op])) for name in each}
+        some = {name: programme.binary(cost=seconds[name][op][units[op]]) for name in each}
         programme.row([(column, 1.0) for column in some.values()], 1, 1)
         columns[op] = some
     programme.row(
@@ -237,10 +239,6 @@ def _cheapest(
     if not found.found:
         raise LimitError("no mix of these formats loses so little", needed=f"{budget:.3g}")
     return {op: next(name for name, column in some.items() if found.values[column]) for op, some in columns.items()}
-
-
-def _mean(seconds: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    return sum(seconds[unit] * weight for unit, weight in weights.items()) / sum(weights.values())
 
 
 def _owners(front: Front) -> dict[str, str]:

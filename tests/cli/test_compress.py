@@ -142,3 +142,18 @@ def test_limits_need_formats_to_choose_from(shoal: Any, tmp_path: Path) -> None:
     ):
         done = shoal("compress", path, "--with", "rtn", *words, "-o", tmp_path / "smaller")
         assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_formats_are_chosen_with_the_plan(shoal: Any, tmp_path: Path) -> None:
+    proto = nets.mlp(64, 3)
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    (tmp_path / "fleet.toml").write_text('[devices.one]\nboard = "this-machine"\n')
+    words = ("plan", path, tmp_path / "fleet.toml", "--formats", "int4g32/int8g32", "-o", tmp_path / "plan")
+    assert "needed --samples FILE" in shoal(*words).err
+    told = shoal(*words, "--samples", tmp_path / "inputs.npz", "--error", "5%").out
+    assert "formats of 3 layers" in told
+    assert (tmp_path / "plan" / "models" / "formats.json").exists()
+    assert shoal("run", tmp_path / "plan", "--items", "4").code == 0
+    wrong = shoal(*words, "--samples", tmp_path / "inputs.npz", "--error", "much")
+    assert (wrong.code, "'much' is no share" in wrong.err) == (2, True)

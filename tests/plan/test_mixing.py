@@ -35,11 +35,11 @@ def test_the_programme_finds_the_best_of_all_mixes(seed: int) -> None:
     seconds = {
         name: {op: {"u": float(source.random()), "v": float(source.random())} for op in layers} for name in names
     }
-    units = {op: {"u": 1.0, "v": 3.0} for op in layers}
+    units = {op: "uv"[index % 2] for index, op in enumerate(layers)}
     budget = float(np.median([sum(each) for each in product(*(list(losses[op].values()) for op in layers))]))
 
     def cost(mix: dict[str, str]) -> float:
-        return sum((seconds[name][op]["u"] + 3 * seconds[name][op]["v"]) / 4 for op, name in mix.items())
+        return sum(seconds[name][op][units[op]] for op, name in mix.items())
 
     every = [dict(zip(layers, chosen, strict=True)) for chosen in product(names, repeat=5)]
     within = [mix for mix in every if sum(losses[op][name] for op, name in mix.items()) <= budget]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from shoal.cli import grounds, options
 from shoal.errors import InputError
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
-from shoal.plan.mixing import AUTO, Mixing
+from shoal.plan.mixing import AUTO, Mixed, Mixing
 from shoal.plan.refine import refined
 from shoal.plan.show import front_json, print_front
 from shoal.program import TensorSpec, Workload
@@ -24,6 +25,7 @@ from shoal.run.samples import read
 
 STRATEGIES = ", ".join(catalog.names("plan/strategies"))
 MODEL_FOLDER = "models"  # in the plan's: the model in the chosen formats
+FORMATS_FILE = "formats.json"
 EXAMPLES = (
     "shoal plan model.onnx fleet.toml",
     "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
@@ -143,6 +145,9 @@ def command(
         )  # fmt: skip
         found = question.solve(output / MODEL_FOLDER)
         graph, front = found.graph, found.front
+        codec.save({"formats": dict(found.formats), "error": found.error}, output / MODEL_FOLDER / FORMATS_FILE)
+        if not json:
+            typer.echo(_mixed(found))
     else:
         graph, reference = options.model(model, shape, carry)
         front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)
@@ -153,6 +158,13 @@ def command(
         options.emit(front_json(front))
     else:
         print_front(graph, front, output)
+
+
+def _mixed(found: Mixed) -> str:
+    """How many layers have which format, and what that costs."""
+    counts = Counter(found.formats.values())
+    listed = ", ".join(f"{name} in {count}" for name, count in sorted(counts.items()))
+    return f"formats of {len(found.formats)} layers: {listed}; answers off by {found.error:.2%} on the samples"
 
 
 def _given(
