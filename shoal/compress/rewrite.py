@@ -19,7 +19,7 @@ from shoal.compress.layers import Layer
 from shoal.errors import ModelError
 from shoal.formats import Coded, Format, restored
 from shoal.formats.integer import Integer
-from shoal.graph import Graph, decode, dequantise
+from shoal.graph import Graph, access, decode, dequantise
 from shoal.graph.tidy import label
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def _as_matmul(model: ir.Model, node: ir.Node, weight: ir.Value) -> None:
     elif bias.const_value is None:
         last = ir.node("Add", [value, bias])
     else:
-        negative = ir.tensor(-bias.const_value.numpy())
-        last = ir.node("Sub", [value, _weight(model, f"{out.name}.negative", negative)])
+        negative = -bias.const_value.numpy()
+        last = ir.node("Sub", [value, access.constant(model, f"{out.name}.negative", negative)])
     model.graph.insert_before(node, last)
     name, kind, shape = out.name, out.dtype, out.shape
     ir.convenience.replace_all_uses_with(out, last.outputs[0], replace_graph_outputs=True)
@@ -128,15 +128,3 @@ def _describe(value: ir.Value, name: str | None, kind: ir.DataType | None, shape
 
     value.name, value.shape = name, shape
     value.type = None if kind is None else ir.TensorType(kind)
-
-
-def _weight(model: ir.Model, name: str, tensor: ir.TensorProtocol) -> ir.Value:
-    import onnx_ir as ir
-
-    if name in model.graph.initializers:
-        return model.graph.initializers[name]
-    shape = ir.Shape(tensor.shape.numpy())
-    value = ir.Value(name=name, shape=shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
-    tensor.name = name
-    model.graph.register_initializer(value)
-    return value

@@ -11,8 +11,9 @@ import numpy as np
 
 from shoal.engines.native import Native, NativeSession
 from shoal.graph import Graph
+from shoal.measure.alone import segment_feeds
 from shoal.measure.clocked import Spread, clocked, own_clock
-from shoal.program import Program, Segment, TensorSpec
+from shoal.measure.segment import whole_segment
 
 LEAST_S = 0.5  # how long a quick model is repeated
 NOTHING = Spread(0.0, 0.0, 0.0, 0)
@@ -29,19 +30,10 @@ def native_spreads(
         threads: within an op.
         repeats: timed runs.
     """
-    tensors = {name: TensorSpec(each.dtype, each.shape) for name, each in graph.tensors.items()}
-    program = Program(graph.name, ("here/cpu",), (), (), (), 1, tensors)
-    finals = (*graph.outputs, *(each.output for each in graph.carried))
-    source = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="shoal-profile-") as folder:
-        files = Native().write(graph, list(graph.position), Path(folder), "model")
-        segment = Segment("model", "here/cpu", graph.given, finals, "native", files=files)
+        program, segment = whole_segment(graph, "native", Path(folder))
         session = Native().load(program, segment, Path(folder), threads)
-        feeds = {
-            name: np.asarray(source.standard_normal(spec.bound({})) if spec.dtype.startswith("float")
-                             else np.ones(spec.bound({})), spec.dtype)
-            for name, spec in tensors.items() if name in graph.given
-        }  # fmt: skip
+        feeds = segment_feeds(program, segment)
         timer = own_clock(threads)
         whole = clocked(lambda: session.run(feeds, {}), repeats, least_s=LEAST_S, timer=timer)
         own = _products(graph, session, threads, repeats)

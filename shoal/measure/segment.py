@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shoal import catalog, codec
+from shoal import catalog
 from shoal.errors import WorkError
 from shoal.graph import Graph
+from shoal.measure.child import asked
 from shoal.measure.clocked import Spread
 from shoal.measure.machine import machine_id
 from shoal.measure.subject import segment_subject
@@ -71,7 +69,7 @@ def profile_segment(
         WorkError: the engine cannot run it, or its process died; the message says why.
     """
     job = Job(program, segment.name, str(folder), engine or segment.engine, threads, repeats)
-    found = _alone(job, f"segment '{segment.name}' ({segment.engine})", patience_s)
+    found = asked("shoal.measure.alone", job, Finding, f"segment '{segment.name}' ({segment.engine})", patience_s)
     if found.spread is None:
         raise WorkError(found.fault)
     return Sample(
@@ -81,33 +79,20 @@ def profile_segment(
     )  # fmt: skip
 
 
+def whole_segment(graph: Graph, engine: str, folder: Path) -> tuple[Program, Segment]:
+    """The whole of `graph` as one segment, its files written to `folder`, and a program around it."""
+    tensors = {name: TensorSpec(each.dtype, each.shape) for name, each in graph.tensors.items()}
+    answers = (*graph.outputs, *(each.output for each in graph.carried))
+    files = catalog.make("engines", engine).write(graph, list(graph.position), folder, "whole")
+    name = engine.partition(":")[0]
+    segment = Segment("whole", "here/cpu", graph.given, answers, name, ops=tuple(graph.position), files=files)
+    return replace(Program(graph.name, ("here/cpu",), (), (), (), 1, tensors), segments=(segment,)), segment
+
+
 def profile_whole(graph: Graph, engine: str = "onnxruntime", *, threads: int = 1, repeats: int = 15) -> Sample:
     """The whole of `graph` as one segment; see `profile_segment`."""
-    tensors = {name: TensorSpec(each.dtype, each.shape) for name, each in graph.tensors.items()}
-    program = Program(graph.name, ("here/cpu",), (), (), (), 1, tensors)
-    answers = (*graph.outputs, *(each.output for each in graph.carried))
     with tempfile.TemporaryDirectory(prefix="shoal-segment-") as folder:
-        files = catalog.make("engines", engine).write(graph, list(graph.position), Path(folder), "whole")
-        name = engine.partition(":")[0]
-        segment = Segment("whole", "here/cpu", graph.given, answers, name, ops=tuple(graph.position), files=files)
-        program = replace(program, segments=(segment,))
+        program, segment = whole_segment(graph, engine, Path(folder))
         return profile_segment(
             program, segment, Path(folder), model=graph.identity, threads=threads, engine=engine, repeats=repeats
         )
-
-
-def _alone(job: Job, where: str, patience_s: float) -> Finding:
-    with tempfile.TemporaryDirectory(prefix="shoal-segment-") as folder:
-        file = Path(folder, "job.json")
-        codec.save(job, file)
-        command = [sys.executable, "-m", "shoal.measure.alone", str(file)]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=patience_s)
-        except subprocess.TimeoutExpired as fault:
-            raise WorkError(f"measuring it took more than {patience_s:g} s", where=where) from fault
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = f"signal {-done.returncode}" if done.returncode < 0 else "; ".join(last)
-        raise WorkError(f"the process measuring it ended early: {reason}", where=where)
-    return codec.decode(Finding, done.stdout, where)

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from shoal import codec
-from shoal.errors import WorkError
+from shoal.measure.child import asked
 from shoal.measure.clocked import Spread
 
 WARM_UP = 5
@@ -54,21 +49,7 @@ def time_files(timing: Timing, patience_s: float = 1800.0) -> Timings:
     Raises:
         WorkError: the process measuring died, or took too long.
     """
-    where = "measuring ops"
-    with tempfile.TemporaryDirectory(prefix="shoal-timing-") as folder:
-        file = Path(folder, "timing.json")
-        codec.save(timing, file)
-        command = [sys.executable, "-m", "shoal.measure.timed", str(file)]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=patience_s)
-        except subprocess.TimeoutExpired as fault:
-            raise WorkError(f"it took more than {patience_s:g} s", where=where) from fault
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        reason = f"signal {-done.returncode}" if done.returncode < 0 else "; ".join(last)
-        raise WorkError(f"the process measuring ended early: {reason}", where=where)
-    return codec.decode(Timings, done.stdout, where)
+    return asked("shoal.measure.timed", timing, Timings, "measuring ops", patience_s)
 
 
 def cores_for(threads: int) -> tuple[int, ...]:

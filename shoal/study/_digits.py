@@ -5,17 +5,14 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal import cache
-from shoal.errors import InputError
+from shoal.train.tasks._files import of_scikit_learn
 
-PACKAGE, MEMBER = "scikit-learn", "sklearn/datasets/data/digits.csv.gz"
 TRAINED = 1200  # of 1797; the others are for testing
 F32 = NDArray[np.float32]
 
@@ -36,9 +33,9 @@ def digits(seed: int = 0, tested: int = 597) -> tuple[Digits, Digits]:
     """To train with, and at most so many others to test with.
 
     Raises:
-        InputError: scikit-learn's file of digits is not at hand.
+        MissingExtra: scikit-learn is not installed.
     """
-    with gzip.open(_file(), "rt", encoding="ascii") as file:
+    with gzip.open(of_scikit_learn("data/digits.csv.gz"), "rt", encoding="ascii") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.float32)
     order = np.random.default_rng(seed).permutation(len(table))
     images = (table[order, :64] / 8 - 1).reshape(-1, 1, 1, 8, 8).astype(np.float32)
@@ -99,19 +96,6 @@ def surprise(logits: Sequence[F32], labels: NDArray[np.int64]) -> float:
 
 
 Node = tuple[str, list[str], str, dict[str, Any]]
-
-
-def _file() -> Path:
-    try:
-        here = Path(str(metadata.distribution(PACKAGE).locate_file(MEMBER)))
-        if here.is_file():
-            return here
-    except metadata.PackageNotFoundError:
-        pass
-    kept = sorted(cache.folder("packages").glob(f"{PACKAGE}-*/{MEMBER}"))
-    if not kept:
-        raise InputError("the digits that scikit-learn ships are not at hand", hint=f"pip install {PACKAGE}")
-    return kept[-1]
 
 
 def _drawn(source: np.random.Generator, name: str, shape: tuple[int, ...]) -> dict[str, F32]:

@@ -100,6 +100,7 @@ class Ground:
         from shoal.compress.techniques.gptq import Gptq
         from shoal.compress.techniques.rtn import Rtn
         from shoal.formats import make, restored
+        from shoal.formats.integer import Integer
 
         form, done = make(name), list[NDArray[np.float32]]()
         numbers, bits = list[NDArray[np.int16]](), list[float]()
@@ -111,7 +112,8 @@ class Ground:
             ).coded
             assert own is not None
             done.append(restored(form, own))
-            first = int(form.grid.values[0])  # type: ignore[attr-defined]  # whole numbers have a grid
+            assert isinstance(form, Integer)
+            first = int(form.grid.values[0])
             numbers.append(own.codes.astype(np.int16) + np.int16(first))
             bits.append(form.stored_bits((weight.shape[0], weight.shape[1])) / weight.size)
         found = perplexity(self.network.copy(done, whole=False), self.test, JUDGED)

@@ -51,6 +51,7 @@ def multipliers(tables: dict[str, MacTable]) -> Iterator[Shown]:
 def books(table: MacTable, seed: int) -> Iterator[Shown]:
     """What codebooks lose of normal weights, a scale a row, against the reference model's figures."""
     from shoal.formats import make, quantise, restored
+    from shoal.formats._grid import GridFormat
 
     weights = np.random.default_rng(seed).standard_normal(NORMAL).astype(np.float32)
     rows = []
@@ -58,7 +59,8 @@ def books(table: MacTable, seed: int) -> Iterator[Shown]:
         form = make(_book(table, name))
         made = restored(form, quantise(form, weights))
         error = float(((made - weights) ** 2).mean() / (weights**2).mean())
-        values = len(form.grid.values)  # type: ignore[attr-defined]  # all of these are grids
+        assert isinstance(form, GridFormat)
+        values = len(form.grid.values)
         rows.append((name, values, error, reference, 100 * abs(error / reference - 1)))
     off = max(row[-1] for row in rows if not row[0].startswith("int"))
     yield Finding("books", off, "computed", len(rows), why="the whole numbers stand beside them and are not judged")

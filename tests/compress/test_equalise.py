@@ -12,7 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from examples.models import minilm, packages
+from examples.models import minilm
 from shoal.compress import Equalised, Equaliser, Reading, Seen, compress, equalise, layers_of, opened
 from shoal.compress.techniques._channels import lost
 from shoal.compress.techniques.awq import Awq
@@ -166,10 +166,7 @@ def test_a_weight_that_two_layers_share_is_scaled_for_each(tmp_path: Path) -> No
 
 def test_a_sentence_encoder_answers_the_same(tmp_path: Path) -> None:
     """All scales go into ops that are there; a Mul stands before each of the twelve residual sums."""
-    path = packages.cache_folder() / "models" / f"minilm-{minilm.RECIPE}.onnx"
-    if not path.exists():
-        pytest.skip("the model is not in the cache")
-    graph = load(path, dict.fromkeys(minilm.INPUTS, (1, 16)))
+    graph = load(minilm.model(), dict.fromkeys(minilm.INPUTS, (1, 16)))
     texts = ("Ships sail where the wind lets them.", "A second sentence, about rounding numbers.")
     given = [minilm.encode([text], tokens=16) for text in texts]
     even, told = everywhere(graph, Smoothquant(always=True), given[:1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shoal.train.binary._plain import Plain
 from shoal.train.binary.contract import Layer
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fda:
+class Fda(Plain):
     """The gradient is that of a square wave's first sines, ever more of them; small nets add noise that fades away.
 
     The noise of weights sees all that an output sums over, that of inputs the channels. Without training there is
@@ -25,10 +26,6 @@ class Fda:
     first: int = 9  # index of the last sine at the beginning
     more: int = 9  # that come until the end
     noise: float = 0.1  # its share at the beginning
-
-    each_shortcut = False
-    rectified = False
-    by_item = False
 
     def prepare(self, layer: Layer) -> None:
         """The nets that make the noise."""
@@ -59,13 +56,6 @@ class Fda:
             return found
         noise: Tensor = layer.across(layer.training_inputs, x) + 0.1 * x.sin()
         return found + self.share(layer.progress) * noise
-
-    def scale(self, layer: Layer, w: Tensor, x: Tensor) -> Tensor | None:
-        """See `Algorithm.scale`."""
-        from shoal.train.binary._sign import mean_magnitude
-
-        found: Tensor = layer.spread(mean_magnitude(w))
-        return found
 
     def _sign(self, layer: Layer, x: Tensor) -> Tensor:
         from shoal.train.binary._sign import fourier, sign

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.train.binary._plain import Plain
 from shoal.train.binary.contract import Layer
 
 if TYPE_CHECKING:
@@ -12,12 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reactnet:
+class Reactnet(Plain):
     """sign(x + b) with a learned shift b a channel; α of each output; a shifted PReLU after, a shortcut around."""
 
     each_shortcut = True
     rectified = True
-    by_item = False
 
     def prepare(self, layer: Layer) -> None:
         """The shifts of the inputs."""
@@ -26,21 +26,8 @@ class Reactnet:
 
         layer.shift = nn.Parameter(torch.zeros(layer.channels))
 
-    def weights(self, layer: Layer, w: Tensor) -> Tensor:
-        """See `Algorithm.weights`."""
-        from shoal.train.binary._sign import clipped, sign
-
-        return sign(w, clipped)
-
     def inputs(self, layer: Layer, x: Tensor) -> Tensor:
         """See `Algorithm.inputs`."""
         from shoal.train.binary._sign import polynomial, sign
 
         return sign(x + layer.spread(layer.shift), polynomial)
-
-    def scale(self, layer: Layer, w: Tensor, x: Tensor) -> Tensor | None:
-        """See `Algorithm.scale`."""
-        from shoal.train.binary._sign import mean_magnitude
-
-        found: Tensor = layer.spread(mean_magnitude(w))
-        return found

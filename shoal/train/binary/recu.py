@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.train.binary._plain import Plain
 from shoal.train.binary.contract import Layer
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recu:
+class Recu(Plain):
     """Weights are standardised and clamped to ±Q of the quantile τ, so that the largest go on learning.
 
     τ grows from `first` to `last` with the exponential of training's progress. Inputs are divided by their deviation
@@ -22,10 +23,6 @@ class Recu:
 
     first: float = 0.85  # τ at the beginning
     last: float = 0.99  # τ at the end
-
-    each_shortcut = False
-    rectified = False
-    by_item = False
 
     def prepare(self, layer: Layer) -> None:
         """The scale of each output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.train.binary._plain import Plain
 from shoal.train.binary.contract import Layer
 
 if TYPE_CHECKING:
@@ -12,30 +13,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Xnor:
+class Xnor(Plain):
     """α of each output times β of each item, the means of |w| and |x|.
 
     β is one figure an item, as in public code; the paper has a map of it over the places.
     """
 
-    each_shortcut = False
-    rectified = False
     by_item = True
-
-    def prepare(self, layer: Layer) -> None:
-        """Nothing is learned but the weights."""
-
-    def weights(self, layer: Layer, w: Tensor) -> Tensor:
-        """See `Algorithm.weights`."""
-        from shoal.train.binary._sign import clipped, sign
-
-        return sign(w, clipped)
-
-    def inputs(self, layer: Layer, x: Tensor) -> Tensor:
-        """See `Algorithm.inputs`."""
-        from shoal.train.binary._sign import clipped, sign
-
-        return sign(x, clipped)
 
     def scale(self, layer: Layer, w: Tensor, x: Tensor) -> Tensor | None:
         """See `Algorithm.scale`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shoal.train.binary._plain import Plain
 from shoal.train.binary.contract import Layer
 
 if TYPE_CHECKING:
@@ -12,15 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Xnorpp:
+class Xnorpp(Plain):
     """Γ, the outer product of a learned figure an output, a row and a column of places; each begins at 1.
 
     Rows of figures have no places: there Γ is a figure an output.
     """
-
-    each_shortcut = False
-    rectified = False
-    by_item = False
 
     def prepare(self, layer: Layer) -> None:
         """Γ's factors."""
@@ -29,18 +26,6 @@ class Xnorpp:
 
         layer.gamma_rows = nn.Parameter(torch.ones(layer.rows))
         layer.gamma_places = nn.ParameterList([nn.Parameter(torch.ones(size)) for size in layer.places])
-
-    def weights(self, layer: Layer, w: Tensor) -> Tensor:
-        """See `Algorithm.weights`."""
-        from shoal.train.binary._sign import clipped, sign
-
-        return sign(w, clipped)
-
-    def inputs(self, layer: Layer, x: Tensor) -> Tensor:
-        """See `Algorithm.inputs`."""
-        from shoal.train.binary._sign import clipped, sign
-
-        return sign(x, clipped)
 
     def scale(self, layer: Layer, w: Tensor, x: Tensor) -> Tensor | None:
         """See `Algorithm.scale`."""
