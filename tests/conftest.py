@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         (folder / kind).symlink_to(KEPT / kind)
     monkeypatch.setenv("SHOAL_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def whoever_interrupts_is_heard() -> Iterator[None]:
+    """No test, and nothing called by one, leaves another handler behind: later interruptions would go to it."""
+    yield
+    left = signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert left is signal.default_int_handler, f"a handler of SIGINT was left behind: {left}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from shoal.agent.agent import Agent, Wishes
+from shoal.agent.stopping import told_to_stop
 from shoal.errors import ShoalError
 
 
@@ -17,11 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the agent; returns its exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        Agent(Wishes(options.identity, options.host, options.memory_bytes)).run(stop)
+        with told_to_stop() as stop:
+            Agent(Wishes(options.identity, options.host, options.memory_bytes)).run(stop)
     except ShoalError as fault:
         hint = f"\n  hint: {fault.hint}" if fault.hint else ""
         sys.stderr.write(f"error: {fault.message}{hint}\n")

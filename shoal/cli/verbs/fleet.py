@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import sys
-import threading
 from typing import Annotated, Literal
 
 import typer
@@ -76,22 +75,17 @@ def _open(name: str, listen: str, *, json: bool) -> None:
 
     from shoal.agent import fleets
     from shoal.agent.house import House
+    from shoal.agent.stopping import told_to_stop
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    house = House(fleets.find(name), listen)
-    house.control.watch(_tell)
-    try:
+    with told_to_stop() as stop, contextlib.closing(House(fleets.find(name), listen)) as house:
+        house.control.watch(_tell)
         if json:
             options.emit({"open": {"files": house.note.files, "control": house.note.control}})
         else:
             sys.stdout.write(f"open: devices join at {house.note.files}; stop with Ctrl-C\n")
         sys.stdout.flush()
         stop.wait()
-    finally:
-        house.close()
 
 
 def _tell(sighting: object) -> None:
