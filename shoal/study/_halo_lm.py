@@ -6,16 +6,15 @@ of Python is.
 
 from __future__ import annotations
 
-import ast
 import string
-import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shoal.train.language import docstrings
 
 if TYPE_CHECKING:
     from shoal.compress import Seen
@@ -72,7 +71,7 @@ def in_eight_bits(x: F32) -> F32:
 def text(most: int) -> Ints:
     """So many letters of text, as places in `LETTERS`."""
     found, size = [], 0
-    for piece in _docstrings():
+    for piece in docstrings():
         found.append(piece)
         size += len(piece) + 1
         if size >= most:
@@ -138,22 +137,6 @@ def seen(network: Letters, coded: Letters, layer: int, letters: Ints, items: int
     found = Seen(plain[layer].shape[1])
     found.add(plain[layer][None], after[layer][None])
     return found
-
-
-def _docstrings() -> Iterator[str]:
-    folder = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(folder.glob("*.py")) + sorted(folder.glob("[a-z]*/*.py")):
-        if path.parent.name.startswith(("site-", "dist-", "test", "idlelib", "lib2to3", "config-")):
-            continue
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, OSError):  # such files are there on purpose
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                found = ast.get_docstring(node)
-                if found:
-                    yield found
 
 
 def _logs(logits: F32) -> F32:

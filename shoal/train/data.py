@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,18 @@ class Shape:
     features: tuple[int, ...]  # of one item: (channels, height, width) of a picture, (n,) of figures or symbols
     classes: int
     symbols: int = 0  # items are rows of so many symbols; 0: of figures
+
+
+class Items(Protocol):
+    """What is learned from, item by item: `x` (n, …) and what the loss compares its outputs with, `y` (n, …)."""
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """Inputs."""
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """What is wanted."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError, WorkError
-from shoal.train.data import Data
+from shoal.train.data import Items
 from shoal.train.library import torch_module
 from shoal.train.recipe import Recipe
 
@@ -40,7 +40,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: Items,
     recipe: Recipe,
     *,
     loss: Loss | None = None,
@@ -50,7 +50,7 @@ def fit(
     """Train `model` in place, and leave it ready for use (in evaluation mode).
 
     Args:
-        model: takes (batch, *features) and gives (batch, classes).
+        model: takes (batch, *features) and gives what the loss reads: (batch, classes) for cross-entropy.
         data: of which the training items are used.
         recipe: how.
         loss: of outputs and classes; none: cross-entropy.
@@ -82,6 +82,8 @@ def fit(
             extra.append(0.0 if added is None else float(added.detach()))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(whole)
+            if recipe.clip:
+                torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
             optimiser.step()
         duration_s = time.perf_counter() - begun
     _set_progress(model, 1.0)
@@ -150,6 +152,8 @@ def _training(model: nn.Module) -> Iterator[None]:
 def _optimiser(torch: Any, parameters: list[Any], recipe: Recipe) -> Any:
     if recipe.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=recipe.rate, weight_decay=recipe.decay)
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=recipe.decay, betas=(0.9, 0.95))
     return torch.optim.SGD(parameters, lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.decay)
 
 

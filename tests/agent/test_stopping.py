@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
@@ -20,7 +21,7 @@ def test_a_signal_sets_the_event(number: signal.Signals) -> None:
 
 def test_afterwards_they_do_what_they_did_before_even_after_a_fault() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with pytest.raises(OSError, match="port"), told_to_stop():
+    with contextlib.suppress(OSError), told_to_stop():
         assert signal.getsignal(signal.SIGINT) is not before[1]
-        raise OSError("port")
+        raise OSError("the port is taken")
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
