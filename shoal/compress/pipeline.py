@@ -19,12 +19,14 @@ from shoal.compress.correct import shift, shifted
 from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.fold import folded
 from shoal.compress.integers import integer_convolutions
+from shoal.compress.kept import keep_float
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import CodedLayer, rewritten, standard
 from shoal.compress.rotate import turning
+from shoal.engines import onnxruntime_form
 from shoal.errors import InputError, ModelError
 from shoal.formats import make
-from shoal.graph import Graph, decode, dequantise, load, save
+from shoal.graph import Graph, dequantise, load, save
 from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ def compress(
                 shifted(calibration.coded.model, calibration.nodes[layer.op], shifts[layer.op])
     model = rewritten(graph, coded, shifts)
     insert(model, rounded, activations)
+    keep_float(model)
     integer_convolutions(model)
     error = _output_error(was, model, samples, threads) if samples else {}
     plain = sum(4 * each.layer.shape[0] * each.layer.shape[1] for each in coded.values())
@@ -283,9 +286,8 @@ def _answers(
 
     with TemporaryDirectory(prefix="shoal-") as folder:
         path = Path(folder) / "whole.onnx"
-        save(model if isinstance(model, Graph) else decode.unpacked(model.clone()), path)
+        save(model if isinstance(model, Graph) else onnxruntime_form(model.clone(), accuracy=1), path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
-        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return [dict(zip(names, session.run(list(names), dict(sample)), strict=True)) for sample in samples]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DOMAIN = "com.microsoft"
 LEAST_BLOCK = 16
+FLOAT32 = 1  # the op's level of accuracy that leaves activations as they are
 ROW_BLOCK = 128  # columns that share a scale where a whole row does in the model
 _BITS = {"INT4": 4, "UINT4": 4, "INT8": 8, "UINT8": 8}
 
@@ -31,6 +32,7 @@ class CodedWeight:
     zeros: NDArray[np.uint8]
     bits: int
     block: int
+    whole: bool  # one scale a row in the model
 
 
 def onnxruntime_form(model: ir.Model, accuracy: int = 4) -> ir.Model:
@@ -48,6 +50,9 @@ def onnxruntime_form(model: ir.Model, accuracy: int = 4) -> ir.Model:
 def join(model: ir.Model, accuracy: int) -> ir.Model:
     """`model` with each product of a decoded constant as one op on its codes, where there is such an op; in place.
 
+    Activations that the model itself rounds are not rounded again: onnxruntime multiplies their codes with a whole row's
+    as they are, and what has other weights reads them as float32.
+
     Args:
         model: its weights may be shared with others; they are not changed.
         accuracy: of activations: 1 is float32, 4 whole numbers of eight bits, block by block, which is fastest.
@@ -57,14 +62,15 @@ def join(model: ir.Model, accuracy: int) -> ir.Model:
     for node in list(model.graph):
         decode = node.inputs[1].producer() if node.op_type == "MatMul" and node.inputs[1] is not None else None
         found = coded(decode) if decode is not None and decode.op_type == "DequantizeLinear" else None
-        if found is None:
+        rounded = _is_decoded(node.inputs[0]) if node.inputs else False
+        if found is None or (rounded and found.bits == 8 and found.whole):
             continue
         out = node.outputs[0]
         made = ir.node(
             "MatMulNBits",
             [node.inputs[0], *_weights(model, f"{out.name}.nbits", found)],
             {"K": found.codes.shape[1], "N": found.codes.shape[0], "bits": found.bits, "block_size": found.block,
-             "accuracy_level": accuracy},
+             "accuracy_level": FLOAT32 if rounded else accuracy},
             domain=DOMAIN, name=node.name,
         )  # fmt: skip
         new, name = made.outputs[0], out.name
@@ -115,6 +121,7 @@ def coded(decode: ir.Node) -> CodedWeight | None:
         if len(values) > 2 and values[2] is not None
         else np.zeros_like(scales, np.int16)
     )
+    whole = not block
     if block and axis == 0 and block >= LEAST_BLOCK and block & (block - 1) == 0:
         scales, zeros = scales.T, zeros.T
     elif not block and scales.shape in ((), (rows,)) and axis in (1, -1):
@@ -126,8 +133,14 @@ def coded(decode: ir.Node) -> CodedWeight | None:
     shift = 0 if values[0].dtype.name.startswith("U") else 1 << (bits - 1)
     codes = (values[0].numpy().astype(np.int16).T + shift).astype(np.uint8)
     return CodedWeight(
-        codes, np.ascontiguousarray(scales, np.float32), (zeros + shift).astype(np.uint8), bits, block
+        codes, np.ascontiguousarray(scales, np.float32), (zeros + shift).astype(np.uint8), bits, block, whole
     )
+
+
+def _is_decoded(value: ir.Value | None) -> bool:
+    """Whether the model has whole numbers there, and decodes them."""
+    producer = value.producer() if value is not None else None
+    return producer is not None and producer.op_type == "DequantizeLinear"
 
 
 def _weights(model: ir.Model, name: str, coded: CodedWeight) -> Iterator[ir.Value]:

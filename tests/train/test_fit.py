@@ -64,6 +64,17 @@ def test_the_rate_falls_to_nothing_like_a_cosine() -> None:
     assert recipe.rate_at(5) == pytest.approx(0.05)
     assert recipe.rate_at(10) == pytest.approx(0, abs=1e-12)
     assert Recipe(schedule="constant", rate=0.1).rate_at(399) == 0.1
+    rising = Recipe(steps=10, schedule="constant", rate=0.1, warmup=0.4)
+    assert [rising.rate_at(step) for step in range(5)] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
+
+
+def test_a_long_gradient_is_clipped() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    before = [each.detach().clone() for each in model.parameters()]
+    recipe = Recipe(steps=1, optimiser="sgd", rate=1.0, momentum=0.0, clip=1e-3)
+    fit(model, pictures(), recipe, loss=lambda found, _: 1e6 * found.sum())
+    moved = [float((now.detach() - then).norm()) for now, then in zip(model.parameters(), before, strict=True)]
+    assert np.hypot(*moved) == pytest.approx(1e-3, rel=1e-2)
 
 
 @pytest.mark.parametrize(
