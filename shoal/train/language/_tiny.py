@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shoal.train.language.decoder import F32
 
 FILE = "tiny.safetensors"
-SHA256 = ""
+SHA256 = "2d90d59dbb2e4d8285306f5e7107bcab807edb3c36e0d88410454d4b9332e75f"
 SHAPE = Decoder()
 RECIPE = Recipe(steps=2000, batch=16, optimiser="adamw", rate=3e-3, decay=0.1, warmup=0.05, clip=1.0)
 
