@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.graph.models import write
 from tests.graph.recurrent import NETS
+from tests.llm.configs import DEEPSEEK_V3
 
 
 def test_json_has_every_op_and_cut(shoal: Any, model: Path) -> None:
@@ -86,3 +88,21 @@ def test_states_that_cannot_be(carry: str, told: str, shoal: Any, tmp_path: Path
 def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, model: Path) -> None:
     Path("bad.onnx").write_bytes(b"\x08\xff\xff not a model")
     assert told in shoal("inspect", *(each.format(model=model) for each in arguments)).complaint
+
+
+def test_a_language_model_is_described_from_its_configuration_alone(shoal: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(dumps(DEEPSEEK_V3))
+    facts = shoal("inspect", tmp_path, "--json").json
+    assert facts["parameters"] == 671_026_419_200
+    assert facts["lengths"][0] == {"tokens": 1, "cache_bytes": 70_272, "macs": facts["lengths"][0]["macs"]}
+    told = " ".join(shoal("inspect", tmp_path / "config.json").out.split())
+    assert "671,026,419,200 parameters, of which a token meets 37" in told
+    assert "3 latent and dense, 58 latent and experts" in told
+
+
+def test_a_configuration_of_an_unknown_kind_is_an_error_in_words(shoal: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "lama"}')
+    found = shoal("inspect", tmp_path)
+    assert found.code == 2
+    assert "no language model of the kind 'lama' is known" in found.err
+    assert "did you mean 'llama'" in found.err

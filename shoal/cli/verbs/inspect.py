@@ -15,24 +15,28 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from shoal.cli import options
+from shoal.cli import language, options
 from shoal.graph import Cut, Graph, cuts
 from shoal.units import format_bytes
 
 EXAMPLES = (
     "shoal inspect model.onnx",
     "shoal inspect model.onnx --shape input=1,3,224,224 --ops",
+    "shoal inspect llama/config.json",
 )
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file, or a language model's config.json")],
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
     carry: Annotated[list[str], typer.Option(metavar="INPUT=OUTPUT", help=options.CARRY_HELP)] = [],
     ops: Annotated[bool, typer.Option("--ops", help="a line for every op, not only for every cut")] = False,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show a model's ops, multiply-accumulates, bytes and legal cuts."""
+    if language.is_configuration(model):
+        options.emit(language.facts(model)) if json else language.show(model)
+        return
     graph, _ = options.model(model, shape, carry)
     if json:
         options.emit(_facts(graph))

@@ -1,0 +1,20 @@
+"""Llama."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoal.llm.architecture import Architecture, Layer
+from shoal.llm.config import Config
+from shoal.llm.families import _common
+from shoal.llm.parts import Dense
+
+
+@dataclass(frozen=True)
+class Llama:
+    """Llama 1 to 3, and what is built alike. [Dubey et al., "The Llama 3 Herd of Models", 2024]"""
+
+    def architecture(self, config: Config) -> Architecture:
+        """See `Family`."""
+        layer = Layer(_common.attention(config), Dense(config.size("intermediate_size")), norms=2)
+        return _common.whole(config, [layer] * config.size("num_hidden_layers"))
