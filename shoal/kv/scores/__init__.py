@@ -1,0 +1,1 @@
+"""Scores of tokens: one in one file, found by folder."""
