@@ -15,7 +15,7 @@ from shoal.formats._grid import Grid, GridFormat, checked, grouped, weight_of
 from shoal.formats.contract import Matrix, Params
 
 _SHORT = re.compile(r"int([2-8])(a?)(s?)(?:g(\d+)|(t))?")
-_SEARCHED = 40
+SEARCHED = 40  # scales that short names with an "s" try
 
 
 @dataclass(frozen=True)
@@ -80,4 +80,4 @@ def short(name: str) -> Integer | None:
     if not found:
         return None
     bits, affine, searched, group, whole = found.groups()
-    return Integer(int(bits), -1 if whole else int(group or 0), bool(affine), _SEARCHED if searched else 0)
+    return Integer(int(bits), -1 if whole else int(group or 0), bool(affine), SEARCHED if searched else 0)

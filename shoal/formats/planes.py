@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError
-from shoal.formats import _bits, _scales
+from shoal.formats import _bits, _levels, _scales
 from shoal.formats._grid import checked, counts, grouped, spread, weight_of
+from shoal.formats._levels import Groups
 from shoal.formats.contract import Coded, Codes, Matrix, Params, Streams
+from shoal.formats.integer import SEARCHED, Integer
 
-_SHORT = re.compile(r"hlq([1-4])(?:g(\d+))?")
+_SHORT = re.compile(r"hlq(\d+)(?:g(\d+))?")
 Floats = NDArray[np.float32]
 
 
@@ -36,21 +38,21 @@ class Planes:
             raise InputError("so many planes are not stored", where="planes", needed="1 to 4", had=str(self.bits))
 
     def fit(self, weights: Matrix, importance: Floats | None = None) -> Params:
-        """See `Format.fit`. The best of two starts: the whole range, and 0.7 of it."""
+        """See `Format.fit`. From several starts; never worse than even levels or whole numbers whose scales are searched."""
         given = checked(weights, self.group)
         values = grouped(given, self.group)
         weight = np.broadcast_to(weight_of(importance, (given.shape[0], given.shape[1]), self.group), values.shape)
-        tried = [self._fitted(values, weight, share) for share in (1.0, 0.7)]
-        errors = [self._error(values, weight, *each) for each in tried]
-        better = (errors[1] < errors[0])[..., None]
-        scales = np.where(better, tried[1][0], tried[0][0])
-        zeros = np.where(better[..., 0], tried[1][1], tried[0][1])
-        return {"scales": scales, "zeros": zeros}
+        groups = Groups.of(*(each.reshape(-1, values.shape[2]) for each in (values, weight)))
+        starts = [each(groups, self.bits) for each in (_levels.even, _levels.halving, _levels.searched)]
+        starts += self._uniform(given, importance)
+        fitted = (_levels.alternated(groups, start, self.rounds) for start in starts)
+        best = _levels.best_of(groups, (*fitted, *starts)).reshape(*values.shape[:2], -1)
+        return {"scales": best[..., :-1], "zeros": best[..., -1]}
 
     def assign(self, weights: Matrix, params: Params) -> Codes:
         """See `Format.assign`."""
         levels, order = self._sorted(params, weights.shape[1])
-        found = _count_above(levels, weights, middles=True)
+        found = _above(levels, weights, middles=True)
         return np.take_along_axis(order, found[..., None], axis=-1)[..., 0].astype(np.uint8)
 
     def decode(self, codes: Codes, params: Params) -> Matrix:
@@ -64,7 +66,7 @@ class Planes:
     def bracket(self, weights: Matrix, params: Params) -> tuple[Codes, Codes]:
         """See `Format.bracket`."""
         levels, order = self._sorted(params, weights.shape[1])
-        below = np.clip(_count_above(levels, weights, middles=False) - 1, 0, 2**self.bits - 2)
+        below = np.clip(_above(levels, weights, middles=False) - 1, 0, 2**self.bits - 2)
         pick = (np.take_along_axis(order, (below + step)[..., None], axis=-1)[..., 0] for step in (0, 1))
         low, high = (each.astype(np.uint8) for each in pick)
         return low, high
@@ -74,7 +76,7 @@ class Planes:
         planes = [_bits.packed(((coded.codes >> plane) & 1).astype(np.uint8), 1) for plane in range(self.bits)]
         if coded.codes.size and int(coded.codes.max()) >> self.bits:
             raise InputError("a code that the format does not have", needed=f"below {2**self.bits}")
-        both = {name: _signed(coded.params[name]) for name in ("scales", "zeros")}
+        both = {name: _encoded(coded.params[name]) for name in ("scales", "zeros")}
         return {"codes": np.concatenate(planes), **both}
 
     def unpack(self, streams: Streams, shape: tuple[int, int]) -> Coded:
@@ -96,81 +98,33 @@ class Planes:
         rows, columns = counts(shape, self.group)
         return 8 * self.bits * -(-shape[0] * shape[1] // 8) + 16 * (self.bits + 1) * rows * columns
 
-    def _fitted(self, values: Floats, weight: Floats, share: float) -> tuple[Floats, Floats]:
-        """Scales and zeros of each group, (rows, columns, planes) and (rows, columns), as stored."""
-        least, most = values.min(axis=2), values.max(axis=2)
-        middle, half = (least + most) / 2, (most - least) / 2 * np.float32(share)
-        step = 2 * half / np.float32(2**self.bits - 1)
-        scales = step[..., None] * (2.0 ** np.arange(self.bits, dtype=np.float32))
-        zeros = middle - half
-        for _ in range(self.rounds):
-            scales, zeros = self._solved(values, weight, self._codes(values, scales, zeros), scales, zeros)
-        return _half(scales), _half(zeros)
-
-    def _solved(
-        self, values: Floats, weight: Floats, codes: Codes, scales: Floats, zeros: Floats
-    ) -> tuple[Floats, Floats]:
-        """Least squares for these codes. A plane that is all alike keeps its scale: a little of the old is added."""
-        ones = [((codes >> plane) & 1).astype(np.float32) for plane in range(self.bits)]
-        basis = np.stack([*ones, np.ones_like(values)], axis=-1)
-        heavy = basis * weight[..., None]
-        normal = np.einsum("rgni,rgnj->rgij", heavy, basis).astype(np.float64)
-        before = np.concatenate([scales, zeros[..., None]], axis=-1).astype(np.float64)
-        damp = 1e-7 * np.maximum(np.trace(normal, axis1=2, axis2=3), 1e-30)[..., None]
-        normal += damp[..., None] * np.eye(self.bits + 1)
-        right = np.einsum("rgni,rgn->rgi", heavy, values) + damp * before
-        found = np.linalg.solve(normal, right[..., None])[..., 0].astype(np.float32)
-        return found[..., : self.bits], found[..., self.bits]
-
-    def _codes(self, values: Floats, scales: Floats, zeros: Floats) -> Codes:
-        levels, order = _levels(scales, zeros, self.bits)
-        found = _count_above(levels[:, :, None, :], values, middles=True)
-        picked = np.take_along_axis(
-            np.broadcast_to(order[:, :, None, :], (*values.shape, order.shape[-1])), found[..., None], axis=-1
-        )
-        return picked[..., 0].astype(np.uint8)
-
-    def _error(self, values: Floats, weight: Floats, scales: Floats, zeros: Floats) -> Floats:
-        levels, _ = _levels(scales, zeros, self.bits)
-        found = _count_above(levels[:, :, None, :], values, middles=True)
-        made = np.take_along_axis(
-            np.broadcast_to(levels[:, :, None, :], (*values.shape, levels.shape[-1])), found[..., None], axis=-1
-        )
-        error: Floats = (weight * (values - made[..., 0]) ** 2).sum(axis=2)
-        return error
+    def _uniform(self, weights: Matrix, importance: Floats | None) -> list[Floats]:
+        """Affine whole numbers of as many bits, their scales searched; there are none of one bit."""
+        if self.bits < 2:
+            return []
+        found = Integer(self.bits, self.group, affine=True, clip=SEARCHED).fit(weights, importance)
+        return [_levels.whole_numbers(found["scales"].reshape(-1), found["zeros"].reshape(-1), self.bits)]
 
     def _sorted(self, params: Params, columns: int) -> tuple[Floats, NDArray[np.intp]]:
-        levels, order = _levels(params["scales"], params["zeros"], self.bits)
-        if self.group > 0:
-            return np.repeat(levels, self.group, axis=1)[:, :columns], np.repeat(order, self.group, axis=1)[
-                :, :columns
-            ]
-        return levels, order
+        """The levels of each column, ascending, and the code of each; columns of one group if they are fewer than it has."""
+        levels, order = _levels.levels(np.concatenate([params["scales"], params["zeros"][..., None]], axis=-1))
+        if self.group < 1:
+            return levels, order
+        width = min(self.group, columns)
+        return np.repeat(levels, width, axis=1)[:, :columns], np.repeat(order, width, axis=1)[:, :columns]
 
 
-def _levels(scales: Floats, zeros: Floats, bits: int) -> tuple[Floats, NDArray[np.intp]]:
-    """The values that there are, ascending, and the code of each."""
-    codes = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
-    values = (scales @ codes.T.astype(np.float32) + zeros[..., None]).astype(np.float32)
-    order = np.argsort(values, axis=-1, kind="stable")
-    return np.take_along_axis(values, order, axis=-1), order
-
-
-def _count_above(levels: Floats, values: Floats, *, middles: bool) -> NDArray[np.intp]:
-    """How many levels (of the middles between two: steps) each value lies above."""
-    marks = (levels[..., 1:] + levels[..., :-1]) / 2 if middles else levels
+def _above(ascending: Floats, values: Floats, *, middles: bool) -> NDArray[np.intp]:
+    """How many levels, or middles between two of them, each value lies above; at the same number it is above a level."""
+    marks = (ascending[..., 1:] + ascending[..., :-1]) / 2 if middles else ascending
     found = np.zeros(values.shape, np.intp)
     for index in range(marks.shape[-1]):
         found += values > marks[..., index] if middles else values >= marks[..., index]
     return found
 
 
-def _half(values: Floats) -> Floats:
-    return np.clip(values, -65504, 65504).astype(np.float16).astype(np.float32)
-
-
-def _signed(values: Floats) -> NDArray[np.uint8]:
-    if not np.array_equal(_half(values), values):
+def _encoded(values: Floats) -> NDArray[np.uint8]:
+    if not np.array_equal(_levels.stored(values), values):
         raise InputError("a parameter that float16 cannot hold")
     return _scales.encoded("float16", values)
 

@@ -102,14 +102,14 @@ def refusals() -> dict[str, bool]:
     wrong = normal.copy()
     wrong[0, 0], wrong[1, 1] = np.nan, np.inf
     return {
-        "NaN and infinity": "2 of 128" in _said("mxint8", wrong),
-        "blocks that do not divide": "48" in _said("mxint8", normal[:, :48]),
-        "a name of no format": "mxint9" in _said("mxint9", normal),
-        "too many bits": "9" in _said("integer:bits=9", normal),
+        "NaN and infinity": "2 of 128" in fault_of("mxint8", wrong),
+        "blocks that do not divide": "48" in fault_of("mxint8", normal[:, :48]),
+        "a name of no format": "mxint9" in fault_of("mxint9", normal),
+        "too many bits": "9" in fault_of("integer:bits=9", normal),
     }
 
 
-def _said(name: str, values: Matrix) -> str:
+def fault_of(name: str, values: Matrix) -> str:
     """What the error says, if there is one."""
     try:
         quantise(make(name), values)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal import catalog
-from shoal.errors import InputError, MissingExtra
+from shoal.errors import MissingExtra
 from shoal.study._prose import passages
+from shoal.study._repository import beside
 
 if TYPE_CHECKING:
     from shoal.graph import Graph
@@ -75,11 +73,5 @@ def _efficientnet(name: str, items: int) -> Network:
 
 
 def _example(name: str) -> Any:
-    """A module of the repository's examples, which stand beside the package and are no part of it."""
-    root = catalog.ROOT.parent
-    if not (root / "examples" / "models" / f"{name}.py").exists():
-        raise InputError("trained networks are built by the repository's examples", where=name,
-                         hint="run the study from a copy of the repository, or name a light model")  # fmt: skip
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
-    return import_module(f"examples.models.{name}")
+    """A module of the repository's examples."""
+    return beside(f"examples.models.{name}")

@@ -177,7 +177,8 @@ def test_planes_fit_better_than_uniform_levels(law: str, expected: tuple[float, 
         made = restored(form, quantise(form, weights))
         errors.append(float(((made - weights) ** 2).sum() / (weights**2).sum()))
     assert errors[2] <= errors[1] <= errors[0]
-    assert errors[2] == pytest.approx(expected[2], rel=0.05)
+    assert errors[2] == pytest.approx(expected[2], rel=0.06)
+    assert errors[2] <= expected[2]
 
 
 def test_importance_moves_the_error() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shoal.compress.contract import Seen, Work
 from shoal.errors import InputError
-from shoal.formats import Coded, Codes, Format, Params, make
+from shoal.formats import Coded, Codes, Format, Matrix, Params, make
 
 F64 = NDArray[np.float64]
 SHORT = 64  # columns
@@ -39,10 +39,19 @@ class Gptq:
             raise InputError("cannot round column by column in this format", where="gptq", hint="use rtn")
         upper = factor(seen.square[group], self.damp)
         left = work.weights.astype(np.float64)
-        fitted = form.fit(work.weights, seen.importance(group))
+        fitted = _fitted(form, work.weights, seen.importance(group))
         if form.group == 0 and left.shape[1] <= SHORT and all(len(each) == len(left) for each in fitted.values()):
             return replace(work, coded=_best_scales(left, seen.square[group], upper, form, self.tries))
         return replace(work, coded=_rounded(left, upper, form, fitted, seen.importance(group), self.block))
+
+
+def _fitted(form: Format, weights: Matrix, importance: NDArray[np.float32]) -> Params:
+    """Parameters of the matrix; of its first group alone where each group is fitted when its turn comes."""
+    if form.group > 0 and weights.shape[1] % form.group == 0:
+        first = form.fit(weights[:, : form.group], importance[: form.group])
+        if "whole" not in first:
+            return first
+    return form.fit(weights, importance)
 
 
 def factor(square: F64, damp: float) -> F64:
