@@ -6,6 +6,7 @@ import ast
 import hashlib
 import pydoc_data.topics
 import re
+import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,8 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal import cache
+
 U8 = NDArray[np.uint8]
 HELD_OUT = 16  # one paragraph of so many is not learned from
+PARTS = ("learned", "held")
 _ASIDE = ("site-", "dist-", "test", "idlelib", "lib2to3", "config-")
 
 
@@ -24,14 +28,12 @@ def corpus() -> tuple[U8, U8]:
     """Bytes to learn from and bytes held out: about 1.8 and 0.1 MB.
 
     A paragraph's own hash decides where it belongs, so that what one version of Python has learned from, no other
-    tests with; what stands twice is taken once.
+    tests with; what stands twice is taken once. Read from the library once, then from the cache.
     """
-    learned: list[bytes] = []
-    held: list[bytes] = []
-    for paragraph in dict.fromkeys(_paragraphs()):
-        found = paragraph.encode("utf-8") + b"\n\n"
-        (learned if hashlib.sha256(found).digest()[0] % HELD_OUT else held).append(found)
-    return _bytes(learned), _bytes(held)
+    source = Path(__file__).read_bytes() + f"{sys.version}{sysconfig.get_path('stdlib')}".encode()
+    kept = cache.entry("text", hashlib.sha256(source).hexdigest(), _write)
+    learned, held = (np.frombuffer((kept / name).read_bytes(), np.uint8) for name in PARTS)
+    return learned, held
 
 
 def docstrings() -> Iterator[str]:
@@ -57,5 +59,10 @@ def _paragraphs() -> Iterator[str]:
         yield from (each.strip("\n") for each in re.split(r"\n\s*\n", text) if each.strip())
 
 
-def _bytes(parts: list[bytes]) -> U8:
-    return np.frombuffer(b"".join(parts), np.uint8)
+def _write(folder: Path) -> None:
+    parts: dict[bool, list[bytes]] = {True: [], False: []}
+    for paragraph in dict.fromkeys(_paragraphs()):
+        found = paragraph.encode("utf-8") + b"\n\n"
+        parts[bool(hashlib.sha256(found).digest()[0] % HELD_OUT)].append(found)
+    for name, learned in zip(PARTS, (True, False), strict=True):
+        (folder / name).write_bytes(b"".join(parts[learned]))
