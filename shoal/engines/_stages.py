@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.engines import _nbits
-from shoal.kernels.lowbit import LowBit, fits, plane
+from shoal.kernels.lowbit import Blocks, LowBit, fits, plane, product, taken
 from shoal.kernels.ready import ready
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ class Product:
     output: str
     weights: LowBit
 
-    def of(self, x: NDArray[np.float32], path: str, threads: int) -> NDArray[np.float32]:
-        """The product, by the kernels `path`."""
-        rows, columns = self.weights.shape
-        return self.weights.product(x.reshape(-1, columns), path, threads).reshape(*x.shape[:-1], rows)
+    @property
+    def reads(self) -> tuple[str, int, int]:
+        """What it reads, and the order in which: bits and columns of a group."""
+        first = self.weights.planes[0]
+        return self.input, first.bits, first.group
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,22 @@ class Stage:
 
     stretch: ir.Model | None
     products: tuple[Product, ...]
+
+
+def products(
+    some: Sequence[Product], values: Mapping[str, NDArray[Any]], path: str, threads: int
+) -> dict[str, NDArray[np.float32]]:
+    """What they give, by the kernels `path`; activations that several read in one order are made ready once."""
+    ready_made: dict[tuple[str, int, int], Blocks] = {}
+    given = {}
+    for each in some:
+        (name, bits, group), (rows, columns) = each.reads, each.weights.shape
+        x = values[name]
+        if each.reads not in ready_made:
+            ready_made[each.reads] = taken(x.reshape(-1, columns), bits, group, path)
+        y = product(each.weights, ready_made[each.reads], path, threads)
+        given[each.output] = y.reshape(*x.shape[:-1], rows)
+    return given
 
 
 def staged(model: ir.Model) -> tuple[Stage, ...]:

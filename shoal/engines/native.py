@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shoal.engines import _bound, _host, _onnx, _session, _stage_files
 from shoal.engines._faults import faults, refusal
 from shoal.engines._stage_files import StageEntry
-from shoal.engines._stages import Product, staged
+from shoal.engines._stages import Product, products, staged
 from shoal.engines.contract import Arrays
 from shoal.errors import InputError
 from shoal.kernels.lowbit import lowbit_paths
@@ -129,8 +129,7 @@ class NativeSession:
             except faults() as fault:
                 raise refusal(str(fault), self._where) from fault
             values.update(zip(stage.outputs, made, strict=True))
-        for product in stage.products:
-            values[product.output] = product.of(values[product.input], self._path, self._threads)
+        values.update(products(stage.products, values, self._path, self._threads))
         for name in stage.done:
             del values[name]
 

@@ -19,6 +19,7 @@ def product(
     threads: int,
 ) -> None: ...
 def take(
+    path: str,
     x: NDArray[Any],
     bits: int,
     groups: int,

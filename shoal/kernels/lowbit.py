@@ -2,7 +2,7 @@
 
 Activations become int8 with a scale for each group of columns, so products are of whole numbers and the error is below
 a percent. The layout of the codes (see `native/lowbit/lowbit.hpp`) is the same on every machine; where nothing native
-was built, numpy takes its place, slower.
+was built, numpy takes its place, slower. From three tokens on, codes are decoded once for all of them (`many.hpp`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError
+from shoal.kernels.blocks import BLOCK, LANES, Blocks, fits, groups_of, row_group, taken
+from shoal.kernels.blocks import compiled as _lowbit
 
-try:
-    from shoal.kernels import _lowbit
-except ImportError:  # shoal was installed where there is no C++ compiler
-    _lowbit = None  # type: ignore[assignment]  # a module or nothing
+__all__ = [
+    "Blocks", "LowBit", "Plane", "fits", "joined", "lowbit_paths", "plane", "product", "row_group", "sign_product",
+    "sign_words", "taken",
+]  # fmt: skip
 
 F32 = NDArray[np.float32]
-BLOCK, LANES = 64, 16  # bytes of codes worked on at once, and 32-bit sums of them
-WHOLE_GROUP = (
-    128  # columns that share an activation scale where weights have one scale a row, if a block has as many
-)
 
 
 def lowbit_paths() -> tuple[str, ...]:
@@ -87,65 +85,34 @@ class LowBit:
             raise InputError("the activations do not fit the weights", needed=f"(n, {self.shape[1]})",
                              had=str(x.shape))  # fmt: skip
         _check_path(path)
-        y = np.zeros((x.shape[0], self.shape[0]), np.float32)
         first = self.planes[0]
-        blocks = taken(np.ascontiguousarray(x, np.float32), first.bits, first.group, path)
-        for plane in self.planes:
-            if _lowbit is None or path == "numpy":
-                y += _product(plane, blocks)
-            else:
-                _lowbit.product(
-                    path, plane.codes, plane.scales.view(np.uint16), plane.zeros, plane.zero, plane.bits,
-                    _groups(plane.bits, plane.group), blocks.count, blocks.codes, blocks.scales, blocks.sums, y, threads,
-                )  # fmt: skip
-        if self.offsets is not None:
-            y += blocks.totals @ self.offsets.T
-        return y
+        return product(self, taken(x, first.bits, first.group, path), path, threads)
 
 
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Activations in the order of the blocks of a plane."""
+def product(matrix: LowBit, x: Blocks, path: str = "", threads: int = 1) -> F32:
+    """x·Wᵀ of activations that are ready, as `LowBit.product` gives it; many tokens share what decoding costs.
 
-    count: int  # of blocks in a row
-    codes: NDArray[np.int8]  # (tokens, blocks, 8/bits, 64)
-    scales: F32  # (tokens, blocks, 16), by lane
-    sums: NDArray[np.int32]  # of codes, like scales
-    totals: F32  # of each group of columns as the products see it, (tokens, groups)
-
-
-def taken(x: F32, bits: int, group: int, path: str = "") -> Blocks:
-    """Activations x, (tokens, columns), in int8, group by group, in the order that codes of so many bits have."""
-    groups, width = _groups(bits, group), 8 // bits
-    count = -(-x.shape[1] // (groups * group))
-    if _lowbit is None or path == "numpy":
-        return _taken(x, count, groups, group, width)
-    codes = np.empty((len(x), count, width, BLOCK), np.int8)
-    scales = np.empty((len(x), count, LANES), np.float32)
-    sums = np.empty((len(x), count, LANES), np.int32)
-    totals = np.empty((len(x), -(-x.shape[1] // group)), np.float32)
-    _lowbit.take(x, bits, groups, group, count, codes, scales, sums, totals)
-    return Blocks(count, codes, scales, sums, totals)
-
-
-def _taken(x: F32, count: int, groups: int, group: int, width: int) -> Blocks:
-    """The same in numpy."""
-    tokens, columns = x.shape
-    padded = np.zeros((tokens, count * groups * group), np.float32)
-    padded[:, :columns] = x
-    grouped = padded.reshape(tokens, count * groups, group)
-    most = np.abs(grouped).max(axis=2)
-    scales = most / np.float32(127)
-    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
-    codes = np.rint(grouped * inverse[:, :, None]).astype(np.int8)
-    ordered = codes.reshape(tokens, count, groups, width, BLOCK // groups).swapaxes(2, 3)
-    ordered = np.ascontiguousarray(ordered.reshape(tokens, count, width, BLOCK))
-    sums = ordered.reshape(tokens, count, width, LANES, 4).sum(axis=(2, 4), dtype=np.int32)
-    spread = np.repeat(scales.reshape(tokens, count, groups), LANES // groups, axis=2)
-    totals = (codes.sum(axis=2, dtype=np.int32) * scales)[:, : -(-columns // group)]
-    return Blocks(
-        count, ordered, np.ascontiguousarray(spread), np.ascontiguousarray(sums), totals.astype(np.float32)
-    )
+    Raises:
+        InputError: they were made ready for other bits or groups, or the path is not there.
+    """
+    first = matrix.planes[0]
+    needed = (first.codes.shape[1], 8 // first.bits, -(-matrix.shape[1] // first.group))
+    if needed != (had := (x.count, x.codes.shape[2], x.totals.shape[1])):
+        raise InputError("activations in another order than the weights", needed=f"{needed} blocks, codes and groups",
+                         had=str(had))  # fmt: skip
+    _check_path(path)
+    y = np.zeros((len(x.codes), matrix.shape[0]), np.float32)
+    for plane in matrix.planes:
+        if _lowbit is None or path == "numpy":
+            y += _product(plane, x)
+        else:
+            _lowbit.product(
+                path, plane.codes, plane.scales.view(np.uint16), plane.zeros, plane.zero, plane.bits,
+                groups_of(plane.bits, plane.group), x.count, x.codes, x.scales, x.sums, y, threads,
+            )  # fmt: skip
+    if matrix.offsets is not None:
+        y += x.totals @ matrix.offsets.T
+    return y
 
 
 def plane(
@@ -166,7 +133,7 @@ def plane(
     """
     rows, columns = codes.shape
     own = group or row_group(bits)
-    groups, width = _groups(bits, own), 8 // bits
+    groups, width = groups_of(bits, own), 8 // bits
     if (group and columns % group) or scales.shape != (rows, columns // group if group else 1):
         raise InputError("scales do not fit the codes", needed=f"one for {group or columns} columns",
                          had=str(scales.shape))  # fmt: skip
@@ -226,7 +193,7 @@ def sign_product(
 def _product(plane: Plane, x: Blocks) -> F32:
     """The same in numpy."""
     width, mask = 8 // plane.bits, (1 << plane.bits) - 1
-    groups = _groups(plane.bits, plane.group)
+    groups = groups_of(plane.bits, plane.group)
     shape = (plane.shape[0], x.count, groups)
     scales, zeros = (
         np.broadcast_to(each.reshape(len(each), -1, 1 if each.shape[1] == 1 else groups), shape)
@@ -247,32 +214,6 @@ def _product(plane: Plane, x: Blocks) -> F32:
             (sums - zeros[None, :, block] * own[:, None]) * scales[None, :, block] * x.scales[:, None, block, at]
         ).sum(axis=2)
     return y
-
-
-def fits(bits: int, group: int) -> bool:
-    """Whether codes of so many bits with a scale for so many columns (0 and less: a row) can be multiplied."""
-    return bits in (1, 2, 4, 8) and (group < 1 or group in _widths(bits))
-
-
-def row_group(bits: int) -> int:
-    """Columns that share an activation scale where weights have one scale a row."""
-    return min(WHOLE_GROUP, BLOCK * 8 // bits)
-
-
-def _widths(bits: int) -> list[int]:
-    """The columns that may share a scale: a block has one, two, four or eight groups."""
-    return [BLOCK * 8 // bits // each for each in (8, 4, 2, 1)]
-
-
-def _groups(bits: int, group: int) -> int:
-    """Groups in a block."""
-    if bits not in (1, 2, 4, 8):
-        raise InputError("no product of so many bits", needed="1, 2, 4 or 8", had=str(bits))
-    columns = BLOCK * 8 // bits
-    fit = _widths(bits)
-    if group not in fit:
-        raise InputError(f"no product with groups of {group}", needed=f"one of {', '.join(map(str, fit))} columns")
-    return columns // group
 
 
 def _filled(each: NDArray[Any], count: int, kind: Any) -> NDArray[Any]:

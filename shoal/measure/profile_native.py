@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shoal.engines._stages import products
 from shoal.engines.native import Native, NativeSession
 from shoal.graph import Graph
 from shoal.measure.alone import segment_feeds
@@ -48,7 +49,8 @@ def _products(graph: Graph, session: NativeSession, threads: int, repeats: int) 
     source, found = np.random.default_rng(1), {}
     for product in session.products:
         x = source.standard_normal(graph.tensors[product.input].shape).astype(np.float32)
-        found[product.output] = clocked(partial(product.of, x, "", threads), repeats, timer=own_clock(threads))
+        alone = partial(products, (product,), {product.input: x}, "", threads)
+        found[product.output] = clocked(alone, repeats, timer=own_clock(threads))
     return found
 
 

@@ -10,12 +10,14 @@ import pytest
 from shoal import catalog
 from shoal.compress import compress, opened
 from shoal.compress.techniques.rtn import Rtn
-from shoal.engines._stages import staged
+from shoal.engines._stages import Product, products, staged
 from shoal.engines.native import Native
 from shoal.errors import InputError
+from shoal.formats import make, quantise
 from shoal.graph import access, load, save
 from shoal.graph.load import read
 from shoal.kernels.lowbit import lowbit_paths
+from shoal.kernels.ready import ready
 from shoal.program import Program, Segment, TensorSpec
 from tests.compress import nets
 from tests.graph.models import floats, info, model, node, write
@@ -113,3 +115,15 @@ def test_an_unknown_instruction_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no kernels 'sse9'"):
         answered(coded("int4", tmp_path), "native:path=sse9", floats(3, 64), tmp_path / "n")
     assert Native().path == ""
+
+
+def test_products_of_one_tensor_in_unlike_formats() -> None:
+    source, x = np.random.default_rng(0), floats(2, 5, 256, seed=1)
+    forms = (make("int4g32"), make("int8g32"), make("int4g64"), make("int4g32"))
+    matrices = [ready(form, quantise(form, source.standard_normal((9, 256)).astype(np.float32))) for form in forms]
+    some = [Product("x", f"y{number}", matrix) for number, matrix in enumerate(matrices) if matrix is not None]
+    found = products(some, {"x": x}, "", 1)
+    assert list(found) == ["y0", "y1", "y2", "y3"]
+    for each in some:
+        assert found[each.output].shape == (2, 5, 9)
+        np.testing.assert_array_equal(found[each.output].reshape(10, 9), each.weights.product(x.reshape(10, 256)))

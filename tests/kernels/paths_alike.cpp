@@ -26,8 +26,19 @@ std::vector<Number> drawn(std::size_t count, int least, int most) {
     return found;
 }
 
+bool alike(const std::vector<float> &one, const std::vector<float> &other) {
+    float most = 0;
+    for (float each : one) most = std::fmax(most, std::fabs(each));
+    for (std::size_t i = 0; i < one.size(); ++i)
+        if (!(std::fabs(one[i] - other[i]) <= 2e-6f * most)) {
+            std::printf("value %d: %g is not %g\n", int(i), other[i], one[i]);
+            return false;
+        }
+    return true;
+}
+
 bool products_agree(int bits, int groups, std::int64_t tokens, bool with_zeros, bool one_scale) {
-    const std::int64_t rows = 5, blocks = 3, width = 8 / bits;
+    const std::int64_t rows = 37, blocks = 3, width = 8 / bits;
     const auto codes = drawn<std::uint8_t>(rows * blocks * kBlock, 0, 255);
     const std::int64_t parts = one_scale ? rows : rows * blocks * groups;
     auto scales = drawn<Half>(parts, 0x2e00, 0x3c00);  // 0.1 to 1 in binary16
@@ -41,14 +52,21 @@ bool products_agree(int bits, int groups, std::int64_t tokens, bool with_zeros, 
     const Weights w{codes.data(), scales.data(), with_zeros ? zeros.data() : nullptr, rows, blocks, bits, groups,
                     one_scale, 1 << (bits - 1)};
     const Activations x{acts.data(), act_scales.data(), sums.data(), tokens};
-    std::vector<float> one(tokens * rows, 0.5f), other(one);
+    std::vector<float> one(tokens * rows, 0.5f);
+    const std::vector<float> before(one);
     kPortable.product(w, x, one.data(), 0, rows);
+    std::vector<float> other(before);
     kOther.product(w, x, other.data(), 0, rows);
-    for (std::size_t i = 0; i < one.size(); ++i)
-        if (!(std::fabs(one[i] - other[i]) <= 1e-4f * std::fmax(1.f, std::fabs(one[i])))) {
-            std::printf("bits %d groups %d tokens %d: %g is not %g\n", bits, groups, int(tokens), other[i], one[i]);
-            return false;
-        }
+    if (!alike(one, other)) return false;
+    for (const Many *many : {&kPortable.many, &kOther.many}) {
+        std::vector<std::int8_t> codes_of(acts.size());
+        std::vector<float> scales_of(tokens * blocks * groups), sums_of(scales_of);
+        const Crowd crowd{codes_of.data(), scales_of.data(), sums_of.data(), tokens, (tokens + many->most - 1) / many->most};
+        gather(w, x, crowd.parts, codes_of.data(), scales_of.data(), sums_of.data());
+        std::vector<float> found(before);
+        many->product(w, crowd, found.data(), 0, 17), many->product(w, crowd, found.data(), 17, rows);
+        if (!alike(one, found)) return false;
+    }
     return true;
 }
 
@@ -67,9 +85,12 @@ int main() {
     int agreed = 0;
     for (int bits : {1, 2, 4, 8})
         for (int groups : {1, 2, 4, 8})
-            for (std::int64_t tokens : {1, 4, 6})
+            for (std::int64_t tokens : {1, 4, 6, 17})
                 for (int kind = 0; kind < 4; ++kind) {
-                    if (!products_agree(bits, groups, tokens, kind & 1, kind & 2)) return 1;
+                    if (!products_agree(bits, groups, tokens, kind & 1, kind & 2)) {
+                        std::printf("bits %d groups %d tokens %d kind %d\n", bits, groups, int(tokens), kind);
+                        return 1;
+                    }
                     ++agreed;
                 }
     for (std::int64_t columns : {1, 64, 100, 128, 1000, 4096}) {

@@ -35,9 +35,10 @@ def inputs(tokens: int, columns: int, seed: int = 1) -> F32:
     return np.random.default_rng(seed).standard_normal((tokens, columns)).astype(np.float32)
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("columns", [1, 63, 512, 1000])
-def test_activations_are_taken_alike(bits: int, columns: int) -> None:
+def test_activations_are_taken_alike(path: str, bits: int, columns: int) -> None:
     source = np.random.default_rng(columns)
     for group in GROUPS[bits]:
         x = (source.standard_normal((3, columns)) * np.exp(source.standard_normal((3, columns)) * 3)).astype(
@@ -45,7 +46,7 @@ def test_activations_are_taken_alike(bits: int, columns: int) -> None:
         )
         x[1, :group] = 0
         x[2, ::2] = np.float32(0.5) * np.abs(x[2]).max()  # ties
-        ours, theirs = taken(x, bits, group), taken(x, bits, group, "numpy")
+        ours, theirs = taken(x, bits, group, path), taken(x, bits, group, "numpy")
         assert ours.count == theirs.count
         for name in ("codes", "scales", "sums", "totals"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))

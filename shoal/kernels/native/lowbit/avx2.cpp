@@ -112,7 +112,7 @@ bool there() {
 
 }  // namespace
 
-const Path kAvx2{"avx2", &there, &product, &signs};
+const Path kAvx2{"avx2", &there, &product, &signs, kManyAvx2};
 
 }  // namespace shoal::lowbit
 #endif

@@ -91,7 +91,7 @@ bool there() {
 
 }  // namespace
 
-const Path kAvx512{"avx512", &there, &product, &signs};
+const Path kAvx512{"avx512", &there, &product, &signs, kManyAvx512};
 
 }  // namespace shoal::lowbit
 #endif

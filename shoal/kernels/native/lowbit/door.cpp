@@ -6,10 +6,10 @@
 
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "lowbit.hpp"
+#include "pool.hpp"
 
 namespace nb = nanobind;
 using namespace shoal::lowbit;
@@ -51,22 +51,19 @@ void need(const Array &array, std::int64_t size, const char *name) {
         refuse(std::string(name) + " has " + std::to_string(array.size()) + " values, not " + std::to_string(size));
 }
 
-// Runs `work(begin, end)` on so many threads, each with its part of the rows.
-template <class Work>
-void divided(std::int64_t rows, int threads, const Work &work) {
-    if (threads < 1) refuse("at least one thread");
-    const std::int64_t part = (rows + threads - 1) / threads;
-    std::vector<std::thread> others;
-    for (std::int64_t begin = part; begin < rows; begin += part)
-        others.emplace_back([&work, begin, end = std::min(rows, begin + part)] { work(begin, end); });
-    work(0, std::min(rows, part));
-    for (std::thread &each : others) each.join();
+void crowded(const Many &many, const Weights &w, const Activations &x, float *y, int threads) {
+    std::vector<std::int8_t> codes(x.tokens * w.blocks * (8 / w.bits) * kBlock);
+    std::vector<float> scales(x.tokens * w.blocks * w.groups), sums(scales);
+    const Crowd all{codes.data(), scales.data(), sums.data(), x.tokens, (x.tokens + many.most - 1) / many.most};
+    gather(w, x, all.parts, codes.data(), scales.data(), sums.data());
+    shared_out(w.rows, threads, [&](std::int64_t begin, std::int64_t end) { many.product(w, all, y, begin, end); });
 }
 
 void product(const std::string &name, In<std::uint8_t> codes, In<std::uint16_t> scales, In<std::uint8_t> zeros, int zero,
              int bits, int groups, std::int64_t blocks, In<std::int8_t> acts, In<float> act_scales,
              In<std::int32_t> act_sums, Out<float> y, int threads) {
     const Path &path = path_of(name);
+    if (threads < 1) refuse("at least one thread");
     if (bits != 1 && bits != 2 && bits != 4 && bits != 8) refuse("bits are 1, 2, 4 or 8");
     if (groups != 1 && groups != 2 && groups != 4 && groups != 8) refuse("groups of a block are 1, 2, 4 or 8");
     if (y.ndim() != 2 || blocks < 1) refuse("y is no matrix, or there are no blocks");
@@ -80,13 +77,16 @@ void product(const std::string &name, In<std::uint8_t> codes, In<std::uint16_t> 
     need(act_sums, tokens * blocks * kLanes, "their sums");
     const Weights w{codes.data(), scales.data(), zeros.size() ? zeros.data() : nullptr, rows, blocks, bits, groups,
                     one_scale, zero};
-    const Activations x{acts.data(), act_scales.data(), act_sums.data(), tokens};
     float *const out = y.data();
     nb::gil_scoped_release unlocked;
-    divided(rows, threads, [&](std::int64_t begin, std::int64_t end) { path.product(w, x, out, begin, end); });
+    const Activations x{acts.data(), act_scales.data(), act_sums.data(), tokens};
+    if (tokens < kMany)
+        shared_out(rows, threads, [&](std::int64_t begin, std::int64_t end) { path.product(w, x, out, begin, end); });
+    else
+        crowded(path.many, w, x, out, threads);
 }
 
-void taken(In<float> x, int bits, int groups, std::int64_t group, std::int64_t blocks, Out<std::int8_t> codes,
+void taken(const std::string &name, In<float> x, int bits, int groups, std::int64_t group, std::int64_t blocks, Out<std::int8_t> codes,
           Out<float> scales, Out<std::int32_t> sums, Out<float> totals) {
     if (bits != 1 && bits != 2 && bits != 4 && bits != 8) refuse("bits are 1, 2, 4 or 8");
     if (groups != 1 && groups != 2 && groups != 4 && groups != 8) refuse("groups of a block are 1, 2, 4 or 8");
@@ -99,8 +99,9 @@ void taken(In<float> x, int bits, int groups, std::int64_t group, std::int64_t b
     need(sums, tokens * blocks * kLanes, "their sums");
     need(totals, tokens * ((columns + group - 1) / group), "their totals");
     const Order order{8 / bits, groups, group, blocks};
+    const Path &path = path_of(name);
     nb::gil_scoped_release unlocked;
-    take(x.data(), tokens, columns, order, codes.data(), scales.data(), sums.data(), totals.data());
+    path.many.take(x.data(), tokens, columns, order, codes.data(), scales.data(), sums.data(), totals.data());
 }
 
 void signs(const std::string &name, In<std::uint64_t> weights, In<std::uint64_t> inputs, std::int64_t columns,
@@ -124,7 +125,7 @@ NB_MODULE(_lowbit, module) {
                nb::arg("zeros").noconvert(), nb::arg("zero"), nb::arg("bits"), nb::arg("groups"), nb::arg("blocks"),
                nb::arg("acts").noconvert(), nb::arg("act_scales").noconvert(), nb::arg("act_sums").noconvert(),
                nb::arg("y").noconvert(), nb::arg("threads"));
-    module.def("take", &taken, nb::arg("x").noconvert(), nb::arg("bits"), nb::arg("groups"), nb::arg("group"),
+    module.def("take", &taken, nb::arg("path"), nb::arg("x").noconvert(), nb::arg("bits"), nb::arg("groups"), nb::arg("group"),
                nb::arg("blocks"), nb::arg("codes").noconvert(), nb::arg("scales").noconvert(), nb::arg("sums").noconvert(),
                nb::arg("totals").noconvert());
     module.def("signs", &signs, nb::arg("path"), nb::arg("weights").noconvert(), nb::arg("inputs").noconvert(),

@@ -15,6 +15,7 @@ namespace shoal::lowbit {
 inline constexpr int kBlock = 64;  // bytes
 inline constexpr int kLanes = 16;  // 32-bit sums of a block
 inline constexpr int kTokens = 4;  // rows of activations worked on together
+inline constexpr int kMany = 3;    // from so many on, decoding once for all of them costs less than it spares (measured)
 
 using Half = std::uint16_t;  // IEEE binary16
 
@@ -39,6 +40,15 @@ struct Activations {
     std::int64_t tokens;
 };
 
+// The same for many tokens, in parts of a few that stand side by side: part i has tokens · i / parts and those up to
+// tokens · (i + 1) / parts. Four codes of each of its tokens, then the next four; a scale and a sum of codes of each for
+// a group of columns, then the next group. A part begins where so many whole tokens end.
+struct Crowd {
+    const std::int8_t *codes;
+    const float *scales, *sums;
+    std::int64_t tokens, parts;
+};
+
 // How activations lie: `blocks` blocks of `groups` groups of `group` columns, 8/bits = `width` codes of a byte.
 struct Order {
     int width, groups;
@@ -47,8 +57,12 @@ struct Order {
 
 // Activations, x of (tokens, columns), in int8: scale · code with |code| <= 127. What is beyond the columns is 0.
 // totals[t · count + g] is the sum of what group g of `count` came to.
-void take(const float *x, std::int64_t tokens, std::int64_t columns, const Order &order, std::int8_t *codes,
-          float *scales, std::int32_t *sums, float *totals);
+using Take = void (*)(const float *x, std::int64_t tokens, std::int64_t columns, const Order &order,
+                      std::int8_t *codes, float *scales, std::int32_t *sums, float *totals);
+
+// Activations in the order of a crowd of so many parts.
+void gather(const Weights &weights, const Activations &x, std::int64_t parts, std::int8_t *codes, float *scales,
+            float *sums);
 
 // y[t · rows + r] += the product, for rows from `begin` up to `end`.
 using Product = void (*)(const Weights &, const Activations &, float *y, std::int64_t begin, std::int64_t end);
@@ -56,14 +70,23 @@ using Product = void (*)(const Weights &, const Activations &, float *y, std::in
 using Signs = void (*)(const std::uint64_t *weights, const std::uint64_t *inputs, std::int64_t rows,
                        std::int64_t tokens, std::int64_t words, std::int64_t columns, std::int32_t *y);
 
+// Products for many tokens, in parts of `most` at most.
+struct Many {
+    Take take;
+    void (*product)(const Weights &, const Crowd &, float *y, std::int64_t begin, std::int64_t end);
+    int most;
+};
+
 struct Path {
     const char *name;
     bool (*there)();  // whether this machine can take it
     Product product;
     Signs signs;
+    const Many &many;
 };
 
 extern const Path kPortable, kAvx2, kAvx512, kNeon;
+extern const Many kManyPortable, kManyAvx2, kManyAvx512, kManyNeon;
 
 inline float from_half(Half half) {
     const std::uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;

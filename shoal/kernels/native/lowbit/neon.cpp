@@ -78,7 +78,7 @@ bool there() { return true; }
 
 }  // namespace
 
-const Path kNeon{"neon", &there, &product, &signs};
+const Path kNeon{"neon", &there, &product, &signs, kManyNeon};
 
 }  // namespace shoal::lowbit
 #endif

@@ -54,6 +54,6 @@ bool there() { return true; }
 
 }  // namespace
 
-const Path kPortable{"portable", &there, &product, &signs};
+const Path kPortable{"portable", &there, &product, &signs, kManyPortable};
 
 }  // namespace shoal::lowbit
