@@ -2,7 +2,7 @@
 
 from shoal.compress._probes import FLOAT
 from shoal.compress.allocate import Budget, Choice, allocate, choices, mixed, total
-from shoal.compress.contract import Equaliser, Reading, Seen, Technique, Turner, Work
+from shoal.compress.contract import Equaliser, Reading, Rounder, Rounding, Seen, Technique, Turner, Weigher, Work
 from shoal.compress.costs import Costs, OpCost, measured
 from shoal.compress.datafree import Made, made
 from shoal.compress.equalise import Equalised, equalise
@@ -27,9 +27,12 @@ __all__ = [
     "Made",
     "OpCost",
     "Reading",
+    "Rounder",
+    "Rounding",
     "Seen",
     "Technique",
     "Turner",
+    "Weigher",
     "Work",
     "allocate",
     "choices",

@@ -9,17 +9,23 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.compress.activations import Range
 from shoal.compress.contract import Seen
+from shoal.compress.inputs import Inputs
 from shoal.compress.layers import Layer
+from shoal.compress.rewrite import CodedLayer
 from shoal.errors import InputError
 from shoal.graph import Graph, boundary, decode, extract, save
 from shoal.graph.tidy import label
+from shoal.graph.weights import lazy
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 Arrays = Mapping[str, NDArray[Any]]
 PLACES = 512  # of an item that are looked at
@@ -36,6 +42,7 @@ class Calibration:
         threads: int = 1,
         rounded: Mapping[str, Range] | None = None,
         alone: bool = False,
+        inputs: Inputs | None = None,
     ) -> None:
         """What to walk, on what.
 
@@ -45,12 +52,14 @@ class Calibration:
             threads: of the runs.
             rounded: the tensors that are rounded to eight bits on the coded side.
             alone: nothing will be coded, so that the float side is all that is run.
+            inputs: how products read what they read on the coded side, found on the way.
 
         Raises:
             InputError: no samples, or one that lacks an input or has another shape.
         """
         check(graph, samples)
         self._graph, self._threads, self._rounded, self._alone = graph, threads, rounded or {}, alone
+        self._inputs = inputs or Inputs(graph)
         self.coded = dataclasses.replace(graph, model=graph.model.clone())
         self.nodes = {label(node): node for node in self.coded.model.graph}
         self._float = [dict(sample) for sample in samples]
@@ -75,6 +84,18 @@ class Calibration:
             self._run(self._graph.position[together[0].op])
             yield tuple(together), self._seen(together[0])
 
+    def replace(self, layer: CodedLayer) -> None:
+        """Have the coded side compute with what is stored, decoded when it is read: only codes stay in memory."""
+        import onnx_ir as ir
+
+        value = self.coded.model.graph.initializers[layer.layer.weight]
+        value.const_value = lazy(lambda: layer.layer.tensor(layer.matrix), ir.DataType.FLOAT, layer.layer.stored)
+
+    def answers(self) -> list[dict[str, NDArray[Any]]]:
+        """What the coded side answers to each sample; all layers have to be coded by then."""
+        self._run(len(self._graph.ops))
+        return [{name: values[name] for name in self._graph.outputs} for values in self._after]
+
     def _left(self, values: Arrays) -> dict[str, NDArray[Any]]:
         """What is left of these in eight bits."""
         return {
@@ -85,16 +106,18 @@ class Calibration:
     def _seen(self, layer: Layer) -> Seen:
         seen = Seen(layer.shape[1], layer.groups)
         waiting: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        for number, (plain, after) in enumerate(zip(self._float, self._after, strict=True), 1):
-            both = (
-                layer.seen(values[layer.input], PLACES, np.random.default_rng(number - 1))
-                for values in (plain, after)
-            )
+        for number, (plain, after) in enumerate(zip(self._float, self._read(layer.input), strict=True), 1):
+            both = (layer.seen(x, PLACES, np.random.default_rng(number - 1)) for x in (plain[layer.input], after))
             waiting.append((next(both), next(both)))
             if number == len(self._float) or sum(x.shape[1] for x, _ in waiting) >= TOGETHER:
                 seen.add(*(np.concatenate(parts, axis=1) for parts in zip(*waiting, strict=True)))
                 waiting.clear()
         return seen
+
+    def _read(self, name: str) -> Iterator[NDArray[Any]]:
+        """What layers on the coded side read of a tensor, of each sample."""
+        self._inputs.settle(name, [values[name] for values in self._after])
+        yield from (self._inputs.left(name, values[name]) for values in self._after)
 
     def _run(self, end: int) -> None:
         """Run the ops up to the one at `end`, which is not run."""
@@ -103,15 +126,20 @@ class Calibration:
         if not names:
             return
         inputs, outputs = boundary(self._graph, set(names))
-        for graph, kept, left in (
-            (self._graph, self._float, dict[str, NDArray[Any]]), (self.coded, self._after, self._left),
-        ):  # fmt: skip
+        for graph, kept, left, read in (
+            (self._graph, self._float, dict[str, NDArray[Any]], Inputs(self._graph)),
+            (self.coded, self._after, self._left, self._inputs),
+        ):
             if self._alone and graph is self.coded:
                 continue
             with TemporaryDirectory(prefix="shoal-") as folder:
-                session = _session(graph, names, Path(folder), self._threads)
+                part = decode.unpacked(extract(graph, names))
+                apart = read.apart(part)
+                session = _session(part, Path(folder), self._threads)
                 for values in kept:
-                    found = session.run(list(outputs), {name: values[name] for name in inputs})
+                    given = {name: values[name] for name in inputs}
+                    given |= {second: read.left(name, values[name]) for second, name in apart.items()}
+                    found = session.run(list(outputs), given)
                     values.update(left(dict(zip(outputs, found, strict=True))))
         self._forget()
 
@@ -126,11 +154,11 @@ class Calibration:
                     del values[name]
 
 
-def _session(graph: Graph, names: Sequence[str], folder: Path, threads: int) -> Any:
+def _session(part: ir.Model, folder: Path, threads: int) -> Any:
     import onnxruntime
 
     path = folder / "part.onnx"
-    save(decode.unpacked(extract(graph, names)), path)
+    save(part, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -6,9 +6,9 @@ does a turner, which rewrites the network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from shoal.errors import InputError
 from shoal.formats import Coded, Format, Matrix
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from shoal.compress.layers import Layer
     from shoal.graph import Graph
 
@@ -85,6 +87,9 @@ class Work:
     weights: Matrix  # (rows, columns) of one group
     coded: Coded | None = None
     wanted: Matrix | None = None  # as the float network has them; none: the weights
+    slopes: NDArray[np.float64] | None = (
+        None  # (rows, rows): how errors of two outputs count together; none: alone, alike
+    )
     note: str = ""  # something to tell of it
 
 
@@ -163,4 +168,51 @@ class Turner(Protocol):
 
         Raises:
             InputError: it cannot be done, or would change nothing.
+        """
+
+
+class Rounding(Protocol):
+    """In which few values products read a tensor."""
+
+    @property
+    def told(self) -> str:
+        """In words."""
+
+    def rounded(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """What is left of `x`."""
+
+    def nodes(self, model: ir.Model, value: ir.Value) -> Sequence[ir.Node]:
+        """New ops that do the same to `value`, not yet among the model's; the last one gives what is left."""
+
+
+@runtime_checkable
+class Rounder(Protocol):
+    """A technique of `compress/techniques` that is applied before those of single layers: to what layers read."""
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether it looks at activations."""
+
+    def rounding(self, values: Sequence[NDArray[Any]], axis: int, end: bool) -> Rounding:
+        """How a tensor is rounded for the products that read it.
+
+        Args:
+            values: of each sample, as the layers coded so far make them; finite.
+            axis: of the channels, from the end.
+            end: the first or the last layer reads it.
+        """
+
+
+@runtime_checkable
+class Weigher(Protocol):
+    """A technique for single layers that looks at the whole network before: at what errors in a layer's outputs do."""
+
+    def slopes(
+        self, graph: Graph, layers: Sequence[Layer], samples: Sequence[Mapping[str, NDArray[Any]]]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """By op, (rows, rows): how errors of two outputs count together, for `Work.slopes`.
+
+        Raises:
+            MissingExtra: a library that it needs is not installed.
+            ModelError: an op has no gradient.
         """

@@ -1,11 +1,13 @@
 """A network in torch, for what needs gradients: its ops one after another, weights as leaves.
 
-torch is the extra `train`. The ops are those of convolutional networks and plain perceptrons; others are refused by name.
+torch is the extra `train`. The ops are those of convolutional networks, perceptrons and transformers; others are refused
+by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +40,7 @@ class Differentiable:
         for op in graph.ops:
             if op.kind not in self._known:
                 raise ModelError(f"'{op.kind}' has no gradient here", where=op.name, needed=", ".join(sorted(self._known)),
-                                 hint="another measure: kl, masked")  # fmt: skip
+                                 hint="what needs none: kl and masked to measure, adaround to round")  # fmt: skip
         self.weights: dict[str, Tensor] = {
             name: self._torch.from_numpy(np.array(array(graph, name))) for name in graph.weights
         }
@@ -86,6 +88,24 @@ def _ops(torch: Any) -> dict[str, Callable[[list[Tensor], Attributes], Tensor]]:
         "Sub": lambda x, a: x[0] - x[1],
         "Mul": lambda x, a: x[0] * x[1],
         "Div": lambda x, a: x[0] / x[1],
+        "Exp": lambda x, a: torch.exp(x[0]),
+        "Sqrt": lambda x, a: torch.sqrt(x[0]),
+        "Erf": lambda x, a: torch.erf(x[0]),
+        "Pow": lambda x, a: torch.pow(x[0], x[1]),
+        "LayerNormalization": lambda x, a: functional.layer_norm(
+            x[0], x[1].shape, *x[1:3], eps=a.get("epsilon", 1e-5)
+        ),
+        "Transpose": lambda x, a: x[0].permute(a.get("perm", tuple(reversed(range(x[0].dim()))))),
+        "Resize": lambda x, a: _enlarged(functional, x, a),
+        "Reshape": lambda x, a: x[0].reshape([size or x[0].shape[at] for at, size in enumerate(x[1].tolist())]),
+        "Unsqueeze": _unsqueezed,
+        "Gather": lambda x, a: _gathered(x[0], x[1].long(), a.get("axis", 0)),
+        "Cast": lambda x, a: x[0].to(_kinds(torch)[a["to"]]),
+        "Neg": lambda x, a: -x[0],
+        "Max": lambda x, a: reduce(torch.maximum, x),
+        "ReduceSum": lambda x, a: x[0].sum(**_over(x, a)),
+        "ReduceMean": lambda x, a: x[0].mean(**_over(x, a)),
+        "ReduceL2": lambda x, a: x[0].square().sum(**_over(x, a)).sqrt(),
         "Identity": lambda x, a: x[0],
         "Concat": lambda x, a: torch.cat(x, a["axis"]),
         "Flatten": lambda x, a: _flattened(x[0], a.get("axis", 1)),
@@ -118,6 +138,41 @@ def _padding(
     ]
     less, more = [each // 2 for each in wholes], [each - each // 2 for each in wholes]
     return (*less, *more) if automatic == "SAME_UPPER" else (*more, *less)
+
+
+def _kinds(torch: Any) -> dict[int, Any]:
+    """By the number that ONNX has for a type."""
+    return {1: torch.float32, 6: torch.int32, 7: torch.int64}
+
+
+def _over(x: list[Tensor], a: Attributes) -> dict[str, Any]:
+    """Axes and whether they stay, as torch takes them."""
+    axes = a.get("axes", x[1].tolist() if len(x) > 1 and x[1] is not None else range(x[0].dim()))
+    return {"dim": tuple(axes), "keepdim": bool(a.get("keepdims", 1))}
+
+
+def _unsqueezed(x: list[Tensor], a: Attributes) -> Tensor:
+    axes = a.get("axes", x[1].tolist() if len(x) > 1 else ())
+    whole = x[0].dim() + len(axes)
+    found = x[0]
+    for axis in sorted(axis % whole for axis in axes):
+        found = found.unsqueeze(axis)
+    return found
+
+
+def _gathered(x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    axis %= x.dim()
+    found = x.index_select(axis, indices.reshape(-1) % x.shape[axis])
+    return found.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+def _enlarged(functional: Any, x: list[Tensor], a: Attributes) -> Tensor:
+    """Pictures of which each pixel is repeated."""
+    scales = [float(each) for each in x[2]] if len(x) > 2 and x[2] is not None else []
+    way = (a.get("mode", "nearest"), a.get("coordinate_transformation_mode"), a.get("nearest_mode"))
+    if len(scales) != 4 or scales[:2] != [1, 1] or way != ("nearest", "asymmetric", "floor"):
+        raise KeyError("other than whole repeats of pixels")
+    return functional.interpolate(x[0], scale_factor=tuple(scales[2:]), mode="nearest")
 
 
 def _gemm(x: list[Tensor], a: Attributes) -> Tensor:

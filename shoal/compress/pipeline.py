@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from shoal.compress.activations import KINDS, coded_tensors, insert, ranges
 from shoal.compress.calibrate import Arrays, Calibration, check
-from shoal.compress.contract import Equaliser, Seen, Technique, Turner, Work
+from shoal.compress.contract import Equaliser, Rounder, Seen, Technique, Turner, Weigher, Work
 from shoal.compress.correct import shift, shifted
 from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.fold import folded
+from shoal.compress.inputs import Inputs
 from shoal.compress.integers import integer_convolutions
 from shoal.compress.kept import keep_float
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
@@ -27,13 +28,12 @@ from shoal.engines import onnxruntime_form
 from shoal.errors import InputError, ModelError
 from shoal.formats import make
 from shoal.graph import Graph, dequantise, load, save
-from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 
-Early = Equaliser | Turner
+Early = Equaliser | Turner | Rounder
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def compress(
 
     Args:
         graph: its opset at least 21 (see `opened`) where codes of whole numbers are to stay codes.
-        techniques: equalisers and turners of the whole network, then what is applied to each layer one after another; the last
-            one codes.
+        techniques: equalisers and turners of the whole network, and how its products read; then what is applied to each
+            layer one after another; the last one codes.
         samples: inputs by name, of which each layer sees what the coded layers before it make.
         formats: of layers, by op, that are coded in another format than the last technique's.
         skip: ops that stay as they are.
@@ -106,23 +106,26 @@ def compress(
     graph, equalised = _evened(graph, techniques, chains, samples, threads)
     layers = _wanted(graph, (*skip, *turning(graph)))
     rounded = ranges(graph, coded_tensors(graph, layers, activations), samples, threads) if activations else {}
-    calibration = Calibration(graph, samples, threads, rounded) if samples else None
+    inputs = Inputs(graph, layers, next((each for each in techniques if isinstance(each, Rounder)), None))
+    calibration = Calibration(graph, samples, threads, rounded, inputs=inputs) if samples else None
+    slopes = _slopes(graph, techniques, layers, samples)
     coded: dict[str, CodedLayer] = {}
     lost: list[LayerLoss] = []
     shifts: dict[str, NDArray[np.float64]] = {}
     for together, seen in calibration.walk(layers) if calibration else ((layers, None),):
         for layer in together:
             wanted = weights_of(graph, layer)
-            each, note = _coded(layer, wanted, chains[layer.op], seen)
+            each, note = _coded(layer, wanted, chains[layer.op], seen, slopes.get(layer.op))
             coded[layer.op] = each
-            lost.append(_loss(each, wanted, seen, note))
+            lost.append(_loss(each, wanted, seen, "; ".join(filter(None, (inputs.told(layer.input), note)))))
             if calibration:
-                _replace(calibration.coded, each)
+                calibration.replace(each)
             if calibration and seen and correct:
                 shifts[layer.op] = shift(layer, wanted, each.matrix, seen)
                 shifted(calibration.coded.model, calibration.nodes[layer.op], shifts[layer.op])
     model = rewritten(graph, coded, shifts)
     insert(model, rounded, activations)
+    inputs.insert(model)
     keep_float(model)
     integer_convolutions(model)
     error = _output_error(was, model, samples, threads) if samples else {}
@@ -175,6 +178,10 @@ def _check(techniques: Sequence[Technique | Early], samples: Sequence[Arrays], a
         raise InputError(
             "the last technique, and no other, codes", where="--with", needed="one like gptq or rtn at the end"
         )
+    rounders = [type(each).__name__.lower() for each in techniques if isinstance(each, Rounder)]
+    if len(rounders) + bool(activations) > 1:
+        raise InputError("what products read can be rounded in one way only", where="--with",
+                         had=", ".join([*rounders, *filter(None, [activations])]))  # fmt: skip
     if activations not in ("", *KINDS):
         raise InputError(f"activations are not coded as '{activations}'", needed=" or ".join(KINDS))
     curious = next((type(each).__name__.lower() for each in techniques if each.needs_samples), "")
@@ -227,11 +234,28 @@ def _wanted(graph: Graph, skip: Sequence[str]) -> tuple[Layer, ...]:
     return left
 
 
-def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen | None) -> tuple[CodedLayer, str]:
+def _slopes(
+    graph: Graph, techniques: Sequence[Technique | Early], layers: Sequence[Layer], samples: Sequence[Arrays]
+) -> Mapping[str, NDArray[np.float64]]:
+    """What errors in the layers' outputs do, where a technique asks for it."""
+    for each in techniques:
+        if isinstance(each, Weigher):
+            return each.slopes(graph, layers, samples)
+    return {}
+
+
+def _coded(
+    layer: Layer,
+    weights: Matrix,
+    chain: Sequence[Technique],
+    seen: Seen | None,
+    slopes: NDArray[np.float64] | None,
+) -> tuple[CodedLayer, str]:
     """The layer's codes, and what the techniques tell of it."""
-    parts, notes = [], []
+    parts, notes, rows = [], [], len(weights) // layer.groups
     for group, own in enumerate(np.split(weights, layer.groups)):
-        work = Work(own, wanted=own)
+        span = slice(group * rows, (group + 1) * rows)
+        work = Work(own, wanted=own, slopes=None if slopes is None else slopes[span, span])
         for technique in chain:
             work = technique.apply(work, seen, group)
         assert work.coded is not None
@@ -239,14 +263,6 @@ def _coded(layer: Layer, weights: Matrix, chain: Sequence[Technique], seen: Seen
         notes.append(work.note)
     name = _format(chain)
     return CodedLayer(layer, name, make(name), tuple(parts)), "; ".join(filter(None, notes))
-
-
-def _replace(graph: Graph, each: CodedLayer) -> None:
-    """Have `graph` compute with what is stored, decoded when it is read: only codes stay in memory."""
-    import onnx_ir as ir
-
-    value = graph.model.graph.initializers[each.layer.weight]
-    value.const_value = lazy(lambda: each.layer.tensor(each.matrix), ir.DataType.FLOAT, each.layer.stored)
 
 
 def _loss(each: CodedLayer, wanted: Matrix, seen: Seen | None, note: str) -> LayerLoss:

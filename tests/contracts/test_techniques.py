@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shoal import catalog, formats
-from shoal.compress import Equaliser, Reading, Seen, Turner, Work, layers_of
+from shoal.compress import Equaliser, Reading, Rounder, Seen, Turner, Work, layers_of
 from shoal.graph import load
 from tests.compress import nets
 from tests.graph.models import write
@@ -43,6 +43,13 @@ def test_a_technique_keeps_its_promises(name: str, tmp_path: Path) -> None:
         found = technique.turned(graph, layers_of(graph))
         assert {layer.op for layer in layers_of(graph)} <= {layer.op for layer in layers_of(found)}
         assert (found.inputs, found.outputs) == (graph.inputs, graph.outputs)
+    elif isinstance(technique, Rounder):
+        x = np.random.default_rng(1).standard_normal((2, 5, COLUMNS)).astype(np.float32)
+        rounding = technique.rounding([x[:1], x[1:]], -1, False)
+        assert rounding.told
+        left = rounding.rounded(x)
+        assert (left.shape, left.dtype) == (x.shape, x.dtype)
+        assert np.square(left - x).mean() < 0.1 * np.square(x).mean()
     else:
         found = technique.apply(work, seen, 0)
         assert found.weights.shape == (ROWS, COLUMNS)

@@ -18,6 +18,10 @@ class Compensate:
 
     needs_samples = True
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.damp < np.inf:
+            raise InputError("no damping", where="compensate:damp", needed="at least 0", had=f"{self.damp:g}")
+
     def apply(self, work: Work, seen: Seen | None, group: int) -> Work:
         """See `Technique.apply`."""
         if seen is None:
@@ -26,10 +30,9 @@ class Compensate:
         if not square.any():  # nothing ever came in: nothing to make good
             return work
         damped = square + self.damp * np.diagonal(square).mean() * np.eye(len(square))
-        try:
-            change = np.linalg.solve(damped, (cross - square).T).T
-        except np.linalg.LinAlgError as fault:
+        if np.linalg.cond(damped) > 1 / np.finfo(np.float64).eps:
             raise InputError("the second moments of the activations have no inverse", where="compensate",
-                             hint="more samples, or a damp above 0") from fault  # fmt: skip
+                             hint="more samples, or a damp above 0")  # fmt: skip
+        change = np.linalg.solve(damped, (cross - square).T).T
         weights = work.weights.astype(np.float64)
         return replace(work, weights=(weights + weights @ change).astype(np.float32))
