@@ -102,7 +102,9 @@ def telling(
             save(decode.unpacked(_telling(graph, inner)), path)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.log_severity_level = threads, 3
-            options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")  # activations as they are
+            options.add_session_config_entry(
+                "session.qdq_matmulnbits_accuracy_level", "1"
+            )  # activations as they are
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             for number, sample in enumerate(samples):
                 values = dict(zip(inner, session.run(inner, dict(sample)), strict=True)) if inner else {}

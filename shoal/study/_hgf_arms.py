@@ -110,7 +110,7 @@ class Course:
         return replace(self.recipe, steps=steps, seed=seed), penalty
 
     def _key(self, arm: Arm, seed: int) -> str:
-        text = hashlib.sha256(corpus()[0]).hexdigest()
+        text = hashlib.sha256(corpus()[0].tobytes()).hexdigest()
         facts = (VERSION, arm, self.decoder, *self._recipe(arm, seed), text)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
