@@ -17,6 +17,7 @@ settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
 KEPT = Path(os.environ.get("SHOAL_CACHE") or Path.home() / ".cache" / "shoal")
+MULTIPLIER = "booth_ks_sm"
 FETCHED = ("models", "packages")  # what examples download, and build from downloads
 
 
@@ -41,6 +42,25 @@ def whoever_interrupts_is_heard() -> Iterator[None]:
     yield
     left = signal.signal(signal.SIGINT, signal.default_int_handler)
     assert left is signal.default_int_handler, f"a handler of SIGINT was left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def multipliers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the table of one multiplier: it takes seconds to make."""
+    from shoal.machines.multipliers import mac_table
+
+    folder = tmp_path_factory.mktemp("multipliers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHOAL_CACHE", str(folder))
+        mac_table(MULTIPLIER)
+    return folder / "multipliers"
+
+
+@pytest.fixture
+def multiplier(multipliers: Path, cache_folder: Path) -> str:
+    """A multiplier whose table is there."""
+    (cache_folder / "multipliers").symlink_to(multipliers)
+    return MULTIPLIER
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from shoal import catalog
 from shoal.cli import options
 from shoal.errors import InputError
+from shoal.formats import listed
 
 if TYPE_CHECKING:
-    from shoal.compress import Budget
+    from shoal.compress import Budget, Weighed
     from shoal.graph import Graph
 
 USUAL_BITS = 4.5  # a weight, where nothing is limited
@@ -45,23 +46,23 @@ class Mix:
         ]  # fmt: skip
         if limited and not self.mix:
             raise InputError("there are no formats to choose from", where=limited[0], hint="--mix int4/int8")
-        if self.activations and "float32" in self.mix.split("/"):
+        if self.activations and "float32" in listed(self.mix):
             raise InputError(
                 "a layer in float32 among coded activations is coded by onnxruntime itself, with one scale for all",
                 where="--mix", hint="leave out float32, or --activations",
             )  # fmt: skip
         self._budget()
 
-    def formats(self, graph: Graph, given: Sequence[Mapping[str, Any]], skip: Sequence[str]) -> dict[str, str]:
-        """A format for each layer; measures the ops first, if time or energy is limited."""
-        from shoal.compress import measured, mixed
+    def weighed(self, graph: Graph, given: Sequence[Mapping[str, Any]], skip: Sequence[str]) -> Weighed:
+        """What a format for each layer is chosen from; measures the ops first, if time or energy is limited."""
+        from shoal.compress import measured, weighed
 
-        names, budget = self.mix.split("/"), self._budget()
+        names, budget = listed(self.mix), self._budget()
         wanted = [name for name in dict.fromkeys((*names, self.ends)) if name and name != "float32"]
         timed = self.max_latency or self.max_energy or self.alpha is not None
         costs = measured(graph, wanted, self.activations, threads=self.threads) if timed else None
         free = not budget.limits and self.alpha is None
-        return mixed(
+        return weighed(
             graph, given, names, USUAL_BITS if free and self.bits is None else self.bits, skip, ends=self.ends,
             sensitivity=self.sensitivity, budget=budget, costs=costs, alpha=self.alpha,
         )  # fmt: skip

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoal.report.mixes import SmallerChoice, SmallerMix, SmallerMixes
 from shoal.report.smaller import Smaller, SmallerLayer, SmallerTensor, Timing
 
 if TYPE_CHECKING:
-    from shoal.compress import Compressed
+    from shoal.compress import Compressed, Mix, Weighed
     from shoal.graph import Graph
 
 THIS_MACHINE = '[devices.here]\nboard = "this-machine"\n'
 
 
-def described(found: Compressed, name: str, techniques: Sequence[str], timings: Sequence[Timing] = ()) -> Smaller:
+def described(
+    found: Compressed,
+    name: str,
+    techniques: Sequence[str],
+    timings: Sequence[Timing] = (),
+    mixes: SmallerMixes | None = None,
+) -> Smaller:
     """`found` as it is told."""
     layers = tuple(
         SmallerLayer(
@@ -30,8 +37,25 @@ def described(found: Compressed, name: str, techniques: Sequence[str], timings: 
     )
     return Smaller(
         name, tuple(techniques), found.weights_bytes, found.stored_bytes, found.bits_per_weight,
-        dict(found.output_error), layers, tuple(timings), tensors,
+        dict(found.output_error), layers, tuple(timings), tensors, mixes,
     )  # fmt: skip
+
+
+def mixes_of(weighed: Weighed, measure: str) -> SmallerMixes:
+    """What formats were chosen from, as it is told."""
+    chosen = weighed.formats
+    return SmallerMixes(
+        measure, _mix(weighed.chosen), tuple(map(_mix, weighed.uniform())), tuple(map(_mix, weighed.frontier())),
+        tuple(
+            SmallerChoice(op, each.format, each.loss, each.format == chosen[op])
+            for op, some in weighed.options.items()
+            for each in some
+        ),
+    )  # fmt: skip
+
+
+def _mix(mix: Mix) -> SmallerMix:
+    return SmallerMix(mix.name, mix.stored_bytes, mix.loss)
 
 
 def timed(before: Graph, after: Path) -> tuple[Timing, ...]:

@@ -1,7 +1,7 @@
 """Networks made smaller: what formats lose, and what to do about it."""
 
 from shoal.compress._probes import FLOAT
-from shoal.compress.allocate import Budget, Choice, allocate, choices, mixed, total
+from shoal.compress.allocate import Budget, Choice, allocate, choices, total
 from shoal.compress.contract import Equaliser, Reading, Rounder, Rounding, Seen, Technique, Turner, Weigher, Work
 from shoal.compress.costs import Costs, OpCost, measured
 from shoal.compress.datafree import Made, made
@@ -11,6 +11,7 @@ from shoal.compress.pipeline import Compressed, LayerLoss, compress, ends, opene
 from shoal.compress.rotate import rotated, turning
 from shoal.compress.theory import PAIRS, Contest, crossover, qsnr_floating, qsnr_integer
 from shoal.compress.ties import ties_of
+from shoal.compress.weigh import Mix, Weighed, mixed, weighed
 
 __all__ = [
     "FLOAT",
@@ -25,6 +26,7 @@ __all__ = [
     "Layer",
     "LayerLoss",
     "Made",
+    "Mix",
     "OpCost",
     "Reading",
     "Rounder",
@@ -32,6 +34,7 @@ __all__ = [
     "Seen",
     "Technique",
     "Turner",
+    "Weighed",
     "Weigher",
     "Work",
     "allocate",
@@ -51,5 +54,6 @@ __all__ = [
     "ties_of",
     "total",
     "turning",
+    "weighed",
     "weights_of",
 ]

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.compress.layers import Layer
+from shoal.compress.stretches import session_of
 from shoal.errors import InputError
-from shoal.graph import Graph, access, decode, save
+from shoal.graph import Graph, access
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -92,20 +93,11 @@ def telling(
     graph: Graph, names: Sequence[str], samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 1
 ) -> Iterator[tuple[str, int, NDArray[Any]]]:
     """These tensors on each of the samples: name, number of the sample, values; a few of them at a time."""
-    import onnxruntime
-
     for first in range(0, len(names), AT_ONCE):
         some = names[first : first + AT_ONCE]
         inner = [name for name in some if name not in graph.inputs]
         with TemporaryDirectory(prefix="shoal-") as folder:
-            path = Path(folder) / "seen.onnx"
-            save(decode.unpacked(_telling(graph, inner)), path)
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads, options.log_severity_level = threads, 3
-            options.add_session_config_entry(
-                "session.qdq_matmulnbits_accuracy_level", "1"
-            )  # activations as they are
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = session_of(_telling(graph, inner), Path(folder) / "seen.onnx", threads)
             for number, sample in enumerate(samples):
                 values = dict(zip(inner, session.run(inner, dict(sample)), strict=True)) if inner else {}
                 yield from ((name, number, values[name] if name in values else sample[name]) for name in some)

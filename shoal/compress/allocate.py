@@ -7,7 +7,7 @@ and joules. Source of the programme: OHQ, arXiv 2309.01945.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -16,9 +16,9 @@ from shoal import catalog
 from shoal.compress._probes import FLOAT
 from shoal.compress.calibrate import Arrays
 from shoal.compress.costs import Costs, fits, stored_bits
+from shoal.compress.fitting import finite
 from shoal.compress.layers import Layer, layers_of
 from shoal.compress.sensitivities.contract import Loss, Sensitivity
-from shoal.compress.ties import ties_of
 from shoal.errors import InputError, LimitError
 from shoal.formats import make
 from shoal.graph import Graph
@@ -96,6 +96,7 @@ def choices(
         if name != FLOAT:
             make(name)
     wanted = layers_of(graph) if layers is None else tuple(layers)
+    finite(graph, wanted)
     found: dict[str, tuple[Choice, ...]] = {}
     for layer, loss in measure.measures(graph, wanted, samples, threads):
         fit = [name for name in formats if fits(layer, name)]
@@ -135,81 +136,20 @@ def allocate(
     return {op: each.format for op, each in found.items()}
 
 
+def least(options: Options, budget: Budget, ties: Sequence[Sequence[str]] = ()) -> dict[str, str] | None:
+    """The format of each layer with which all lose least within the budget; None: nothing keeps it.
+
+    Raises:
+        MissingExtra: highspy is not installed.
+    """
+    found = _least(options, budget.limits, ties, lambda each: each.loss)
+    return None if found is None else {op: each.format for op, each in found.items()}
+
+
 def total(options: Options, chosen: Mapping[str, str], name: str) -> float:
     """The sum over the layers of a field of the choices: "loss", "bits", "latency_s", "energy_j"."""
     by_name = {op: {each.format: each for each in some} for op, some in options.items()}
     return float(sum(getattr(by_name[op][form], name) for op, form in chosen.items()))
-
-
-def mixed(
-    graph: Graph,
-    samples: Sequence[Arrays],
-    formats: Sequence[str],
-    bits_per_weight: float | None = None,
-    skip: Sequence[str] = (),
-    threads: int = 1,
-    *,
-    ends: str = "",
-    sensitivity: str = "output",
-    budget: Budget | None = None,
-    costs: Costs | None = None,
-    alpha: float | None = None,
-) -> dict[str, str]:
-    """A format for each layer of `graph` but those to skip.
-
-    Args:
-        graph: as `compress` takes it.
-        samples: inputs by name.
-        formats: what each layer may be; "float32" leaves it as it is.
-        bits_per_weight: parameters included, on average over the layers.
-        skip: ops that stay as they are.
-        threads: of the runs on samples.
-        ends: the format of the first and the last layer, fixed; "": as all.
-        sensitivity: the measure of the family `compress/sensitivities`.
-        budget: of the whole network: its bits are those of all weights, its seconds and joules those of all ops.
-        costs: measured; needed where seconds or joules are limited or weighed.
-        alpha: see `allocate`.
-
-    Raises:
-        InputError, LimitError, MissingExtra: like `choices` and `allocate`; seconds are limited without costs.
-    """
-    layers = [layer for layer in layers_of(graph) if layer.op not in skip]
-    if costs is None and (alpha is not None or (budget and (budget.latency_s or budget.energy_j))):
-        raise InputError("latency and energy need measured costs", where="--mix")
-    every = tuple(dict.fromkeys((*formats, *([ends] if ends else []))))
-    options = choices(graph, samples, every, threads, sensitivity=sensitivity, costs=costs, layers=layers)
-    fixed = {layer.op for layer in (layers[0], layers[-1])} if ends and layers else set()
-    options = {op: _kept(some, [ends] if op in fixed else formats) for op, some in options.items()}
-    left = _left(graph, layers, budget, costs, bits_per_weight)
-    return allocate(options, left, ties=ties_of(graph, list(options)), alpha=alpha)
-
-
-def _kept(some: Sequence[Choice], formats: Sequence[str]) -> tuple[Choice, ...]:
-    return tuple(each for each in some if each.format in formats)
-
-
-def _left(
-    graph: Graph, layers: Sequence[Layer], budget: Budget | None, costs: Costs | None, bits_per_weight: float | None
-) -> Budget:
-    """What is left for the layers once all else has its part."""
-    count = sum(layer.shape[0] * layer.shape[1] for layer in layers)
-    found = budget or Budget()
-    if found.bits is not None:
-        found = replace(found, bits=found.bits - 8 * graph.weights_bytes + 32 * count)
-    if bits_per_weight is not None:
-        most = bits_per_weight * count
-        found = replace(found, bits=most if found.bits is None else min(most, found.bits), weights=count)
-    if costs is not None:
-        others = [costs.of(op, FLOAT) for op in costs.signatures if op not in {layer.op for layer in layers}]
-        if found.latency_s is not None:
-            found = replace(
-                found, latency_s=found.latency_s - costs.rest.time_s - sum(each.time_s for each in others)
-            )
-        if found.energy_j is not None:
-            found = replace(
-                found, energy_j=found.energy_j - costs.rest.energy_j - sum(each.energy_j for each in others)
-            )
-    return found
 
 
 def _choice(layer: Layer, name: str, loss: Loss, costs: Costs | None) -> Choice:

@@ -1,6 +1,7 @@
 """A network run layer by layer on samples, as it is and with the layers coded so far: what each layer sees.
 
-Only what later ops still read is kept between two layers, and only one stretch of ops is loaded at a time.
+Only what later ops still read is kept between two layers, in files where it is large, and only one stretch of ops is
+loaded at a time.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from shoal.compress.contract import Seen
 from shoal.compress.inputs import Inputs
 from shoal.compress.layers import Layer
 from shoal.compress.rewrite import CodedLayer
+from shoal.compress.stretches import session_of
 from shoal.errors import InputError
-from shoal.graph import Graph, boundary, decode, extract, save
+from shoal.graph import Graph, boundary, extract, shelved
 from shoal.graph.tidy import label
 from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
+    pass
 
 Arrays = Mapping[str, NDArray[Any]]
 PLACES = 512  # of an item that are looked at
@@ -110,7 +112,8 @@ class Calibration:
             both = (layer.seen(x, PLACES, np.random.default_rng(number - 1)) for x in (plain[layer.input], after))
             waiting.append((next(both), next(both)))
             if number == len(self._float) or sum(x.shape[1] for x, _ in waiting) >= TOGETHER:
-                seen.add(*(np.concatenate(parts, axis=1) for parts in zip(*waiting, strict=True)))
+                x, after_x = (np.concatenate(parts, axis=1) for parts in zip(*waiting, strict=True))
+                seen.add(x, after_x, layer.op)
                 waiting.clear()
         return seen
 
@@ -133,14 +136,14 @@ class Calibration:
             if self._alone and graph is self.coded:
                 continue
             with TemporaryDirectory(prefix="shoal-") as folder:
-                part = decode.unpacked(extract(graph, names))
+                part = extract(graph, names)
                 apart = read.apart(part)
-                session = _session(part, Path(folder), self._threads)
+                session = session_of(part, Path(folder) / "part.onnx", self._threads)
                 for values in kept:
                     given = {name: values[name] for name in inputs}
                     given |= {second: read.left(name, values[name]) for second, name in apart.items()}
-                    found = session.run(list(outputs), given)
-                    values.update(left(dict(zip(outputs, found, strict=True))))
+                    found = left(dict(zip(outputs, session.run(list(outputs), given), strict=True)))
+                    values.update((name, shelved(array)) for name, array in found.items())
         self._forget()
 
     def _forget(self) -> None:
@@ -152,17 +155,6 @@ class Calibration:
             for values in kept:
                 for name in [name for name in values if name not in needed]:
                     del values[name]
-
-
-def _session(part: ir.Model, folder: Path, threads: int) -> Any:
-    import onnxruntime
-
-    path = folder / "part.onnx"
-    save(part, path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def check(graph: Graph, samples: Sequence[Arrays]) -> None:

@@ -48,14 +48,15 @@ class Seen:
         self.mean = np.zeros((self.groups, self.columns))
         self.mean_coded = np.zeros_like(self.mean)
 
-    def add(self, x: NDArray[np.float32], xq: NDArray[np.float32]) -> None:
-        """One item's, both of (groups, places, columns) at the same places.
+    def add(self, x: NDArray[np.float32], xq: NDArray[np.float32], layer: str = "") -> None:
+        """One item's, both of (groups, places, columns) at the same places; `layer` is told in errors.
 
         Raises:
             InputError: something is not finite.
         """
         if not (np.isfinite(x).all() and np.isfinite(xq).all()):
-            raise InputError("an activation of the calibration samples is not finite")
+            raise InputError("an activation of the calibration samples is not finite", where=layer or None,
+                             hint="weights before it may be not finite, or samples out of range")  # fmt: skip
         count = x.shape[1]
         share = count / (self.places + count)
         self.square += (np.einsum("gpi,gpj->gij", xq, xq, optimize=True) / count - self.square) * share

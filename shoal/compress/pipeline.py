@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from shoal.compress.calibrate import Arrays, Calibration, check
 from shoal.compress.contract import Equaliser, Rounder, Seen, Technique, Turner, Weigher, Work
 from shoal.compress.correct import shift, shifted
 from shoal.compress.equalise import Equalised, equalise
+from shoal.compress.fitting import finite, fitting, sufficient
 from shoal.compress.fold import folded
 from shoal.compress.inputs import Inputs
 from shoal.compress.integers import integer_convolutions
@@ -24,10 +24,10 @@ from shoal.compress.kept import keep_float
 from shoal.compress.layers import Layer, Matrix, layers_of, weights_of
 from shoal.compress.rewrite import CodedLayer, rewritten, standard
 from shoal.compress.rotate import turning
-from shoal.engines import onnxruntime_form
+from shoal.compress.stretches import answers
 from shoal.errors import InputError, ModelError
-from shoal.formats import make
-from shoal.graph import Graph, dequantise, load, save
+from shoal.formats import Coded, make
+from shoal.graph import Graph, dequantise, load, shelved
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -82,6 +82,9 @@ def compress(
 ) -> Compressed:
     """`graph` with the weights of its products coded, and its activations if asked.
 
+    One stretch of the network is loaded at a time; what is large beside it (activations of the samples between two layers,
+    codes) stands in files that the system reads in as memory allows.
+
     Args:
         graph: its opset at least 21 (see `opened`) where codes of whole numbers are to stay codes.
         techniques: equalisers and turners of the whole network, and how its products read; then what is applied to each
@@ -95,13 +98,16 @@ def compress(
         correct: take what rounding adds to a layer's outputs, in the mean over the samples, off its bias.
 
     Raises:
-        InputError: the techniques' order is wrong or none codes, nothing is left to code, an op to skip is unknown, or
-            samples are needed.
+        InputError: the techniques' order is wrong or none codes, nothing is left to code, an op to skip is unknown,
+            samples are needed or too few, a format does not fit a layer, or weights are not finite.
     """
     _check(techniques, samples, activations)
     if samples:
         check(graph, samples)
-    chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in _wanted(graph, skip)}
+    wanted_layers = _wanted(graph, skip)
+    chains = {layer.op: _chain(techniques, (formats or {}).get(layer.op, "")) for layer in wanted_layers}
+    fitting(wanted_layers, {op: _format(chain) for op, chain in chains.items()})
+    finite(graph, wanted_layers)
     was = graph
     graph, equalised = _evened(graph, techniques, chains, samples, threads)
     layers = _wanted(graph, (*skip, *turning(graph)))
@@ -114,10 +120,13 @@ def compress(
     shifts: dict[str, NDArray[np.float64]] = {}
     for together, seen in calibration.walk(layers) if calibration else ((layers, None),):
         for layer in together:
+            remark = sufficient(layer, seen, chains[layer.op])
             wanted = weights_of(graph, layer)
             each, note = _coded(layer, wanted, chains[layer.op], seen, slopes.get(layer.op))
             coded[layer.op] = each
-            lost.append(_loss(each, wanted, seen, "; ".join(filter(None, (inputs.told(layer.input), note)))))
+            lost.append(
+                _loss(each, wanted, seen, "; ".join(filter(None, (inputs.told(layer.input), note, remark))))
+            )
             if calibration:
                 calibration.replace(each)
             if calibration and seen and correct:
@@ -259,7 +268,7 @@ def _coded(
         for technique in chain:
             work = technique.apply(work, seen, group)
         assert work.coded is not None
-        parts.append(work.coded)
+        parts.append(Coded(shelved(work.coded.codes), work.coded.params))
         notes.append(work.note)
     name = _format(chain)
     return CodedLayer(layer, name, make(name), tuple(parts)), "; ".join(filter(None, notes))
@@ -284,7 +293,7 @@ def _db(lost: float, whole: float) -> float:
 
 def _output_error(graph: Graph, model: ir.Model, samples: Sequence[Arrays], threads: int) -> dict[str, float]:
     """Of the smaller model, as onnxruntime runs it."""
-    plain, coded = (_answers(each, graph.outputs, samples, threads) for each in (graph, model))
+    plain, coded = (answers(each, graph.outputs, samples, threads) for each in (graph.model, model))
     found: dict[str, float] = {}
     for name in graph.outputs:
         one, other = (
@@ -292,18 +301,3 @@ def _output_error(graph: Graph, model: ir.Model, samples: Sequence[Arrays], thre
         )
         found[name] = float(np.linalg.norm(other - one)) / max(float(np.linalg.norm(one)), 1e-30)
     return found
-
-
-def _answers(
-    model: Graph | ir.Model, names: Sequence[str], samples: Sequence[Arrays], threads: int
-) -> list[dict[str, NDArray[np.float32]]]:
-    """What it answers to each sample; activations that meet coded weights stay in float32."""
-    import onnxruntime
-
-    with TemporaryDirectory(prefix="shoal-") as folder:
-        path = Path(folder) / "whole.onnx"
-        save(model if isinstance(model, Graph) else onnxruntime_form(model.clone(), accuracy=1), path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return [dict(zip(names, session.run(list(names), dict(sample)), strict=True)) for sample in samples]

@@ -3,7 +3,7 @@
 from shoal.cost.account import About, Match, account, period_s
 from shoal.cost.conserve import check_conserved, elapsed_s, faults
 from shoal.cost.contract import CostKey, CostModel, Costs, Traffic
-from shoal.cost.energy import busy_energy_j, device_energy_j, transfer_energy_j
+from shoal.cost.energy import as_busy, busy_energy_j, device_energy_j, transfer_energy_j
 from shoal.cost.features import Fit, Fits, Hints, KernelTimes, fit_kernels
 from shoal.cost.handling import WAYS, Handling, handling_of, traffic, way_of
 from shoal.cost.memory import (
@@ -34,6 +34,7 @@ __all__ = [
     "ScaledCosts",
     "Traffic",
     "account",
+    "as_busy",
     "buffers_bytes",
     "busy_energy_j",
     "check_conserved",

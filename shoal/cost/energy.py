@@ -8,10 +8,12 @@ The busy power of a unit counts above the device's idle power.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from shoal.cost.reach import operating_point
 from shoal.fleet import Device, Fleet
 from shoal.program import CLIENT, Program
+from shoal.record import Estimate
 
 
 def device_energy_j(device: Device, time_s: float, busy_j: float, transfer_j: float) -> float:
@@ -27,6 +29,28 @@ def busy_energy_j(program: Program, fleet: Fleet, busy_s: Mapping[str, float]) -
         point = operating_point(segment.unit, fleet.unit(segment.unit), segment.operating_point)
         joules[device_of(segment.unit)] += point.busy_w * seconds
     return joules
+
+
+def as_busy(fleet: Fleet, program: Program, estimates: Mapping[str, Estimate]) -> Fleet:
+    """`fleet` with simulated units drawing what their segments take: a format changes energy, not time alone.
+
+    Args:
+        fleet: as it is described.
+        program: which segments run where.
+        estimates: of segments, by name.
+    """
+    power: dict[str, float] = {}
+    for unit in program.units:
+        own = [estimates[each.name] for each in program.segments if each.unit == unit and each.name in estimates]
+        seconds = sum(each.seconds for each in own)
+        if seconds and fleet.unit(unit).macs is not None:
+            power[unit] = sum(each.joules for each in own) / seconds
+    return fleet if not power else replace(fleet, devices=tuple(_drawing(each, power) for each in fleet.devices))
+
+
+def _drawing(device: Device, power: Mapping[str, float]) -> Device:
+    named = ((f"{device.name}/{unit.name}", unit) for unit in device.units)
+    return replace(device, units=tuple(replace(unit, busy_w=power.get(name, unit.busy_w)) for name, unit in named))
 
 
 def transfer_energy_j(

@@ -10,7 +10,7 @@ from shoal.fleet.faults import Fault
 from shoal.fleet.files import THIS_MACHINE, board_table
 from shoal.fleet.nominal import describe, usable_cores
 from shoal.fleet.schema import DeviceRow, UnitRow, check
-from shoal.fleet.values import Device, OperatingPoint, Unit
+from shoal.fleet.values import Device, MacArray, OperatingPoint, Unit
 from shoal.units import format_bytes
 
 
@@ -56,7 +56,7 @@ def device_of(name: str, row: DeviceRow) -> Device:
 
 
 def _unit(name: str, row: UnitRow) -> Unit:
-    points = row.operating_points.items()
+    points, macs = row.operating_points.items(), row.macs
     return Unit(
         name=name,
         cores=row.cores,
@@ -65,6 +65,7 @@ def _unit(name: str, row: UnitRow) -> Unit:
         busy_w=row.busy,
         engines=tuple(row.engines),
         operating_points=tuple(OperatingPoint(point, each.speed, each.busy) for point, each in points),
+        macs=None if macs is None else MacArray(macs.rows, macs.columns, macs.clock, macs.node, macs.multiplier),
     )
 
 

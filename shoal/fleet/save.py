@@ -14,6 +14,7 @@ _WRITTEN = {
     "byte": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1)),
     "byte/second": (("GB/s", 1e9), ("MB/s", 1e6), ("B/s", 1.0)),
     "flop/second": (("Tflop/s", 1e12), ("Gflop/s", 1e9), ("flop/s", 1.0)),
+    "hertz": (("GHz", 1e9), ("MHz", 1e6), ("Hz", 1.0)),
     "second": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
     "joule/byte": (("J/B", 1.0), ("nJ/B", 1e-9)),
     "watt": (("W", 1.0),),
@@ -79,6 +80,11 @@ def _unit(unit: Unit, at: str) -> Iterator[str]:
     for point in unit.operating_points:
         yield from ("", f"[{at}.operating_points.{_key(point.name)}]", f"speed = {float(point.speed)!r}")
         yield f"busy = {_figure(point.busy_w, 'watt')}"
+    if unit.macs is not None:
+        yield from ("", f"[{at}.macs]", f"rows = {unit.macs.rows}", f"columns = {unit.macs.columns}")
+        yield f"clock = {_figure(unit.macs.clock_hz, 'hertz')}"
+        yield f"node = {unit.macs.node_nm}"
+        yield f"multiplier = {_text(unit.macs.multiplier)}"
 
 
 def _link(link: Link) -> Iterator[str]:

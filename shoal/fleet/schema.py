@@ -24,6 +24,7 @@ FORMATS = (
 
 MOST_BYTES = 2**53  # up to there every number of bytes is exact as a figure
 MOST = 2**31 - 1  # of what is counted
+MOST_SIDE = 4096  # of an array of multipliers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
@@ -78,6 +79,7 @@ Watts = Annotated[float, _reads("watt", zero=True)]
 JoulesPerByte = Annotated[float, _reads("joule/byte", zero=True)]
 BytesPerSecond = Annotated[float, _reads("byte/second")]
 FlopPerSecond = Annotated[float, _reads("flop/second")]
+Hertz = Annotated[float, _reads("hertz")]
 Seconds = Annotated[float, _reads("second", zero=True)]
 Name = Annotated[str, AfterValidator(_name)]
 Cores = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1), AfterValidator(_distinct)]
@@ -96,6 +98,16 @@ class PointRow(Row):
     busy: Watts
 
 
+class MacsRow(Row):
+    """An array of multipliers."""
+
+    rows: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    columns: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    clock: Hertz
+    node: Annotated[int, Field(ge=1, le=MOST)] = 45  # nm
+    multiplier: str = ""
+
+
 class UnitRow(Row):
     """A part of a device that computes."""
 
@@ -108,6 +120,7 @@ class UnitRow(Row):
     ]
     engines: list[str] = ["onnxruntime"]
     operating_points: dict[Name, PointRow] = {}
+    macs: MacsRow | None = None  # simulated
 
 
 class DeviceRow(Row):
@@ -159,9 +172,12 @@ class FileRow(Row):
 _INNER: Mapping[str, type[Row]] = {
     "units": UnitRow,
     "operating_points": PointRow,
+    "macs": MacsRow,
     "links": LinkRow,
     "default_link": DefaultLinkRow,
 }
+
+_SINGLE = ("default_link", "macs")  # tables without a name of their own
 
 Checked = TypeVar("Checked", bound=Row)
 
@@ -200,7 +216,7 @@ def _table(kind: type[Row], loc: Sequence[str | int]) -> type[Row]:
     parts: Iterator[str | int] = iter(loc)
     for part in parts:
         kind = _INNER[str(part)]
-        if part != "default_link":
+        if part not in _SINGLE:
             next(parts)
     return kind
 

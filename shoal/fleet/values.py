@@ -18,6 +18,27 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class MacArray:
+    """Multipliers that hold weights still while inputs of eight bits stream by: what a simulated unit is made of.
+
+    Without a `multiplier` the array is laid out anew for the format of each product, as on an FPGA: in the area of
+    `rows` × `columns` multiply-adds of eight bits by eight, as many as fit of those that the format takes. With one
+    it is fixed silicon, and its clock follows the weights that a layer holds.
+    """
+
+    rows: int  # of multipliers: what products sum over
+    columns: int  # results at a time
+    clock_hz: float  # with which every weight is right
+    node_nm: int = 45  # whose energies of single operations hold
+    multiplier: str = ""  # of the family `machines/multipliers`
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 1 or not self.clock_hz > 0:
+            raise FleetError("no array of multipliers", needed="rows, columns and a clock above 0",
+                             had=f"{self.rows} × {self.columns}, {self.clock_hz:g} Hz")  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Unit:
     """A part of a device that runs segments: its CPU cores, its GPU, an accelerator."""
 
@@ -28,6 +49,7 @@ class Unit:
     busy_w: float  # drawn above the device's idle power while the unit computes
     engines: tuple[str, ...] = ("onnxruntime",)
     operating_points: tuple[OperatingPoint, ...] = ()
+    macs: MacArray | None = None  # beside what its peaks tell of, for products with coded weights; simulated
 
 
 @dataclass(frozen=True)

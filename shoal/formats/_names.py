@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from importlib import import_module
 
@@ -31,6 +32,11 @@ def make(text: str) -> Format:
     wraps = [catalog.make(COMPOSERS, each) for each in around]
     found: Format = reduce(lambda form, wrap: wrap.around(form), wraps, _base(first))
     return found
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names between strokes, "int4g32/codebook:values=-1/0/1/float32": what follows a stroke inside a name is a number."""
+    return tuple(re.split(r"/(?=[a-z])", text))
 
 
 def _base(text: str) -> Format:

@@ -9,12 +9,15 @@ from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
 from shoal.graph.names import node_names
 from shoal.graph.pieces import Piece, pieces
+from shoal.graph.products import CodedProduct, coded_products, whole_numbers
 from shoal.graph.seeded import seeded
+from shoal.graph.shelf import shelved
 from shoal.graph.values import Carried, Graph, Op, Tensor, Weight
 from shoal.graph.weights import array
 
 __all__ = [
     "Carried",
+    "CodedProduct",
     "Cut",
     "Divided",
     "Graph",
@@ -27,6 +30,7 @@ __all__ = [
     "array",
     "boundary",
     "carry_over",
+    "coded_products",
     "cuts",
     "divide",
     "excerpt",
@@ -37,5 +41,7 @@ __all__ = [
     "pieces",
     "save",
     "seeded",
+    "shelved",
     "transfer_bytes",
+    "whole_numbers",
 ]

@@ -21,6 +21,7 @@ from shoal import formats
 from shoal.errors import InputError, ModelError
 from shoal.formats import Coded, Format, restored
 from shoal.graph import access, tidy
+from shoal.graph.shelf import shelved
 from shoal.graph.weights import lazy
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def node(model: ir.Model, name: str, packed: Packed) -> ir.Node:
 
     form = packed.form
     streams = _stacked([form.pack(part) for part in packed.parts])
-    inputs = [access.constant(model, f"{name}.{each}", stream) for each, stream in streams.items()]
+    inputs = [access.constant(model, f"{name}.{each}", shelved(stream)) for each, stream in streams.items()]
     attributes = [
         ir.AttrString("format", packed.format), ir.AttrStrings("streams", list(streams)),
         ir.AttrInt64s("part", packed.parts[0].codes.shape), ir.AttrInt64s("shape", packed.shape),

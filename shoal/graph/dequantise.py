@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shoal.formats import Format
 from shoal.formats.integer import Integer
 from shoal.graph import access, decode
+from shoal.graph.shelf import shelved
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -71,4 +72,4 @@ def _parameter(packed: decode.Packed, form: Format, name: str) -> NDArray[Any]:
 
 
 def _weight(model: ir.Model, name: str, values: NDArray[Any], kind: ir.DataType) -> ir.Value:
-    return access.constant(model, name, values.astype(kind.numpy()), kind)
+    return access.constant(model, name, shelved(values.astype(kind.numpy())), kind)

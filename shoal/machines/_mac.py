@@ -69,35 +69,40 @@ class MacCost:
         return self.energy / whole * energy("int", "mul", 8, node_nm).energy_j
 
 
-def mac_cost(form: Format, cells: Cells | None = None, columns: int = COLUMNS) -> MacCost:
-    """What a multiply-add of two operands in the format takes.
+def mac_cost(
+    form: Format, cells: Cells | None = None, columns: int = COLUMNS, activations: Format | None = None
+) -> MacCost:
+    """What a multiply-add of two operands takes.
 
     Args:
         form: of whole or floating-point numbers, blocks of them, ternary or binary.
         cells: their sizes.
         columns: that a product sums over, where a scale is one for a row or for all.
+        activations: the other operand's format, whole numbers as `form` is; none: the same.
 
     Raises:
-        InputError: no multiplier is modelled for the format.
+        InputError: no multiplier is modelled for the format, or for the two of them.
     """
-    cell = cells or Cells()
-    if not isinstance(form, Modelled):
-        raise InputError("no multiplier is modelled for this format",
-                         needed="whole or floating-point numbers, blocks of them, ternary, binary",
-                         had=type(form).__name__.strip("_").lower())  # fmt: skip
-    exponent, mantissa = _element(form)
-    span = form.group if form.group > 0 else columns
+    cell, one, other = cells or Cells(), _modelled(form), _modelled(activations or form)
+    exponent, mantissa = _element(one)
+    span = one.group if one.group > 0 else columns
     lanes = min(span, LANES)
+    if (exponent or _element(other)[0]) and other != one:
+        raise InputError("no multiplier is modelled for these two formats", needed="whole numbers, or one format",
+                         had=f"{_kind(one)} and {_kind(other)}")  # fmt: skip
     if exponent:
         parts = _floating(exponent, mantissa, lanes, cell)
         parts["scales"] = _added(*SINGLE, cell) / lanes
     else:
-        parts = _whole(form, mantissa + 1, lanes, span, cell)
-        parts["scales"] = (
-            _added(*SINGLE, cell) + _shifter(_width(form, mantissa + 1) + ceil(log2(span)), cell)
-        ) / span
-    parts["scales"] += 2 * _scaled(form.grid.scale, cell) / span  # one of each operand
+        parts = _whole(one, other, lanes, span, cell)
+        parts["scales"] = (_added(*SINGLE, cell) + _shifter(_width(one, other) + ceil(log2(span)), cell)) / span
+    parts["scales"] += sum(_scaled(each.grid.scale, cell) for each in (one, other)) / span
     return MacCost(parts, cell)
+
+
+def multiplies(form: Format) -> bool:
+    """Whether a multiplier of the format by whole numbers is modelled."""
+    return isinstance(form, Modelled) and not _element(form)[0]
 
 
 def operation(item: str, op: str, bits: int, cells: Cells | None = None) -> float:
@@ -124,6 +129,18 @@ def operation(item: str, op: str, bits: int, cells: Cells | None = None) -> floa
     return _multiplier(mantissa, mantissa, cell) + exponent * cell.full_adder
 
 
+def _modelled(form: Format) -> Modelled:
+    if not isinstance(form, Modelled):
+        raise InputError("no multiplier is modelled for this format",
+                         needed="whole or floating-point numbers, blocks of them, ternary, binary",
+                         had=_kind(form))  # fmt: skip
+    return form
+
+
+def _kind(form: Format) -> str:
+    return type(form).__name__.strip("_").lower()
+
+
 def _element(form: Modelled) -> tuple[int, int]:
     """Exponent and mantissa bits of a value; whole numbers have no exponent."""
     match form:
@@ -146,12 +163,12 @@ def _float(exponent: int, mantissa: int) -> tuple[int, int]:
     return (exponent, mantissa) if exponent > 1 else (0, mantissa + 1)
 
 
-def _whole(form: Modelled, bits: int, lanes: int, span: int, cell: Cells) -> dict[str, float]:
-    width = _width(form, bits)
+def _whole(form: Modelled, other: Modelled, lanes: int, span: int, cell: Cells) -> dict[str, float]:
+    width = _width(form, other)
     adders = _tree(width, lanes, cell)
     if span > lanes:  # the trees' sums are added up as whole numbers until the scale changes
         adders += (width + ceil(log2(span))) * cell.full_adder / lanes
-    return {"multiplier": _product(form, bits, cell), "exponents": 0.0, "adders": adders, "shifters": 0.0}
+    return {"multiplier": _product(form, other, cell), "exponents": 0.0, "adders": adders, "shifters": 0.0}
 
 
 def _floating(exponent: int, mantissa: int, lanes: int, cell: Cells) -> dict[str, float]:
@@ -164,20 +181,25 @@ def _floating(exponent: int, mantissa: int, lanes: int, cell: Cells) -> dict[str
     }
 
 
-def _width(form: Modelled, bits: int) -> int:
+def _width(form: Modelled, other: Modelled) -> int:
     """Bits of a product."""
-    return 2 if isinstance(form, Ternary | Binary) else 2 * bits
+    return _digits(form) + _digits(other)
 
 
-def _product(form: Modelled, bits: int, cell: Cells) -> float:
-    """Of two whole numbers; of two signs it is an XOR, and an AND where there may be zeros."""
+def _digits(form: Modelled) -> int:
+    """Bits of a whole number; of a sign and of what may be zero besides it is one."""
+    return 1 if isinstance(form, Ternary | Binary) else _element(form)[1] + 1
+
+
+def _product(form: Modelled, other: Modelled, cell: Cells) -> float:
+    """Of two whole numbers; by a sign it is an XOR for each bit of the other, and an AND where there may be zeros."""
     match form:
         case Binary():
-            return cell.xor
+            return cell.xor * _digits(other)
         case Ternary():
-            return cell.xor + cell.and_gate
+            return (cell.xor + cell.and_gate) * _digits(other)
         case _:
-            return _multiplier(bits, bits, cell)
+            return _multiplier(_digits(form), _digits(other), cell)
 
 
 def _multiplier(one: int, other: int, cell: Cells) -> float:

@@ -20,7 +20,7 @@ log = logging.getLogger("shoal.plan")
 
 
 def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
-    """Costs of `graph` on `fleet`, by the `table` model.
+    """Costs of `graph` on `fleet`, by the `table` model; of arrays of multipliers by `arrays`.
 
     With `measure`, ops and benches that were never measured on this machine are measured first; boards that are
     not here are scaled from those figures. Of a divided graph's ops, those that were not measured themselves go by
@@ -39,7 +39,8 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
     whole = load_table(table_path(graph.base.identity)).of(machine_id()).samples if graph.base else ()
     handling = load_table(handling_path()).of(machine_id())
     samples = (*whole, *table.samples, *benches.samples, *handling.samples)
-    costs: Costs = catalog.make("cost/models", "table").over(graph, fleet, samples)
+    simulated = any(unit.macs for device in fleet.devices for unit in device.units)
+    costs: Costs = catalog.make("cost/models", "arrays" if simulated else "table").over(graph, fleet, samples)
     return costs
 
 
@@ -63,7 +64,7 @@ def _thread_counts(fleet: Fleet, engine: str) -> set[int]:
     counts = set()
     for device in fleet.devices:
         for unit in device.units:
-            if engine in unit.engines:
+            if engine in unit.engines and unit.macs is None:
                 counts.add(1)
                 if device.board == HERE:
                     counts.add(len(device.cores) if device.cores else unit.cores)

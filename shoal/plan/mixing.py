@@ -21,8 +21,8 @@ from shoal import catalog
 from shoal.compress import choices, compress, layers_of, opened
 from shoal.compress.calibrate import Arrays
 from shoal.compress.contract import Technique
-from shoal.cost import Costs
-from shoal.errors import InputError, LimitError
+from shoal.cost import CostKey, Costs
+from shoal.errors import InputError, LimitError, PlanError
 from shoal.fleet import Fleet
 from shoal.formats import make
 from shoal.graph import Graph, load, save
@@ -37,10 +37,11 @@ PLAIN = "float32"
 AUTO = ("int4g32", "int8g32", PLAIN)  # formats whose products have kernels on every machine
 ROUNDS = 3  # of formats and plans in turn
 STEPS = 6  # of the budget's halvings
+SCALE = 100.0  # of the largest cost in the programme: the solver's tolerances are absolute
 
 log = logging.getLogger("shoal.plan")
 
-Seconds = Mapping[str, Mapping[str, Mapping[str, float]]]  # format → layer → unit → seconds
+Spent = Mapping[str, Mapping[str, Mapping[str, float]]]  # format → layer → unit → seconds, or joules
 Formats = Mapping[str, str]  # layer → format
 
 
@@ -86,11 +87,12 @@ class Mixing:
         graph = coder.plain
         ops = [layer.op for layer in layers_of(graph)]
         owners = _owners(self._front(graph))  # of the model as it is: what contradicts the fleet is found here
-        losses, seconds = self._losses(graph), self._seconds(graph, coder)
+        losses, spent = self._losses(graph), self._spent(graph, coder)
         found: Mixed | None = None
         for _ in range(ROUNDS):
             units = {op: owners[op] for op in ops}
-            formats = self._within(partial(_cheapest, losses, seconds, units), losses, coder)
+            left = _possible(losses, spent, units)
+            formats = self._within(partial(_cheapest, left, spent, units), left, coder)
             if found is not None and formats == found.formats:
                 break
             found = self._planned(formats, coder, folder)
@@ -115,24 +117,32 @@ class Mixing:
                 each[PLAIN] = 0.0
         return found
 
-    def _seconds(self, graph: Graph, coder: _Coder) -> Seconds:
-        """The time of each layer in each format on each unit, by its quickest engine."""
+    def _spent(self, graph: Graph, coder: _Coder) -> Spent:
+        """What each layer takes in each format on each unit, by the engine that takes least of it."""
         found = {}
         for name in self.formats:
             coded = coder.uniform(name)
             costs = costs_of(coded, self.fleet, measure=self.measure)
             found[name] = {
                 layer.op: {
-                    unit: self._quickest(coded, costs, unit, _ops_of(coded, layer.op))
-                    for unit in self._units(coded)
+                    unit: self._least(coded, costs, unit, _ops_of(coded, layer.op)) for unit in self._units(coded)
                 }
                 for layer in layers_of(graph)
             }
         return found
 
-    def _quickest(self, graph: Graph, costs: Costs, unit: str, ops: Sequence[int]) -> float:
-        engines = usable_engines(graph, self.fleet, unit, self.wishes.engines)
-        return min(float(costs.op_seconds(unit, engine)[list(ops)].sum()) for engine in engines)
+    def _least(self, graph: Graph, costs: Costs, unit: str, ops: Sequence[int]) -> float:
+        """Seconds; joules, those of waiting included, where energy comes first. inf: it cannot run there."""
+        sparing = self.wishes.objective.goals[0] == "energy"
+        amounts = []
+        for engine in usable_engines(graph, self.fleet, unit, self.wishes.engines):
+            seconds = float(costs.op_seconds(unit, engine)[list(ops)].sum())
+            if sparing and np.isfinite(seconds):
+                key = CostKey(tuple(graph.ops[index].name for index in ops), unit, engine)
+                amounts.append(costs.estimate(key).joules + self.fleet.device(unit).idle_w * seconds)
+            else:
+                amounts.append(seconds)
+        return min(amounts)
 
     def _within(
         self, cheapest: Callable[[float], Formats], losses: Mapping[str, Mapping[str, float]], coder: _Coder
@@ -213,21 +223,22 @@ class _Coder:
 
 def _cheapest(
     losses: Mapping[str, Mapping[str, float]],
-    seconds: Seconds,
+    spent: Spent,
     units: Mapping[str, str],
     budget: float,
 ) -> dict[str, str]:
-    """The formats of least time with losses within the budget.
+    """The formats of least time, or energy, with losses within the budget.
 
     Args:
-        losses: of each layer in each format that fits it.
-        seconds: of each format, layer and unit.
+        losses: of each layer in each format that it may have.
+        spent: in each format, by layer and unit.
         units: of each layer, who runs it.
         budget: of all losses together.
     """
     programme, columns = Milp(), {}
+    most = max(spent[name][op][units[op]] for op, each in losses.items() for name in each) or 1.0
     for op, each in losses.items():
-        some = {name: programme.binary(cost=seconds[name][op][units[op]]) for name in each}
+        some = {name: programme.binary(cost=SCALE * spent[name][op][units[op]] / most) for name in each}
         programme.row([(column, 1.0) for column in some.values()], 1, 1)
         columns[op] = some
     programme.row(
@@ -239,6 +250,25 @@ def _cheapest(
     if not found.found:
         raise LimitError("no mix of these formats loses so little", needed=f"{budget:.3g}")
     return {op: next(name for name, column in some.items() if found.values[column]) for op, some in columns.items()}
+
+
+def _possible(
+    losses: Mapping[str, Mapping[str, float]], spent: Spent, units: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """The losses in formats that the layer's unit can run.
+
+    Raises:
+        PlanError: there are none for a layer.
+    """
+    found = {
+        op: {name: lost for name, lost in each.items() if np.isfinite(spent[name][op].get(units[op], np.inf))}
+        for op, each in losses.items()
+    }
+    for op, each in found.items():
+        if not each:
+            raise PlanError(f"layer '{op}' runs in none of the formats on '{units[op]}'", needed="one of another kind",
+                            had=", ".join(losses[op]), hint="add int8 or float32 to --formats, or --pin it elsewhere")  # fmt: skip
+    return found
 
 
 def _owners(front: Front) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from shoal.report.html import write as write_html
 from shoal.report.keys import summary
+from shoal.report.mixes import SmallerChoice, SmallerMix, SmallerMixes
 from shoal.report.smaller import Smaller, SmallerLayer, SmallerTensor, Timing, smaller_page, write_smaller_page
 from shoal.report.splits import csv_text, front_json, print_splits, split_json, write_splits_page
 from shoal.report.table import print_table, tables
@@ -9,7 +10,10 @@ from shoal.report.trace import write_trace
 
 __all__ = [
     "Smaller",
+    "SmallerChoice",
     "SmallerLayer",
+    "SmallerMix",
+    "SmallerMixes",
     "SmallerTensor",
     "Timing",
     "csv_text",

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoal import codec
+from shoal.report import mixes
 from shoal.report.charts import Chart, axis, label, layout
 from shoal.report.html import Charts, document
+from shoal.report.mixes import SmallerMixes
 from shoal.report.palette import COLOURS, MUTED, colours
 from shoal.report.sections import section, text
 from shoal.report.text import quantity
@@ -79,6 +81,7 @@ class Smaller:
     layers: tuple[SmallerLayer, ...]
     timings: tuple[Timing, ...] = ()
     equalised: tuple[SmallerTensor, ...] = ()
+    mixes: SmallerMixes | None = None  # where formats were chosen layer by layer
 
     @property
     def equalised_free(self) -> int:
@@ -106,8 +109,9 @@ def smaller_page(found: Smaller) -> str:
         (
             _head(found),
             section("Speed and memory here", _timings(found.timings), "Each alone in a process of its own."),
+            "" if found.mixes is None else _mixes(found.mixes, charts),
             section(
-                "What each layer lost", charts.place(_losses(found.layers), "Signal over error of each layer"),
+                "What each layer lost", charts.place(_losses(found), "Signal over error of each layer"),
                 f"{what}. Higher is better; 6 dB are one bit.",
             ),
             section(
@@ -118,6 +122,16 @@ def smaller_page(found: Smaller) -> str:
         )
     )  # fmt: skip
     return document(f"{found.name}, smaller", body, charts)
+
+
+def _mixes(found: SmallerMixes, charts: Charts) -> str:
+    return section(
+        "Size against loss", charts.place(mixes.size_against_loss(found), "Estimated loss of mixes by their size"),
+        mixes.told(found),
+    ) + section(
+        "What each layer would lose", charts.place(mixes.loss_of_each(found, MOST_BARS), "Loss by layer and format"),
+        "Estimated for one layer at a time, all others as they were; the formats that were chosen are ringed.",
+    )  # fmt: skip
 
 
 def _head(found: Smaller) -> str:
@@ -162,43 +176,47 @@ def _timings(timings: Sequence[Timing]) -> str:
     return _scrolling(f"<thead><tr><th>model</th>{heads}</tr></thead><tbody>{rows}</tbody>") + f"<p>{badge}</p>"
 
 
-def _losses(layers: Sequence[SmallerLayer]) -> Chart:
-    shown = _largest(layers)
-    owner = colours(dict.fromkeys(layer.format for layer in shown))
+def _losses(found: Smaller) -> Chart:
+    shown = _largest(found.layers)
+    weighed = () if found.mixes is None else [each.format for each in found.mixes.choices]
+    tones = colours(dict.fromkeys((*weighed, *(layer.format for layer in shown))))  # as in the charts above
+    used = dict.fromkeys(layer.format for layer in shown)
     data = [
         {
-            "type": "bar", "name": label(name), "marker": {"color": colour},
+            "type": "bar", "name": label(name), "marker": {"color": tones[name]},
             "x": [label(layer.op) for layer in shown if layer.format == name],
             "y": [layer.lost_db for layer in shown if layer.format == name],
         }
-        for name, colour in owner.items()
+        for name in used
     ]  # fmt: skip
     order = {"categoryorder": "array", "categoryarray": [label(layer.op) for layer in shown]}
-    return {"data": data, "layout": _bars("dB", len(owner) > 1, order)}
+    return {"data": data, "layout": _by_layer(axis("dB"), len(used) > 1, order)}
 
 
 def _weights(layers: Sequence[SmallerLayer]) -> Chart:
+    """Points, for sizes differ by orders of magnitude, and bars have no beginning on such an axis."""
     shown = _largest(layers)
     names = [label(layer.op) for layer in shown]
     both = (
-        ("as float32", MUTED, [4.0 * layer.shape[0] * layer.shape[1] for layer in shown]),
-        ("as stored", COLOURS[0], [layer.bytes for layer in shown]),
+        ("as float32", MUTED, "circle-open", [4.0 * layer.shape[0] * layer.shape[1] for layer in shown]),
+        ("as stored", COLOURS[0], "circle", [layer.bytes for layer in shown]),
     )
     data = [
-        {"type": "bar", "name": name, "marker": {"color": colour}, "x": names, "y": sizes}
-        for name, colour, sizes in both
-    ]
-    return {"data": data, "layout": _bars("bytes", True, {}, log=True)}
+        {"type": "scatter", "mode": "markers", "name": name, "x": names, "y": sizes,
+         "marker": {"color": colour, "symbol": symbol, "size": 9, "line": {"width": 1.5}}}
+        for name, colour, symbol, sizes in both
+    ]  # fmt: skip
+    bytes_axis = axis("bytes", type="log", dtick="D2", exponentformat="SI")
+    return {"data": data, "layout": _by_layer(bytes_axis, True, {})}
 
 
-def _bars(unit: str, legend: bool, order: Mapping[str, object], log: bool = False) -> dict[str, object]:
+def _by_layer(yaxis: Mapping[str, object], legend: bool, order: Mapping[str, object]) -> dict[str, object]:
     return layout(
         360,
         xaxis=axis("", tickangle=-45, type="category", **order),
-        yaxis=axis(unit, **({"type": "log"} if log else {})),
+        yaxis=yaxis,
         showlegend=legend,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        barmode="group",
         bargap=0.3,
     )
 
@@ -211,13 +229,15 @@ def _largest(layers: Sequence[SmallerLayer]) -> list[SmallerLayer]:
 
 
 def _table(layers: Sequence[SmallerLayer]) -> str:
+    noted = ("note",) if any(layer.note for layer in layers) else ()
     heads = "".join(
-        f"<th>{head}</th>" for head in ("kind", "shape", "format", "bits", "weights", "outputs", "stored")
+        f"<th>{head}</th>" for head in ("kind", "shape", "format", "bits", "weights", "outputs", "stored", *noted)
     )
     rows = "".join(
         f"<tr><th>{text(layer.op)}</th><td>{text(layer.kind)}</td><td>{layer.shape[0]} × {layer.shape[1]}</td>"
         f"<td>{text(layer.format)}</td><td>{layer.bits_per_weight:.3g}</td><td>{layer.weight_qsnr_db:.1f} dB</td>"
-        f"<td>{_db(layer.output_qsnr_db)}</td><td>{quantity(layer.bytes, 'B')}</td></tr>"
+        f"<td>{_db(layer.output_qsnr_db)}</td><td>{quantity(layer.bytes, 'B')}</td>"
+        + (f"<td>{text(layer.note)}</td></tr>" if noted else "</tr>")
         for layer in layers
     )
     return _scrolling(f"<thead><tr><th>op</th>{heads}</tr></thead><tbody>{rows}</tbody>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shoal import catalog
-from shoal.cost import account, pace
+from shoal.cost import account, as_busy, pace
 from shoal.plan.values import Plan
 from shoal.program import Program, Workload
 from shoal.record import Prediction
@@ -18,7 +18,8 @@ def expected(plan: Plan, program: Program, workload: Workload) -> Prediction:
         return plan.prediction
     tempo = pace(program, plan.fleet, {name: estimate.seconds for name, estimate in plan.estimates.items()})
     observed = simulate(program, tempo, catalog.make("program/drivers", "stream"), workload)
-    run = account(observed, program, plan.fleet, workload=workload, provenance="simulated")
+    fleet = as_busy(plan.fleet, program, plan.estimates)
+    run = account(observed, program, fleet, workload=workload, provenance="simulated")
     return replace(
         plan.prediction,
         period_s=run.period_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shoal import catalog
-from shoal.cost import account
+from shoal.cost import account, as_busy
 from shoal.plan.lower import lower
 from shoal.plan.values import Plan
 from shoal.program import Workload
@@ -30,7 +30,7 @@ def simulated(plan: Plan, items: int, arriving: Workload | None = None) -> Run:
     run = account(
         observed,
         program,
-        plan.fleet,
+        as_busy(plan.fleet, program, plan.estimates),
         workload=workload,
         provenance="simulated",
         about=about(plan, Settings(items=items), ()),

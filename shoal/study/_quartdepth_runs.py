@@ -174,14 +174,14 @@ def refusals(graph: Graph, samples: Samples) -> dict[str, bool]:
     plain = samples[0][name]
     broken = plain.copy()
     broken.flat[0] = np.nan
-    few = Seen(8)
+    wrong, few = np.full((1, 3, 8), np.nan, np.float32), Seen(8)
     few.add(np.ones((1, 3, 8), np.float32), np.ones((1, 3, 8), np.float32))
     asked: dict[str, Callable[[], object]] = {
         "no calibration samples": lambda: compress(graph, way, ()),
         "a constant one": lambda: compress(graph, way, [{name: np.full_like(plain, 0.5)}]),
         "NaN": lambda: compress(graph, way, [{name: broken}]),
         "no inverse without damping": lambda: Compensate(0.0).apply(Work(np.ones((2, 8), np.float32)), few, 0),
-        "NaN within": lambda: Seen(8).add(*[np.full((1, 3, 8), np.nan, np.float32)] * 2),
+        "NaN within": lambda: Seen(8).add(wrong, wrong),
         "one bit": lambda: Polish(bits=1),
     }
     return {what: _refused(act) for what, act in asked.items()}

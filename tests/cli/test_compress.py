@@ -60,6 +60,18 @@ def test_formats_are_mixed_for_so_many_bits(shoal: Any, tmp_path: Path) -> None:
     ).json  # fmt: skip
     assert 4 < facts["bits_per_weight"] <= 5
     assert {each["format"] for each in facts["layers"]} <= {"int2g16", "int4g16", "int8"}
+    weighed = facts["mixes"]
+    assert [each["name"] for each in weighed["uniform"]] == ["int2g16", "int4g16", "int8"]
+    assert weighed["chosen"]["stored_bytes"] == facts["stored_bytes"]
+    sizes, losses = ([each[key] for each in weighed["frontier"]] for key in ("stored_bytes", "loss"))
+    assert (sizes, losses) == (sorted(sizes), sorted(losses, reverse=True))
+    for each in weighed["uniform"]:  # none loses less than the mix of its size
+        within = [loss for size, loss in zip(sizes, losses, strict=True) if size <= each["stored_bytes"]]
+        assert min(within) <= each["loss"] * (1 + 1e-9)
+    assert {(each["op"], each["format"]) for each in weighed["choices"] if each["chosen"]} == {
+        (each["op"], each["format"]) for each in facts["layers"]
+    }
+    assert "Size against loss" in (tmp_path / "smaller" / "compress.html").read_text()
     less = shoal(
         "compress", path, "--with", "gptq", "--mix", "int2g16/int4g16/int8", "--bits", "5", "--json", "--skip", "m0",
         "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller",

@@ -27,7 +27,7 @@ def problem() -> tuple[Work, Seen]:
 
 
 @pytest.mark.parametrize("name", catalog.names(FAMILY))
-def test_a_technique_keeps_its_promises(name: str, tmp_path: Path) -> None:
+def test_a_technique_keeps_its_promises(name: str, multiplier: str, tmp_path: Path) -> None:
     technique = catalog.make(FAMILY, name)
     work, seen = problem()
     before = work.weights.copy()

@@ -12,6 +12,7 @@ from shoal.fleet import (
     Device,
     Fleet,
     Link,
+    MacArray,
     OperatingPoint,
     Unit,
     board,
@@ -39,7 +40,10 @@ def distinct(values: st.SearchStrategy[Named], least: int, most: int) -> st.Sear
     return st.lists(values, min_size=least, max_size=most, unique_by=lambda value: value.name).map(tuple)
 
 
-units = st.builds(Unit, names, st.integers(1, 999), peaks, positive, figures, engines, distinct(points, 0, 2))
+macs = st.builds(MacArray, st.integers(1, 4096), st.integers(1, 4096), positive, st.integers(1, 999), texts)
+units = st.builds(
+    Unit, names, st.integers(1, 999), peaks, positive, figures, engines, distinct(points, 0, 2), st.none() | macs
+)
 
 
 @st.composite

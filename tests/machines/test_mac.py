@@ -103,3 +103,22 @@ def test_energies_that_are_not_known() -> None:
     assert fault.value.hint == "did you mean 'float'?"
     with pytest.raises(InputError, match="add of 64 bits at 45 nm"):
         energy("float", "add", 64)
+
+
+def test_weights_of_few_bits_meet_activations_of_eight() -> None:
+    """Four by eight bits by hand; a sign inverts eight bits; it lies between both formats by themselves."""
+    eight = formats.make("int8g32")
+    mixed = mac_cost(formats.make("int4g32"), ROUND, activations=eight).parts
+    assert mixed["multiplier"] == pytest.approx(4 * 8 * 0.25 + 3 * (7 + 0.6))
+    assert mac_cost(formats.make("bing32"), ROUND, activations=eight).parts["multiplier"] == pytest.approx(
+        8 * 0.375
+    )
+    areas = [mac_cost(formats.make(name), activations=eight).area for name in ("bing32", "tern2g32", "int4g32")]
+    assert areas == sorted(areas)
+    assert area("int4g32") < areas[-1] < area("int8g32")
+    assert mac_cost(eight, activations=eight) == mac_cost(eight)
+
+
+def test_whole_and_floating_operands_are_not_modelled_together() -> None:
+    with pytest.raises(InputError, match="needed whole numbers, or one format, had floating and integer"):
+        mac_cost(formats.make("e4m3"), activations=formats.make("int8"))

@@ -98,7 +98,7 @@ def command(
     every ONNX runtime; other formats have an op of shoal's, which shoal's engines know.
     """
     from shoal import catalog, codec
-    from shoal.cli.smaller import described, timed
+    from shoal.cli.smaller import described, mixes_of, timed
     from shoal.compress import FLOAT, compress, opened
     from shoal.compress import ends as ends_of
     from shoal.graph import save
@@ -111,13 +111,14 @@ def command(
     with TemporaryDirectory(prefix="shoal-") as scratch:
         graph = opened(model, *options.shapes_of(shape), folder=Path(scratch))
         given = _inputs(graph, samples, data_free, model, shape)
-        formats = wishes.formats(graph, given, skip) if mix else ends_of(graph, ends, skip) if ends else {}
+        weighed = wishes.weighed(graph, given, skip) if mix else None
+        formats = weighed.formats if weighed else ends_of(graph, ends, skip) if ends else {}
         kept = [op for op, name in formats.items() if name == FLOAT]
         coded = {op: name for op, name in formats.items() if name != FLOAT}
         found = compress(graph, chosen, given, coded, [*skip, *kept], activations)
         save(found.model, output / MODEL_FILE)
         timings = timed(graph, output / MODEL_FILE) if measure else ()
-    told = described(found, model.stem, techniques, timings)
+    told = described(found, model.stem, techniques, timings, mixes_of(weighed, sensitivity) if weighed else None)
     codec.save(told, output / REPORT_FILE)
     write_smaller_page(told, output / PAGE_FILE)
     if json:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shoal import catalog, codec
 from shoal.cli import grounds, options
 from shoal.errors import InputError
+from shoal.formats import listed
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
 from shoal.plan.costs import costs_of
 from shoal.plan.mixing import AUTO, Mixed, Mixing
@@ -140,7 +141,7 @@ def command(
     if formats:
         question = Mixing(
             model, machines, wishes, _given(model, samples, shape, carry), options.share_of(error, "--error"),
-            AUTO if formats == "auto" else tuple(formats.split("/")), tuple(techniques) or ("rtn",),
+            AUTO if formats == "auto" else listed(formats), tuple(techniques) or ("rtn",),
             *options.shapes_of(shape), measure=profile,
         )  # fmt: skip
         found = question.solve(output / MODEL_FOLDER)

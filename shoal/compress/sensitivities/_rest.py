@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from shoal.compress.calibrate import check_sample
 from shoal.compress.layers import Layer, Matrix
 from shoal.compress.sensitivities.contract import Arrays
-from shoal.graph import Graph, boundary, decode, extract, save
+from shoal.compress.stretches import session_of
+from shoal.graph import Graph, boundary, extract
 from shoal.graph.tidy import label
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _advance(graph: Graph, kept: Sequence[dict[str, NDArray[Any]]], done: int, p
     if names:
         inputs, outputs = boundary(graph, names)
         with TemporaryDirectory(prefix="shoal-") as folder:
-            session = _session(extract(graph, names), Path(folder), threads)
+            session = session_of(extract(graph, names), Path(folder) / "rest.onnx", threads)
             for values in kept:
                 found = session.run(list(outputs), {name: values[name] for name in inputs})
                 values.update(zip(outputs, found, strict=True))
@@ -103,7 +104,7 @@ def _advance(graph: Graph, kept: Sequence[dict[str, NDArray[Any]]], done: int, p
 def _run(graph: Graph, layer: Layer, kept: Sequence[Arrays], folder: Path, threads: int) -> Run:
     names = _after(graph, layer)
     inputs, outputs = boundary(graph, names)
-    session = _session(_open_weight(extract(graph, names), layer), folder, threads)
+    session = session_of(_open_weight(extract(graph, names), layer), folder / "rest.onnx", threads)
 
     def run(matrix: Matrix) -> Answers:
         weights = layer.tensor(matrix)
@@ -127,13 +128,3 @@ def _open_weight(model: ir.Model, layer: Layer) -> ir.Model:
     if not weight.uses():
         del model.graph.initializers[layer.weight]
     return model
-
-
-def _session(model: ir.Model, folder: Path, threads: int) -> Any:
-    import onnxruntime
-
-    path = folder / "rest.onnx"
-    save(decode.unpacked(model), path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
