@@ -46,10 +46,10 @@ class Mix:
         ]  # fmt: skip
         if limited and not self.mix:
             raise InputError("there are no formats to choose from", where=limited[0], hint="--mix int4/int8")
-        if self.activations and "float32" in listed(self.mix):
+        if self.activations == "fp8" and (self.max_latency or self.max_energy or self.alpha is not None):
             raise InputError(
-                "a layer in float32 among coded activations is coded by onnxruntime itself, with one scale for all",
-                where="--mix", hint="leave out float32, or --activations",
+                "rounding to floating-point numbers is computed in float32 here, so that no time can be told",
+                where="--activations fp8", hint="--bits or --max-size",
             )  # fmt: skip
         self._budget()
 

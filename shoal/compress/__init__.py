@@ -8,6 +8,7 @@ from shoal.compress.datafree import Made, made
 from shoal.compress.equalise import Equalised, equalise
 from shoal.compress.layers import Layer, layers_of, weights_of
 from shoal.compress.pipeline import Compressed, LayerLoss, compress, ends, opened
+from shoal.compress.recorded import Recorder, spread
 from shoal.compress.rotate import rotated, turning
 from shoal.compress.theory import PAIRS, Contest, crossover, qsnr_floating, qsnr_integer
 from shoal.compress.ties import ties_of
@@ -29,6 +30,7 @@ __all__ = [
     "Mix",
     "OpCost",
     "Reading",
+    "Recorder",
     "Rounder",
     "Rounding",
     "Seen",
@@ -51,6 +53,7 @@ __all__ = [
     "qsnr_floating",
     "qsnr_integer",
     "rotated",
+    "spread",
     "ties_of",
     "total",
     "turning",

@@ -1,7 +1,8 @@
-"""Activations in eight bits: their ranges on samples, and QuantizeLinear and DequantizeLinear around the ops that can use them.
+"""Activations in eight bits: their ranges on samples, and the ops that round them before those that can use it.
 
-onnxruntime makes integer kernels of an op between the two. A range holds all that was seen, unless without the ends the
-squared error is a tenth: errors of rounding cancel out in sums, what is cut off does not.
+onnxruntime makes integer kernels of an op between QuantizeLinear and DequantizeLinear. A range of whole numbers holds
+all that was seen, unless without the ends the squared error is a tenth: errors of rounding cancel out in sums, what is
+cut off does not. For floating-point numbers see `float8`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.compress.float8 import FloatRange, float_range
 from shoal.compress.layers import Layer
 from shoal.compress.stretches import session_of
 from shoal.errors import InputError
@@ -23,13 +25,15 @@ from shoal.graph import Graph, access
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-KINDS = ("int8", "int8-inputs")  # all between products too; or only what products read, so that sums stay float32
+FLOATS = "fp8"
+KINDS = ("int8", "int8-inputs", FLOATS)  # all between products too; or only what products read: sums stay float32
 PRODUCTS = frozenset(("Conv", "Gemm", "MatMul"))
 JOINED = frozenset(("Add", "AveragePool", "GlobalAveragePool", "MaxPool", "Concat", "Mul"))  # kernels on codes
 PASSING = frozenset(("Relu", "Clip"))  # part of the op before them
 MOVING = frozenset(
     ("Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 )  # compute nothing
+HELD = {"QuantizeLinear": "UINT8", "Less": "BOOL"}  # what ops of the rounding give, if not float32
 STEPS = 255
 KEPT = 1 << 14  # values of a tensor that a range is sought with
 AT_ONCE = 24  # tensors looked at in one run
@@ -50,6 +54,18 @@ class Range:
         codes = np.clip(np.rint(x / np.float32(self.scale)) + self.zero, 0, STEPS)
         found: NDArray[np.float32] = ((codes - self.zero) * np.float32(self.scale)).astype(np.float32)
         return found
+
+    def nodes(self, model: ir.Model, value: ir.Value) -> list[ir.Node]:
+        """Ops, the last of which gives what is left of `value`."""
+        import onnx_ir as ir
+
+        scale = access.constant(model, f"{value.name}.scale", np.array(self.scale, np.float32))
+        zero = access.constant(model, f"{value.name}.zero", np.array(self.zero, np.uint8))
+        code = ir.node("QuantizeLinear", [value, scale, zero], name=f"{value.name}.code")
+        return [code, ir.node("DequantizeLinear", [code.outputs[0], scale, zero], name=f"{value.name}.decode")]
+
+
+Narrow = Range | FloatRange
 
 
 def coded_tensors(graph: Graph, layers: Collection[Layer], kind: str = "int8") -> tuple[str, ...]:
@@ -72,8 +88,12 @@ def coded_tensors(graph: Graph, layers: Collection[Layer], kind: str = "int8") -
 
 
 def ranges(
-    graph: Graph, names: Sequence[str], samples: Sequence[Mapping[str, NDArray[Any]]], threads: int = 1
-) -> dict[str, Range]:
+    graph: Graph,
+    names: Sequence[str],
+    samples: Sequence[Mapping[str, NDArray[Any]]],
+    threads: int = 1,
+    kind: str = "int8",
+) -> dict[str, Narrow]:
     """The range of each tensor on the samples; one that is only moved keeps the range that it had.
 
     Raises:
@@ -82,7 +102,9 @@ def ranges(
     kept = {name: _Kept() for name in names}
     for name, number, x in telling(graph, names, samples, threads):
         kept[name].add(x, KEPT // len(samples) + 1, np.random.default_rng(number))
-    found = {name: each.range(name) for name, each in kept.items()}
+    found: dict[str, Narrow] = {
+        name: each.floats(name) if kind == FLOATS else each.range(name) for name, each in kept.items()
+    }
     for op in graph.ops:
         if op.kind in MOVING and op.inputs and op.inputs[0] in found and op.outputs[0] in found:
             found[op.outputs[0]] = found[op.inputs[0]]
@@ -96,15 +118,18 @@ def telling(
     for first in range(0, len(names), AT_ONCE):
         some = names[first : first + AT_ONCE]
         inner = [name for name in some if name not in graph.inputs]
+        if not inner:  # onnxruntime refuses a network without answers
+            yield from ((name, number, sample[name]) for number, sample in enumerate(samples) for name in some)
+            continue
         with TemporaryDirectory(prefix="shoal-") as folder:
             session = session_of(_telling(graph, inner), Path(folder) / "seen.onnx", threads)
             for number, sample in enumerate(samples):
-                values = dict(zip(inner, session.run(inner, dict(sample)), strict=True)) if inner else {}
+                values = dict(zip(inner, session.run(inner, dict(sample)), strict=True))
                 yield from ((name, number, values[name] if name in values else sample[name]) for name in some)
 
 
-def insert(model: ir.Model, found: Mapping[str, Range], kind: str = "int8") -> None:
-    """Let what reads these tensors (with "int8-inputs" the products alone) read what is left of them; in place."""
+def insert(model: ir.Model, found: Mapping[str, Narrow], kind: str = "int8") -> None:
+    """Let what reads these tensors (but for "int8" the products alone) read what is left of them; in place."""
     import onnx_ir as ir
 
     values = {
@@ -115,20 +140,18 @@ def insert(model: ir.Model, found: Mapping[str, Range], kind: str = "int8") -> N
         uses = [(use.node, use.idx) for use in value.uses() if kind == "int8" or use.node.op_type in PRODUCTS]
         if not uses:
             continue
-        scale = access.constant(model, f"{name}.scale", np.array(each.scale, np.float32))
-        zero = access.constant(model, f"{name}.zero", np.array(each.zero, np.uint8))
-        code = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.code")
-        restore = ir.node("DequantizeLinear", [code.outputs[0], scale, zero], name=f"{name}.decode")
-        for node, held in ((code, ir.DataType.UINT8), (restore, ir.DataType.FLOAT)):
+        made = each.nodes(model, value)
+        for node in made:
+            held = HELD.get(node.op_type, "FLOAT")
             node.outputs[0].name, node.outputs[0].shape = f"{node.name}d", value.shape
-            node.outputs[0].type = ir.TensorType(held)
+            node.outputs[0].type = ir.TensorType(ir.DataType[held])
         producer = value.producer()
         if producer is None:
-            model.graph.insert_before(model.graph[0], (code, restore))
+            model.graph.insert_before(model.graph[0], made)
         else:
-            model.graph.insert_after(producer, (code, restore))
+            model.graph.insert_after(producer, made)
         for node, index in uses:
-            node.replace_input_with(index, restore.outputs[0])
+            node.replace_input_with(index, made[-1].outputs[0])
 
 
 def _on_codes(graph: Graph, products: Collection[str]) -> set[str]:
@@ -201,13 +224,15 @@ class _Kept:
             self._most = float(np.maximum(self._most, flat.max()))
         self._values.append(flat if flat.size <= most else flat[source.integers(0, flat.size, most)])
 
+    def floats(self, name: str) -> FloatRange:
+        """That with the least squared error."""
+        return float_range(np.append(self._finite(name), np.array([self._least, self._most], np.float32)))
+
     def range(self, name: str) -> Range:
         """The whole one, or that with the least squared error: a share of it, then each end by itself."""
-        if not (np.isfinite(self._least) and np.isfinite(self._most)):
-            raise InputError("an activation of the calibration samples is not finite", where=name)
+        values = self._finite(name)
         if self._most == self._least:
             return Range(1.0, 0)
-        values = np.concatenate(self._values)
 
         def lost(ends: tuple[float, float]) -> float:
             return float(((_between(*ends).rounded(values) - values) ** 2).sum(dtype=np.float64))
@@ -215,6 +240,12 @@ class _Kept:
         ends = _best(self._least, self._most, lost)
         whole = self._least, self._most
         return _between(*(ends if lost(ends) < WORTH * lost(whole) else whole))
+
+    def _finite(self, name: str) -> NDArray[np.float32]:
+        """All that is kept."""
+        if not (np.isfinite(self._least) and np.isfinite(self._most)):
+            raise InputError("an activation of the calibration samples is not finite", where=name)
+        return np.concatenate(self._values)
 
 
 def _best(least: float, most: float, lost: Callable[[tuple[float, float]], float]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.compress.activations import Range
+from shoal.compress.activations import Narrow
 from shoal.compress.contract import Seen
 from shoal.compress.inputs import Inputs
 from shoal.compress.layers import Layer
@@ -42,7 +42,7 @@ class Calibration:
         graph: Graph,
         samples: Sequence[Arrays],
         threads: int = 1,
-        rounded: Mapping[str, Range] | None = None,
+        rounded: Mapping[str, Narrow] | None = None,
         alone: bool = False,
         inputs: Inputs | None = None,
     ) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Tensor = Any  # torch.Tensor; without torch there is none
 Attributes = Mapping[str, Any]
+REPEATING = {
+    ("asymmetric", "floor"),
+    ("half_pixel", "round_prefer_floor"),
+}  # at whole multiples: each pixel so often
 
 
 class Differentiable:
@@ -78,6 +82,9 @@ def _ops(torch: Any) -> dict[str, Callable[[list[Tensor], Attributes], Tensor]]:
         ),
         "Gemm": _gemm,
         "MatMul": lambda x, a: x[0] @ x[1],
+        "InstanceNormalization": lambda x, a: functional.instance_norm(
+            x[0], weight=x[1], bias=x[2], eps=a.get("epsilon", 1e-5)
+        ),
         "Relu": lambda x, a: functional.relu(x[0]),
         "Clip": lambda x, a: _clipped(torch, x, a),
         "Sigmoid": lambda x, a: torch.sigmoid(x[0]),
@@ -168,11 +175,12 @@ def _gathered(x: Tensor, indices: Tensor, axis: int) -> Tensor:
 
 def _enlarged(functional: Any, x: list[Tensor], a: Attributes) -> Tensor:
     """Pictures of which each pixel is repeated."""
-    scales = [float(each) for each in x[2]] if len(x) > 2 and x[2] is not None else []
-    way = (a.get("mode", "nearest"), a.get("coordinate_transformation_mode"), a.get("nearest_mode"))
-    if len(scales) != 4 or scales[:2] != [1, 1] or way != ("nearest", "asymmetric", "floor"):
+    scales = [round(float(each), 6) for each in x[2]] if len(x) == 3 and x[2] is not None else []
+    whole = scales[:2] == [1, 1] and all(each >= 1 and each % 1 == 0 for each in scales)
+    way = (a.get("coordinate_transformation_mode", "half_pixel"), a.get("nearest_mode", "round_prefer_floor"))
+    if not whole or a.get("mode", "nearest") != "nearest" or way not in REPEATING:
         raise KeyError("other than whole repeats of pixels")
-    return functional.interpolate(x[0], scale_factor=tuple(scales[2:]), mode="nearest")
+    return functional.interpolate(x[0], scale_factor=scales[2:], mode="nearest")
 
 
 def _gemm(x: list[Tensor], a: Attributes) -> Tensor:

@@ -93,7 +93,8 @@ def compress(
         formats: of layers, by op, that are coded in another format than the last technique's.
         skip: ops that stay as they are.
         activations: "int8": what products and the ops between them read is rounded to eight bits too;
-            "int8-inputs": what products read, while sums stay float32; "": nothing.
+            "int8-inputs": what products read, while sums stay float32; "fp8": the same, to floating-point numbers
+            of eight bits; "": nothing.
         threads: of the runs on samples.
         correct: take what rounding adds to a layer's outputs, in the mean over the samples, off its bias.
 
@@ -111,7 +112,8 @@ def compress(
     was = graph
     graph, equalised = _evened(graph, techniques, chains, samples, threads)
     layers = _wanted(graph, (*skip, *turning(graph)))
-    rounded = ranges(graph, coded_tensors(graph, layers, activations), samples, threads) if activations else {}
+    read = coded_tensors(graph, layers, activations) if activations else ()
+    rounded = ranges(graph, read, samples, threads, activations) if activations else {}
     inputs = Inputs(graph, layers, next((each for each in techniques if isinstance(each, Rounder)), None))
     calibration = Calibration(graph, samples, threads, rounded, inputs=inputs) if samples else None
     slopes = _slopes(graph, techniques, layers, samples)

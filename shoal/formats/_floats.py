@@ -30,3 +30,25 @@ def float_values(exponent: int, mantissa: int) -> NDArray[np.float32]:
     found: NDArray[np.float32] = values.astype(np.float32)
     found.setflags(write=False)
     return found
+
+
+def float_rounded(values: NDArray[np.float32], exponent: int, mantissa: int) -> NDArray[np.float32]:
+    """The nearest of those numbers of both signs; of two that are as near, either.
+
+    No logarithm is taken, which would miss powers of two by a bin: Veltkamp's splitting rounds to M + 1 significant
+    bits, and adding a large number to the step of those below the least normal one. Exact in float32.
+    """
+    factor, large, least, most = splitting(exponent, mantissa)
+    inside = np.clip(values, -most, most)
+    wide = inside * factor
+    normal = wide - (wide - inside)
+    found: NDArray[np.float32] = np.where(np.abs(inside) < least, (inside + large) - large, normal)
+    return found
+
+
+def splitting(exponent: int, mantissa: int) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """What `float_rounded` computes with: factor, number added to small values, least normal number, largest one."""
+    lowest = 2 - 2 ** (exponent - 1)
+    numbers = 2.0 ** (23 - mantissa) + 1, 1.5 * 2.0 ** (23 + lowest - mantissa), 2.0**lowest
+    factor, large, least = map(np.float32, numbers)
+    return factor, large, least, float_values(exponent, mantissa)[-1]

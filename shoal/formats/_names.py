@@ -12,7 +12,7 @@ from shoal.formats.contract import Format
 
 FAMILY, COMPOSERS = "formats", "formats/composers"
 EXAMPLES = (
-    "int8", "int4g128", "int4asg64", "int2g64", "e4m3", "e2m1g32", "mxfp8", "mxint8", "mxfp6", "mxint6", "mxfp4",
+    "int8", "int4g128", "int4asg64", "int2g64", "e4m3", "e2m1g32", "fp4", "mxfp8", "mxint8", "mxfp6", "mxint6", "mxfp4",
     "mxint4", "nvfp4", "nvint4", "hlq3g128", "hlq2g128", "tern2", "tern3x5", "tern5x8", "bin", "pow2",
 )  # fmt: skip
 

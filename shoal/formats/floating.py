@@ -49,7 +49,7 @@ def float_grid(exponent: int, mantissa: int) -> Grid:
     sign = 1 << (exponent + mantissa)
     patterns = (*range(sign + len(half) - 1, sign, -1), *range(len(half)))
     values = np.concatenate([-half[:0:-1], half])
-    return Grid(tuple(map(float, values)), exponent + mantissa + 1, tuple(patterns))
+    return Grid(tuple(map(float, values)), exponent + mantissa + 1, tuple(patterns), digits=(exponent, mantissa))
 
 
 def short(name: str) -> Floating | None:

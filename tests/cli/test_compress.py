@@ -96,6 +96,17 @@ def test_a_network_is_equalised_before(shoal: Any, tmp_path: Path) -> None:
     ]
 
 
+def test_weights_and_activations_in_floating_point_numbers(shoal: Any, tmp_path: Path) -> None:
+    proto = nets.mlp(opset=21)
+    path, given = write(proto, tmp_path), nets.samples(proto)
+    np.savez(tmp_path / "inputs.npz", x=np.stack([each["x"] for each in given]))
+    words = ("compress", path, "--with", "adaround:format=fp4", "--activations", "fp8", "--ends", "fp8", "--json")
+    facts = shoal(*words, "--samples", tmp_path / "inputs.npz", "-o", tmp_path / "smaller").json
+    assert [each["format"] for each in facts["layers"]] == ["fp8", "fp4", "fp8"]
+    assert shoal("inspect", tmp_path / "smaller" / "model.onnx").code == 0
+    assert "calibration samples" in shoal(*words, "-o", tmp_path / "smaller").out
+
+
 def test_what_is_told_when_it_does_not_work(shoal: Any, tmp_path: Path) -> None:
     path = write(nets.mlp(), tmp_path)
     for words, said in (
@@ -150,7 +161,7 @@ def test_limits_need_formats_to_choose_from(shoal: Any, tmp_path: Path) -> None:
         (("--mix", "int4/int8", "--max-latency", "12"), "--max-latency: a figure without its unit"),
         (("--mix", "int4/int8", "--max-size", "12 s"), "--max-size: another kind of unit"),
         (("--mix", "int4/int8", "--sensitivity", "k"), "no sensitivity is called 'k'"),
-        (("--mix", "float32/int8", "--activations", "int8"), "coded by onnxruntime itself"),
+        (("--mix", "fp4/fp8", "--activations", "fp8", "--max-latency", "12ms"), "no time can be told"),
     ):
         done = shoal("compress", path, "--with", "rtn", *words, "-o", tmp_path / "smaller")
         assert (done.code, said in done.err) == (2, True), done.err

@@ -20,8 +20,8 @@ from tests.compress import nets
 from tests.graph.models import write
 
 Inputs = NDArray[np.float32]
-FORMATS = ("int4g32", "e2m1g32", "hlq2g32", "mxfp4", "int3", "tern2", "nvint4", "int2ag32")
-TINY = ("int3", "int2a", "e2m1", "hlq2", "tern2", "block:element=e2m1,group=10")
+FORMATS = ("int4g32", "e2m1g32", "fp4g32", "fp4", "hlq2g32", "mxfp4", "int3", "tern2", "nvint4", "int2ag32")
+TINY = ("int3", "int2a", "e2m1", "fp4", "hlq2", "tern2", "block:element=e2m1,group=10")
 
 
 @pytest.mark.parametrize("name", FORMATS)

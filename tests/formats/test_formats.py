@@ -18,6 +18,7 @@ from shoal.formats.composers.rotate import rotated
 NAMES = (
     "int2", "int3t", "int4g16", "int4sg16", "int4ag32", "int4asg16", "int8", "int8a", "integer:bits=5,full=true",
     "e4m3", "e5m2t", "e2m3g32", "e2m1s", "e3m0", "e1m2g16", "e2m5", "e3m4s",
+    "fp4", "fp4t", "fp4g16", "fp6", "fp8t", "split:bits=4,splits=e3m0",
     "mxfp8", "mxint8", "mxfp6", "mxint6", "mxfp4", "mxint4", "nvfp4", "nvint4", "block:element=e2m1,rule=floor",
     "tern2", "tern3x5", "tern5x8t", "tern5x8g32", "ternary:fitted=mean", "bin", "bint", "bing64",
     "hlq1g32", "hlq2g64", "hlq3", "hlq4g16", "planes:bits=2,group=-1", "pow2", "codebook:values=-3/-1/0/2/5",
@@ -220,6 +221,8 @@ def test_a_rotation_keeps_products_and_comes_back(size: int) -> None:
         ("int9", "no number format is called"), ("integer:bits=9", "bits"), ("mxfp5", "did you mean"),
         ("floating:exponent=6", "floating-point"), ("codebook:values=1", "codebook"), ("codebook:values=a/b", "strokes"),
         ("int4+nothing", "no composer"), ("int4+lowrank:rank=0", "rank"), ("int4+rotate:size=3", "power of two"),
+        ("split:bits=4,splits=e2m2", "3 bits of exponent and mantissa"), ("split:bits=9", "floating-point"),
+        ("split:least=0", "largest values"), ("split:bits=4,splits=wide", "not divided so"), ("split:bits=1", "so few"),
         ("planes:bits=5", "planes"), ("int4+outliers:share=2", "share"), ("block:group=0", "group"),
     ],
 )  # fmt: skip

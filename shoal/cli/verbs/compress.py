@@ -79,7 +79,8 @@ def command(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="int8: round activations too, so that integer kernels run; int8-inputs: only what products read",
+            help="int8: round activations too, so that integer kernels run; int8-inputs: only what products read; "
+            "fp8: that, to floating-point numbers, computed in float32",
         ),
     ] = "",
     data_free: Annotated[
