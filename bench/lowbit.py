@@ -5,6 +5,8 @@
 Weights are random; each contender has so many copies of its matrix, used in turn, that they are more than the processor
 caches. Activations are made ready within the time. onnxruntime runs all copies in one call, as in a network.
 GB/s are those of the packed weights; the limit is the quickest of numpy's sums and copies over memory of the same size.
+Beside onnxruntime: numpy's BLAS, and ggml (llama.cpp) where pywhispercpp can be imported, which brings its library
+(`pip install --no-deps --target FOLDER pywhispercpp`, and FOLDER on PYTHONPATH).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,13 +28,19 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from bench import _ggml
 from shoal import formats
+from shoal.engines._stage_files import ALIGNMENT_BYTES
 from shoal.formats import quantise
+from shoal.kernels import trits
+from shoal.kernels.lookup import Lookup, lookup
 from shoal.kernels.lowbit import LowBit, joined, lowbit_paths, plane
+from shoal.kernels.trits import Trits
 
 CACHE_BYTES = 64 << 20  # of memory read before a matrix is read again; more where the processor says so
 MOST_COPIES = 80
 F32 = NDArray[np.float32]
+Matrix = LowBit | Trits | Lookup
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,9 @@ def cache_bytes() -> int:
     return max([CACHE_BYTES, *(int(each[:-1]) * 1024 for each in found if each.endswith("K"))])
 
 
-def ours(name: str, make: Callable[[], LowBit], threads: int, budget: int) -> Contender:
+def ours(name: str, make: Callable[[], Matrix], threads: int, budget: int) -> Contender:
     """Copies of a packed matrix."""
-    first = make()
+    first = copied(make())
     copies = min(MOST_COPIES, max(2, -(-budget // first.bytes)))
     matrices = [first, *(copied(first) for _ in range(copies - 1))]
 
@@ -62,10 +71,25 @@ def ours(name: str, make: Callable[[], LowBit], threads: int, budget: int) -> Co
     return Contender(name, first.bytes, copies, run)
 
 
-def copied(matrix: LowBit) -> LowBit:
+def copied(matrix: Matrix) -> Matrix:
     """The same elsewhere in memory."""
-    planes = (replace(each, codes=each.codes.copy(), scales=each.scales.copy()) for each in matrix.planes)
+    if isinstance(matrix, Trits):
+        return replace(matrix, codes=aligned(matrix.codes), signs=aligned(matrix.signs))
+    if isinstance(matrix, Lookup):
+        return replace(
+            matrix, codes=aligned(matrix.codes), scales=aligned(matrix.scales), zeros=aligned(matrix.zeros)
+        )
+    planes = (replace(each, codes=aligned(each.codes), scales=aligned(each.scales)) for each in matrix.planes)
     return joined(list(planes), None if matrix.offsets is None else matrix.offsets.copy())
+
+
+def aligned(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that begins with a cache line, as in the files that the engine maps."""
+    memory = np.empty(array.nbytes + ALIGNMENT_BYTES, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT_BYTES
+    found = memory[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+    found[...] = array
+    return found
 
 
 def onnxruntimes(name: str, node: str, shape: tuple[int, int], threads: int, tokens: int, budget: int) -> Contender:
@@ -113,12 +137,35 @@ def onnxruntimes(name: str, node: str, shape: tuple[int, int], threads: int, tok
     return Contender(name, size, copies, lambda x: session.run(None, {"x": x}))
 
 
+def blas(shape: tuple[int, int], threads: int, tokens: int, budget: int) -> Contender:
+    """numpy's product in float32."""
+    from threadpoolctl import threadpool_limits
+
+    size = 4 * shape[0] * shape[1]
+    weights = [np.ones(shape, np.float32) for _ in range(max(2, -(-budget // size)))]
+
+    def run(x: F32) -> object:
+        with threadpool_limits(threads):
+            return [each @ x.T for each in weights]
+
+    return Contender("numpy float32 (BLAS)", size, len(weights), run)
+
+
+def ggmls(kind: str, shape: tuple[int, int], threads: int, budget: int) -> Contender:
+    """ggml's product of one token; ternary weights, which its ternary types hold exactly."""
+    weights = 0.02 * np.random.default_rng(6).integers(-1, 2, shape).astype(np.float32)
+    size = _ggml.Products(kind, weights[:1], 1, 1).bytes * shape[0]
+    copies = min(MOST_COPIES, max(2, -(-budget // size)))
+    products = _ggml.Products(kind, weights, copies, threads)
+    return Contender(f"ggml {kind}", size, copies, lambda x: products.run(x[0]))
+
+
 def onnx_bytes(model: onnx.ModelProto) -> bytes:
     """The model as bytes."""
     return model.SerializeToString()
 
 
-def packings(shape: tuple[int, int]) -> dict[str, Callable[[], LowBit]]:
+def packings(shape: tuple[int, int]) -> dict[str, Callable[[], Matrix]]:
     """Our matrices, of random weights: codes are drawn, as speed does not depend on them."""
     source = np.random.default_rng(1)
     rows, columns = shape
@@ -128,16 +175,24 @@ def packings(shape: tuple[int, int]) -> dict[str, Callable[[], LowBit]]:
         scales = source.uniform(0.01, 0.02, (rows, columns // group)).astype(np.float32)
         return LowBit((plane(codes, bits, group, scales, zero=1 << (bits - 1)),))
 
-    def planes(bits: int) -> LowBit:
-        each = [drawn(1, 128).planes[0] for _ in range(bits)]
-        return joined(each, source.standard_normal((rows, columns // 128)).astype(np.float32))
+    def looked(planes: int) -> Lookup:
+        bits = source.integers(0, 2, (planes, *shape), dtype=np.uint8)
+        scales = source.uniform(0.01, 0.02, (rows, columns // 128, planes)).astype(np.float32)
+        return lookup(bits, 128, scales, -scales[:, :, 0])
+
+    def ternary(packing: Callable[..., Trits]) -> Trits:
+        return packing(source.integers(0, 3, shape, dtype=np.uint8), np.full(rows, 0.02, np.float32))
 
     return {
         "1 bit g128": lambda: drawn(1, 128),
         "2 bit g128": lambda: drawn(2, 128),
         "2 bit g32": lambda: drawn(2, 32),
         "ternary in 2 bit g128": lambda: drawn(2, 128, 3),
-        "hlq2 g128 (2 planes)": lambda: planes(2),
+        "ternary in 1.67 bit": lambda: ternary(trits.threes),
+        "ternary in 1.6 bit": lambda: ternary(trits.fives),
+        "hlq1 g128": lambda: looked(1),
+        "hlq2 g128": lambda: looked(2),
+        "hlq3 g128": lambda: looked(3),
         "4 bit g32": lambda: drawn(4, 32),
         "4 bit g128": lambda: drawn(4, 128),
         "8 bit g64": lambda: drawn(8, 64),
@@ -181,6 +236,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1)
     options = parser.parse_args()
     print(f"kernels: {lowbit_paths()[0]}; relative error in two bits {check((0, options.columns)):.4f}")
+    print(f"ggml: {_ggml.instruction_sets() if _ggml.libraries() else 'not there (no pywhispercpp)'}")
     rows = []
     for threads in options.threads:
         limit = limit_bytes_per_s(threads)
@@ -200,6 +256,9 @@ def one(shape: tuple[int, int], threads: int, options: argparse.Namespace, limit
             contenders.append(onnxruntimes(name, node, shape, threads, options.tokens, budget))
         except (state.Fail, state.InvalidArgument, state.NotImplemented, state.InvalidGraph) as fault:
             print(f"  {name}: not there ({str(fault).splitlines()[0][:80]})")
+    contenders.append(blas(shape, threads, options.tokens, budget))
+    if options.tokens == 1 and _ggml.libraries() is not None:
+        contenders += [ggmls(kind, shape, threads, budget) for kind in _ggml.TYPES]
     contenders += [ours(name, make, threads, budget) for name, make in packings(shape).items()]
     seconds: dict[str, list[float]] = {each.name: [] for each in contenders}
     for each in contenders:

@@ -1,15 +1,15 @@
 """Stages as files: a list in JSON, an ONNX file for each stretch, and all codes, scales and offsets in one file.
 
-The device needs neither onnx nor the formats to read them, and maps the codes instead of copying them.
+The device needs no onnx to read them, and maps the codes instead of copying them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from shoal import codec
 from shoal.engines._stages import Product, Stage
 from shoal.errors import InputError, ModelError
+from shoal.kernels.lookup import Lookup
 from shoal.kernels.lowbit import LowBit, Plane
+from shoal.kernels.trits import Trits
+
+if TYPE_CHECKING:
+    from shoal.kernels.ready import Weights
 
 ALIGNMENT_BYTES = 64  # a cache line, and a vector of the kernels
 
@@ -44,13 +49,37 @@ class PlaneEntry:
 
 
 @dataclass(frozen=True)
+class TritsEntry:
+    """See `kernels.trits.Trits`."""
+
+    shape: tuple[int, int]
+    codes: Span
+    signs: Span
+    scales: Span
+    by_token: bool = False
+
+
+@dataclass(frozen=True)
+class LookupEntry:
+    """See `kernels.lookup.Lookup`."""
+
+    shape: tuple[int, int]
+    group: int
+    codes: Span
+    scales: Span
+    zeros: Span
+
+
+@dataclass(frozen=True)
 class ProductEntry:
-    """See `_stages.Product`."""
+    """See `_stages.Product`: planes that are added up, or one of the other kinds."""
 
     input: str
     output: str
-    planes: tuple[PlaneEntry, ...]
+    planes: tuple[PlaneEntry, ...] = ()
     offsets: Span | None = None
+    trits: TritsEntry | None = None
+    lookup: LookupEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +109,8 @@ def write(stages: Sequence[Stage], folder: Path, stem: str) -> tuple[str, ...]:
     with (folder / codes).open("wb") as file:
         for number, stage in enumerate(stages):
             products = tuple(
-                ProductEntry(each.input, each.output, *_written(each.weights, file)) for each in stage.products
+                replace(_written(each.weights, file), input=each.input, output=each.output)
+                for each in stage.products
             )
             if stage.stretch is None:
                 entries.append(StageEntry(products=products))
@@ -137,15 +167,26 @@ def _damaged(what: str, where: str) -> ModelError:
     return ModelError(what, where=where, hint="deploy the bundle again")
 
 
-def _written(matrix: LowBit, file: BinaryIO) -> tuple[tuple[PlaneEntry, ...], Span | None]:
-    planes = tuple(
-        PlaneEntry(
-            each.bits, each.group, each.shape, each.zero,
-            _span(each.codes, file), _span(each.scales, file), _span(each.zeros, file),
-        )
-        for each in matrix.planes
+def _written(matrix: Weights, file: BinaryIO) -> ProductEntry:
+    """The weights of a product whose tensors are still to be named."""
+    match matrix:
+        case Trits(shape, codes, signs, scales, by_token):
+            spans = (_span(codes, file), _span(signs, file), _span(scales, file))
+            return ProductEntry("", "", trits=TritsEntry(shape, *spans, by_token))
+        case Lookup(shape, group, codes, scales, zeros):
+            spans = (_span(codes, file), _span(scales, file), _span(zeros, file))
+            return ProductEntry("", "", lookup=LookupEntry(shape, group, *spans))
+        case LowBit(planes, offsets):
+            entries = tuple(_plane(each, file) for each in planes)
+            return ProductEntry("", "", entries, None if offsets is None else _span(offsets, file))
+    raise TypeError(f"no way to write {type(matrix).__name__}")
+
+
+def _plane(each: Plane, file: BinaryIO) -> PlaneEntry:
+    return PlaneEntry(
+        each.bits, each.group, each.shape, each.zero,
+        _span(each.codes, file), _span(each.scales, file), _span(each.zeros, file),
     )  # fmt: skip
-    return planes, None if matrix.offsets is None else _span(matrix.offsets, file)
 
 
 def _span(array: NDArray[Any], file: BinaryIO) -> Span:
@@ -155,7 +196,27 @@ def _span(array: NDArray[Any], file: BinaryIO) -> Span:
     return found
 
 
-def _matrix(entry: ProductEntry, data: NDArray[np.uint8], where: str) -> LowBit:
+def _matrix(entry: ProductEntry, data: NDArray[np.uint8], where: str) -> Weights:
+    def arrays(kind: type[np.generic], *spans: Span) -> Iterator[NDArray[Any]]:
+        return (_array(each, data, kind, where) for each in spans)
+
+    try:
+        match entry:
+            case ProductEntry(trits=TritsEntry() as given):
+                codes, signs = arrays(np.uint8, given.codes, given.signs)
+                (scales,) = arrays(np.float32, given.scales)
+                return Trits(given.shape, codes, signs, scales, given.by_token)
+            case ProductEntry(lookup=LookupEntry() as given):
+                (codes,) = arrays(np.uint8, given.codes)
+                return Lookup(given.shape, given.group, codes, *arrays(np.float16, given.scales, given.zeros))
+        return _planes(entry, data, where)
+    except ModelError:
+        raise
+    except InputError as fault:
+        raise ModelError(f"the weights of '{entry.output}' make no sense: {fault.what}", where=where) from fault
+
+
+def _planes(entry: ProductEntry, data: NDArray[np.uint8], where: str) -> LowBit:
     planes = tuple(
         Plane(
             each.bits, each.group, each.shape, _array(each.codes, data, np.uint8, where),

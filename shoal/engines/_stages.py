@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.engines import _nbits
 from shoal.kernels.lowbit import Blocks, LowBit, fits, plane, product, taken
-from shoal.kernels.ready import ready
+from shoal.kernels.ready import Weights, ready
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,13 +23,7 @@ class Product:
 
     input: str
     output: str
-    weights: LowBit
-
-    @property
-    def reads(self) -> tuple[str, int, int]:
-        """What it reads, and the order in which: bits and columns of a group."""
-        first = self.weights.planes[0]
-        return self.input, first.bits, first.group
+    weights: Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +38,19 @@ def products(
     some: Sequence[Product], values: Mapping[str, NDArray[Any]], path: str, threads: int
 ) -> dict[str, NDArray[np.float32]]:
     """What they give, by the kernels `path`; activations that several read in one order are made ready once."""
-    ready_made: dict[tuple[str, int, int], Blocks] = {}
+    made_ready: dict[tuple[str, int, int], Blocks] = {}
     given = {}
     for each in some:
-        (name, bits, group), (rows, columns) = each.reads, each.weights.shape
-        x = values[name]
-        if each.reads not in ready_made:
-            ready_made[each.reads] = taken(x.reshape(-1, columns), bits, group, path)
-        y = product(each.weights, ready_made[each.reads], path, threads)
+        (rows, columns), x = each.weights.shape, values[each.input]
+        flat = x.reshape(-1, columns)
+        if isinstance(each.weights, LowBit):
+            first = each.weights.planes[0]
+            order = (each.input, first.bits, first.group)
+            if order not in made_ready:
+                made_ready[order] = taken(flat, first.bits, first.group, path)
+            y = product(each.weights, made_ready[order], path, threads)
+        else:
+            y = each.weights.product(flat, path, threads)
         given[each.output] = y.reshape(*x.shape[:-1], rows)
     return given
 
@@ -80,10 +79,10 @@ def staged(model: ir.Model) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _products(model: ir.Model) -> dict[ir.Node, LowBit]:
+def _products(model: ir.Model) -> dict[ir.Node, Weights]:
     """Those that kernels can do; of a weight that several read there is one copy."""
-    made: dict[ir.Node, LowBit | None] = {}
-    found: dict[ir.Node, LowBit] = {}
+    made: dict[ir.Node, Weights | None] = {}
+    found: dict[ir.Node, Weights] = {}
     for node in model.graph:
         source = _source(node) if node.op_type == "MatMul" and not node.domain else None
         if source is None:
@@ -102,7 +101,7 @@ def _source(product: ir.Node) -> ir.Node | None:
     return None if value is None else value.producer()
 
 
-def _matrix(source: ir.Node) -> LowBit | None:
+def _matrix(source: ir.Node) -> Weights | None:
     """What a decode gives, ready for products."""
     from shoal.graph import decode
 
@@ -120,13 +119,13 @@ def _matrix(source: ir.Node) -> LowBit | None:
     return LowBit((plane(coded.codes, coded.bits, group, scales, zeros),))
 
 
-def _only(source: ir.Node, weights: Mapping[ir.Node, LowBit]) -> bool:
+def _only(source: ir.Node, weights: Mapping[ir.Node, Weights]) -> bool:
     """Whether nothing but such products reads it."""
     value = source.outputs[0]
     return not value.is_graph_output() and all(use.node in weights for use in value.uses())
 
 
-def _levels(model: ir.Model, products: Mapping[ir.Node, LowBit]) -> dict[ir.Node, int]:
+def _levels(model: ir.Model, products: Mapping[ir.Node, Weights]) -> dict[ir.Node, int]:
     levels: dict[ir.Node, int] = {}
     for node in model.graph:
         makers = (value.producer() for value in node.inputs if value is not None)
@@ -135,7 +134,7 @@ def _levels(model: ir.Model, products: Mapping[ir.Node, LowBit]) -> dict[ir.Node
     return levels
 
 
-def _product(node: ir.Node, weights: LowBit) -> Product:
+def _product(node: ir.Node, weights: Weights) -> Product:
     from shoal.graph import access
 
     first = node.inputs[0]

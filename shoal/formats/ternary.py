@@ -61,13 +61,19 @@ class Ternary(GridFormat):
 
     def _code_bytes(self, stored: Codes) -> Codes:
         if self.packing == "5in8":
-            return _bits.trits_packed(stored)
-        return _bits.triples_packed(stored) if self.packing == "3in5" else super()._code_bytes(stored)
+            return fives_packed(stored)
+        return _bits.packed(threes_packed(stored), 5) if self.packing == "3in5" else super()._code_bytes(stored)
 
     def _codes_of(self, data: Codes, count: int) -> Codes:
-        if self.packing == "5in8":
-            return _bits.trits_unpacked(data, count)
-        return _bits.triples_unpacked(data, count) if self.packing == "3in5" else super()._codes_of(data, count)
+        match self.packing:
+            case "5in8" if data.size != ceil(count / 5):
+                raise InputError("trits are cut off", needed=f"{ceil(count / 5)} bytes", had=str(data.size))
+            case "5in8":
+                return fives(data)[:count]
+            case "3in5":
+                return threes(_bits.unpacked(data, 5, ceil(count / 3)))[:count]
+            case "2":
+                return super()._codes_of(data, count)
 
 
 def short(name: str) -> Ternary | None:
@@ -90,3 +96,75 @@ def check_ternary(values: Matrix) -> Codes:
         raise InputError("not ternary", needed="-1, 0 or 1", had=f"{float(values[wrong].flat[0]):g}")
     codes: Codes = (values + 1).astype(np.uint8)
     return codes
+
+
+def fives_packed(trits: Codes) -> Codes:
+    """Five of 0, 1, 2 in each byte, the first one counting least; filled up with ones, which are zeros.
+
+    Raises:
+        InputError: another code.
+    """
+    found: Codes = (_filled(trits, 5) * np.array([1, 3, 9, 27, 81], np.uint8)).sum(axis=1, dtype=np.uint8)
+    return found
+
+
+def fives(data: Codes) -> Codes:
+    """The trits of some bytes, one after another.
+
+    Raises:
+        InputError: a byte above 242.
+    """
+    check_fives(data)
+    found: Codes = _FIVE[data].reshape(-1)
+    return found
+
+
+def check_fives(data: Codes) -> None:
+    """Refuse a byte that holds no five trits."""
+    if data.size and int(data.max()) > 242:
+        raise InputError("a byte that holds no five trits", needed="at most 242", had=str(int(data.max())))
+
+
+def threes_packed(trits: Codes) -> Codes:
+    """Three of 0, 1, 2 in each number of five bits: an index of four, and the highest bit set for its mirror image.
+
+    Raises:
+        InputError: another code.
+    """
+    number = (_filled(trits, 3) * np.array([9, 3, 1], np.uint8)).sum(axis=1, dtype=np.uint8)
+    mirrored = number < MIDDLE
+    found: Codes = np.where(mirrored, MIDDLE - number + 16, number - MIDDLE).astype(np.uint8)
+    return found
+
+
+def threes(codes: Codes) -> Codes:
+    """The trits of some such numbers, one after another.
+
+    Raises:
+        InputError: an index that no triple has.
+    """
+    check_threes(codes)
+    index, mirrored = codes & 15, codes >> 4
+    found: Codes = _THREE[np.where(mirrored == 1, MIDDLE - index, MIDDLE + index)].reshape(-1)
+    return found
+
+
+def check_threes(codes: Codes) -> None:
+    """Refuse five bits that hold no three trits: an index that no triple has, or a zero with a sign."""
+    if ((codes & 15 > MIDDLE) | (codes == 16)).any():
+        raise InputError("five bits that hold no three trits", needed=f"an index of at most {MIDDLE}")
+
+
+def _filled(trits: Codes, width: int) -> Codes:
+    """In rows of `width`."""
+    flat = np.ascontiguousarray(trits, np.uint8).reshape(-1)
+    if flat.size and int(flat.max()) > 2:
+        raise InputError("a code is no trit", needed="0, 1 or 2", had=str(int(flat.max())))
+    full = np.ones(-(-flat.size // width) * width, np.uint8)
+    full[: flat.size] = flat
+    return full.reshape(-1, width)
+
+
+MIDDLE = 13  # the number of 1, 1, 1, which stand for zeros
+_FIVE: Codes = ((np.arange(243)[:, None] // np.array([1, 3, 9, 27, 81])) % 3).astype(np.uint8)
+_THREE: Codes = ((np.arange(27)[:, None] // np.array([9, 3, 1])) % 3).astype(np.uint8)

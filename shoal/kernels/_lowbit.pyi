@@ -31,3 +31,23 @@ def take(
     totals: NDArray[Any],
 ) -> None: ...
 def signs(path: str, weights: NDArray[Any], inputs: NDArray[Any], columns: int, y: NDArray[Any]) -> None: ...
+def trit_product(
+    path: str,
+    x: NDArray[Any],
+    by_token: bool,
+    codes: NDArray[Any],
+    signs: NDArray[Any],
+    scales: NDArray[Any],
+    y: NDArray[Any],
+    threads: int,
+) -> None: ...
+def lookup_product(
+    path: str,
+    x: NDArray[Any],
+    group: int,
+    codes: NDArray[Any],
+    scales: NDArray[Any],
+    zeros: NDArray[Any],
+    y: NDArray[Any],
+    threads: int,
+) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,21 @@ try:
 except ImportError:  # shoal was installed where there is no C++ compiler
     compiled = None  # type: ignore[assignment]  # a module or nothing
 
-__all__ = ["BLOCK", "LANES", "Blocks", "compiled", "fits", "groups_of", "laid_out", "row_group", "taken"]
+__all__ = [
+    "BLOCK", "F32", "LANES", "WHOLE_GROUP", "Blocks", "compiled", "fits", "groups_of", "laid_out", "native",
+    "row_group", "taken", "whole_numbers",
+]  # fmt: skip
 
 F32 = NDArray[np.float32]
 BLOCK, LANES = 64, 16  # bytes of codes worked on at once, and 32-bit sums of them
 WHOLE_GROUP = (
     128  # columns that share an activation scale where weights have one scale a row, if a block has as many
 )
+
+
+def native(path: str) -> ModuleType | None:
+    """The native kernels; None where numpy takes their place."""
+    return None if path == "numpy" else compiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +60,18 @@ def taken(x: F32, bits: int, group: int, path: str = "") -> Blocks:
 
 def _taken(x: F32, count: int, groups: int, group: int, width: int) -> Blocks:
     """The same in numpy."""
-    tokens, columns = x.shape
-    padded = np.zeros((tokens, count * groups * group), np.float32)
-    padded[:, :columns] = x
-    grouped = padded.reshape(tokens, count * groups, group)
+    codes, scales = whole_numbers(x, group, count * groups)
+    return _ordered(codes, scales, (count, groups, width), -(-x.shape[1] // group))
+
+
+def whole_numbers(x: F32, group: int, count: int) -> tuple[NDArray[np.int8], F32]:
+    """x, (tokens, columns), to ±127: codes, (tokens, groups, group), and scales, (tokens, groups), of `count` groups."""
+    padded = np.zeros((len(x), count * group), np.float32)
+    padded[:, : x.shape[1]] = x
+    grouped = padded.reshape(len(x), count, group)
     most = np.abs(grouped).max(axis=2)
-    scales = most / np.float32(127)
     inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most > 0)
-    codes = np.rint(grouped * inverse[:, :, None]).astype(np.int8)
-    return _ordered(codes, scales, (count, groups, width), -(-columns // group))
+    return np.rint(grouped * inverse[:, :, None]).astype(np.int8), most / np.float32(127)
 
 
 def laid_out(codes: NDArray[np.int8], scales: F32, bits: int, group: int) -> Blocks:

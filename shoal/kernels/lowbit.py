@@ -20,7 +20,7 @@ from shoal.kernels.blocks import BLOCK, LANES, Blocks, fits, groups_of, row_grou
 from shoal.kernels.blocks import compiled as _lowbit
 
 __all__ = [
-    "Blocks", "LowBit", "Plane", "fits", "joined", "lowbit_paths", "plane", "product", "row_group", "sign_product",
+    "Blocks", "LowBit", "Plane", "check", "fits", "joined", "lowbit_paths", "plane", "product", "row_group", "sign_product",
     "sign_words", "taken",
 ]  # fmt: skip
 
@@ -58,6 +58,11 @@ class LowBit:
     offsets: F32 | None = None  # (rows, groups)
 
     @property
+    def taken_columns(self) -> int:
+        """Columns that share an activation scale."""
+        return self.planes[0].group
+
+    @property
     def bytes(self) -> int:
         """What a product reads of it."""
         return sum(plane.bytes for plane in self.planes) + (0 if self.offsets is None else self.offsets.nbytes // 2)
@@ -81,10 +86,7 @@ class LowBit:
         Raises:
             InputError: the columns do not fit, or the path is not there.
         """
-        if x.ndim != 2 or x.shape[1] != self.shape[1]:
-            raise InputError("the activations do not fit the weights", needed=f"(n, {self.shape[1]})",
-                             had=str(x.shape))  # fmt: skip
-        _check_path(path)
+        check(x, self.shape, path)
         first = self.planes[0]
         return product(self, taken(x, first.bits, first.group, path), path, threads)
 
@@ -223,6 +225,13 @@ def _filled(each: NDArray[Any], count: int, kind: Any) -> NDArray[Any]:
     found = np.zeros((each.shape[0], count), kind)
     found[:, : each.shape[1]] = each
     return found
+
+
+def check(x: F32, shape: tuple[int, int], path: str) -> None:
+    """Refuse activations that are not (n, columns of the weights' shape), and kernels that are not there."""
+    if x.ndim != 2 or x.shape[1] != shape[1]:
+        raise InputError("the activations do not fit the weights", needed=f"(n, {shape[1]})", had=str(x.shape))
+    _check_path(path)
 
 
 def _check_path(path: str) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from shoal import catalog
 from shoal.errors import InputError
 from shoal.formats import Coded, make, quantise, restored
-from shoal.kernels.lowbit import LowBit, lowbit_paths
-from shoal.kernels.ready import ready
+from shoal.kernels.lowbit import lowbit_paths
+from shoal.kernels.ready import Weights, ready
 from shoal.study._repository import beside
 from shoal.study.contract import Finding, Shown, Table, median_of, untestable
 
@@ -28,7 +28,7 @@ ROWS, COLUMNS, TOKENS = 96, 1536, 3
 DRAWN_ROWS = 64  # of a timed matrix, one below another: speed does not depend on what codes say
 CROSS = "aarch64-linux-gnu-g++"
 NATIVE = catalog.ROOT / "kernels" / "native" / "lowbit"
-OURS = {"2 bits, two planes": "hlq2g128", "2 bits": "int2g128", "ternary": "tern2g128", "4 bits": "int4g32"}
+OURS = {"2 bits, two planes": "hlq2g128", "2 bits": "int2g128", "ternary": "tern5x8", "4 bits": "int4g32"}
 THEIRS = {"float32": "float32", "int8": "int8", "4 bits (MatMulNBits)": "nbits4"}
 # A claim: which of ours over which of onnxruntime's.
 RATIOS = {
@@ -59,7 +59,7 @@ def agreement(seed: int) -> Iterator[Shown]:
 
 def other_machine() -> Finding:
     """Whether a cross compiler takes the kernels for 64-bit ARM."""
-    source, compiler = NATIVE / "neon.cpp", shutil.which(CROSS)
+    source, compiler = NATIVE / "lookup_neon.cpp", shutil.which(CROSS)
     if compiler is None or not source.exists():
         return untestable(
             "neon", f"no {CROSS}, or no sources, here; tests/kernels/test_paths.py runs them where there are"
@@ -122,7 +122,7 @@ def _seconds(
     return found, {each.name: each.bytes for each in contenders}
 
 
-def _tall(name: str, shape: tuple[int, int]) -> LowBit:
+def _tall(name: str, shape: tuple[int, int]) -> Weights:
     """A matrix of this shape in a format, the same rows again and again."""
     form = make(name)
     coded = quantise(form, np.random.default_rng(1).standard_normal((DRAWN_ROWS, shape[1])).astype(np.float32))

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import cache
-from shoal.kernels.lowbit import row_group
 from shoal.train import Recipe
 from shoal.train.language import (
     Decoder,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from shoal.train.language import Stretches
 
 KIND, VERSION = "trained", 1  # raise it when the same settings give other weights
-KERNELS_GROUP = row_group(2)  # columns that share a scale of activations where ternary weights have one a matrix
 AFTER = 3  # a correction on its own is trained for steps / AFTER
 
 
@@ -52,7 +50,7 @@ class Arm:
 
 FLOAT = Arm("float32", FloatProducts())
 FLOAT_DIFFERENTIAL = Arm("float32, differential attention", FloatProducts(), attention=True)
-TERNARY = Arm("ternary", TernaryProducts(group=KERNELS_GROUP))
+TERNARY = Arm("ternary", TernaryProducts())
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def corrected(rank: int, gate: Any = "scalar", **options: Any) -> Arm:
     name += (", afterwards" if options.get("after") else "") + (
         ", differential attention" if options.get("attention") else ""
     )
-    return Arm(name, TernaryProducts(rank, gate, only, KERNELS_GROUP), **options)
+    return Arm(name, TernaryProducts(rank, gate, only), **options)
 
 
 def tiny_ternary(steps: int = 2000, seed: int = 0, say: Callable[[str], None] = print) -> Trained:

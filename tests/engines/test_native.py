@@ -10,9 +10,10 @@ import pytest
 from shoal import catalog
 from shoal.compress import compress, opened
 from shoal.compress.techniques.rtn import Rtn
+from shoal.engines import _stage_files
 from shoal.engines._stages import Product, products, staged
 from shoal.engines.native import Native
-from shoal.errors import InputError
+from shoal.errors import InputError, ModelError
 from shoal.formats import make, quantise
 from shoal.graph import access, load, save
 from shoal.graph.load import read
@@ -22,7 +23,18 @@ from shoal.program import Program, Segment, TensorSpec
 from tests.compress import nets
 from tests.graph.models import floats, info, model, node, write
 
-RUN_ON_CODES = ("int8g32", "int4", "int4g32", "int4ag64", "int3g64", "int2g64", "tern5x8", "bing64", "hlq2g64")
+RUN_ON_CODES = (
+    "int8g32",
+    "int4",
+    "int4g32",
+    "int4ag64",
+    "int3g64",
+    "int2g64",
+    "tern3x5",
+    "tern5x8",
+    "bing64",
+    "hlq2g64",
+)
 DECODED = ("e2m1g16", "mxfp4", "nvint4")
 
 
@@ -111,6 +123,21 @@ def test_convolutions_are_decoded(tmp_path: Path) -> None:
     assert np.linalg.norm(found - expected) < 0.015 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "byte", "said"), [("tern5x8", 243, "no five trits"), ("tern3x5", 15, "no three trits")]
+)
+def test_bytes_that_stand_for_no_weights_are_refused(name: str, byte: int, said: str, tmp_path: Path) -> None:
+    path = coded(name, tmp_path)
+    answered(path, "native", floats(3, 64), tmp_path / "n")
+    codes = tmp_path / "n" / "s.codes"
+    data = bytearray(codes.read_bytes())
+    data[5] = byte
+    codes.write_bytes(data)
+    there = {file.name: file for file in (tmp_path / "n").iterdir()}
+    with pytest.raises(ModelError, match=said):
+        _stage_files.read(there["s.stages.json"], there, "s")
+
+
 def test_an_unknown_instruction_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no kernels 'sse9'"):
         answered(coded("int4", tmp_path), "native:path=sse9", floats(3, 64), tmp_path / "n")
@@ -119,11 +146,11 @@ def test_an_unknown_instruction_set_is_refused(tmp_path: Path) -> None:
 
 def test_products_of_one_tensor_in_unlike_formats() -> None:
     source, x = np.random.default_rng(0), floats(2, 5, 256, seed=1)
-    forms = (make("int4g32"), make("int8g32"), make("int4g64"), make("int4g32"))
+    forms = (make("int4g32"), make("int8g32"), make("int4g64"), make("int4g32"), make("tern5x8"), make("hlq2g64"))
     matrices = [ready(form, quantise(form, source.standard_normal((9, 256)).astype(np.float32))) for form in forms]
     some = [Product("x", f"y{number}", matrix) for number, matrix in enumerate(matrices) if matrix is not None]
     found = products(some, {"x": x}, "", 1)
-    assert list(found) == ["y0", "y1", "y2", "y3"]
+    assert list(found) == [f"y{number}" for number in range(6)]
     for each in some:
         assert found[each.output].shape == (2, 5, 9)
         np.testing.assert_array_equal(found[each.output].reshape(10, 9), each.weights.product(x.reshape(10, 256)))

@@ -4,7 +4,9 @@
 #include <random>
 #include <vector>
 
+#include "lookup.hpp"
 #include "lowbit.hpp"
+#include "trits.hpp"
 
 using namespace shoal::lowbit;
 
@@ -79,6 +81,56 @@ bool signs_agree(std::int64_t columns) {
     return one == other;
 }
 
+bool same(const std::vector<float> &one, const std::vector<float> &other, const char *what, std::int64_t columns) {
+    for (std::size_t i = 0; i < one.size(); ++i)
+        if (one[i] != other[i]) {
+            std::printf("%s of %d columns: %g is not %g\n", what, int(columns), other[i], one[i]);
+            return false;
+        }
+    return true;
+}
+
+// Whole numbers; with scales of 1 for them, and of 1 and a half for weights, every product is exact.
+std::vector<float> whole(std::int64_t tokens, std::int64_t columns) {
+    const auto codes = drawn<std::int8_t>(tokens * columns, -127, 127);
+    return {codes.begin(), codes.end()};
+}
+
+bool trits_agree(std::int64_t columns, std::int64_t tokens, bool signs) {
+    const std::int64_t rows = 5, bytes = signs ? (columns + 5) / 6 : (columns + 4) / 5;
+    auto codes = drawn<std::uint8_t>(rows * bytes, 0, 242);
+    if (signs)
+        for (auto &each : codes) each = static_cast<std::uint8_t>(each % 14 | each / 18 << 4);
+    const auto bits = drawn<std::uint8_t>(rows * 2 * ((bytes + 7) / 8), 0, 255);
+    const std::vector<float> scales(rows, 0.5f);
+    const Trits w{codes.data(), signs ? bits.data() : nullptr, scales.data(), rows, bytes};
+    TritInputs x = trit_inputs(whole(tokens, columns).data(), tokens, columns, w, columns % 2);
+    for (float &each : x.scales) each = 1;
+    std::vector<float> one(tokens * rows), other(one);
+    kPortable.trits(w, x, one.data(), 0, rows);
+    kOther.trits(w, x, other.data(), 0, rows);
+    return same(one, other, "trits", columns);
+}
+
+bool lookups_agree(std::int64_t columns, int planes, bool one_scale) {
+    const std::int64_t rows = 21, tokens = 2, wide = 2;
+    LookupInputs x = lookup_inputs(whole(tokens, columns).data(), tokens, columns, wide);
+    tabulate(x);
+    for (float &each : x.scales) each = 1;
+    for (float &each : x.totals) each = std::round(each);
+    BitPlanes w{nullptr, nullptr, nullptr, rows, x.steps, planes, one_scale};
+    const std::int64_t parts = w.tiles() * kTile * (one_scale ? 1 : x.groups);
+    const auto codes = drawn<std::uint8_t>(w.tiles() * x.steps * planes * kBlock, 0, 255);
+    std::vector<Half> scales(parts * planes), zeros(parts);
+    for (Half &each : scales) each = source() % 2 ? 0x3c00 : 0xb800;  // 1, −0.5
+    for (Half &each : zeros) each = source() % 2 ? 0x4000 : 0xbc00;   // 2, −1
+    w.codes = codes.data(), w.scales = scales.data(), w.zeros = zeros.data();
+    std::vector<float> one(tokens * rows), other(one);
+    kPortable.lookup(w, x, one.data(), 0, w.tiles());
+    kOther.lookup(w, x, other.data(), 0, w.tiles());
+    return same(one, other, "planes", columns);
+}
+
 }  // namespace
 
 int main() {
@@ -97,6 +149,18 @@ int main() {
         if (!signs_agree(columns)) return 1;
         ++agreed;
     }
+    for (std::int64_t columns : {1, 64, 320, 321, 385, 1000, 4096})
+        for (std::int64_t tokens : {1, 5})
+            for (bool signs : {false, true}) {
+                if (!trits_agree(columns, tokens, signs)) return 1;
+                ++agreed;
+            }
+    for (std::int64_t columns : {1, 32, 100, 1024})
+        for (int planes : {1, 2, 3, 4})
+            for (bool one_scale : {false, true}) {
+                if (!lookups_agree(columns, planes, one_scale)) return 1;
+                ++agreed;
+            }
     std::printf("%d agreed\n", agreed);
     return 0;
 }

@@ -120,9 +120,10 @@ def test_planes_are_added_up_and_offsets_too(path: str) -> None:
 @pytest.mark.parametrize("columns", [1, 63, 64, 65, 200, 640, 4096])
 def test_products_of_signs_are_exact(path: str, columns: int) -> None:
     source = np.random.default_rng(4)
-    weights, x = (source.choice([-1, 1], (count, columns)) for count in (6, 5))
-    found = sign_product(sign_words(weights), sign_words(x), columns, path)
-    np.testing.assert_array_equal(found, x @ weights.T)
+    for rows, tokens in ((6, 5), (1, 1), (8, 4), (17, 3), (9, 13)):
+        weights, x = (source.choice([-1, 1], (count, columns)) for count in (rows, tokens))
+        found = sign_product(sign_words(weights), sign_words(x), columns, path)
+        np.testing.assert_array_equal(found, x @ weights.T)
 
 
 def test_zeros_give_zeros() -> None:

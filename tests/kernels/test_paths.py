@@ -11,7 +11,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "shoal" / "kernels" / "native" / "lowbit"
 CHECK = Path(__file__).with_name("paths_alike.cpp")
-SHARED = ("portable.cpp", "many_portable.cpp", "crowd.cpp")
+KINDS = ("", "many_", "trits_", "lookup_")
+SHARED = (*(f"{kind}portable.cpp" for kind in KINDS), "crowd.cpp", "trits.cpp", "lookup.cpp")
 NONE: tuple[str, ...] = ()
 AVX2 = ("-mavx2", "-mfma", "-mf16c")
 CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64-static"
@@ -42,19 +43,18 @@ def compiled(compiler: str, sources: dict[str, tuple[str, ...]], folder: Path) -
 
 @pytest.mark.skipif(shutil.which(CROSS) is None, reason=f"no {CROSS} here")
 def test_the_kernels_for_arm_agree_with_the_portable_ones(tmp_path: Path) -> None:
-    check = compiled(CROSS, dict.fromkeys((*SHARED, "neon.cpp", "many_neon.cpp"), NONE), tmp_path)
+    check = compiled(CROSS, dict.fromkeys((*SHARED, *(f"{kind}neon.cpp" for kind in KINDS)), NONE), tmp_path)
     if shutil.which(EMULATOR) is None:
         pytest.skip(f"compiled; no {EMULATOR} here to run it")
     done = subprocess.run([EMULATOR, str(check)], capture_output=True, text=True, check=False, timeout=300)
-    assert (done.returncode, done.stdout) == (0, "262 agreed\n"), done.stdout + done.stderr
+    assert (done.returncode, done.stdout) == (0, "322 agreed\n"), done.stdout + done.stderr
 
 
 @pytest.mark.skipif(
     platform.machine() != "x86_64" or shutil.which("g++") is None, reason="for x86-64 with a compiler"
 )
 def test_the_kernels_for_avx2_agree_with_the_portable_ones(tmp_path: Path) -> None:
-    check = compiled(
-        "g++", dict.fromkeys(SHARED, NONE) | dict.fromkeys(("avx2.cpp", "many_avx2.cpp"), AVX2), tmp_path
-    )
+    own = dict.fromkeys((f"{kind}avx2.cpp" for kind in KINDS), AVX2)
+    check = compiled("g++", dict.fromkeys(SHARED, NONE) | own, tmp_path)
     done = subprocess.run([str(check)], capture_output=True, text=True, check=False, timeout=300)
-    assert (done.returncode, done.stdout) == (0, "262 agreed\n"), done.stdout + done.stderr
+    assert (done.returncode, done.stdout) == (0, "322 agreed\n"), done.stdout + done.stderr

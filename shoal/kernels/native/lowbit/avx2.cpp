@@ -1,5 +1,6 @@
 // AVX2 with FMA and F16C.
-#include "lowbit.hpp"
+#include "lookup.hpp"
+#include "trits.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -33,7 +34,6 @@ struct Rows {
     static void run(const Weights &w, const Activations &x, float *y, std::int64_t begin, std::int64_t end) {
         constexpr int width = 8 / Bits;
         const __m256i mask = _mm256_set1_epi8(static_cast<char>((1 << Bits) - 1));
-        const int lanes = kLanes / w.groups;
         for (std::int64_t r = begin; r < end; ++r) {
             const std::uint8_t *codes = w.codes + r * w.blocks * kBlock;
             __m256 total[Tokens];
@@ -41,11 +41,7 @@ struct Rows {
             for (std::int64_t b = 0; b < w.blocks; ++b) {
                 alignas(32) float scales[kLanes];
                 alignas(32) std::int32_t zeros[kLanes];
-                for (int l = 0; l < kLanes; ++l) {
-                    const std::int64_t g = w.one_scale ? r : (r * w.blocks + b) * w.groups + l / lanes;
-                    scales[l] = _cvtsh_ss(w.scales[g]);
-                    zeros[l] = w.zeros ? w.zeros[g] : w.zero;
-                }
+                by_lane(w, r, b, scales, zeros);
                 for (int h = 0; h < 2; ++h) {
                     const __m256i given = _mm256_loadu_si256(
                         reinterpret_cast<const __m256i *>(codes + b * kBlock + h * kHalf));
@@ -112,7 +108,7 @@ bool there() {
 
 }  // namespace
 
-const Path kAvx2{"avx2", &there, &product, &signs, kManyAvx2};
+const Path kAvx2{"avx2", &there, &product, &signs, kManyAvx2, &trits_avx2, &lookup_avx2, false};
 
 }  // namespace shoal::lowbit
 #endif

@@ -1,5 +1,9 @@
-// AVX-512 with VNNI (dot products of bytes), VPOPCNTDQ and F16C.
-#include "lowbit.hpp"
+// AVX-512 with VNNI (dot products of bytes), VBMI (shuffles of 64 entries), VPOPCNTDQ and F16C.
+#include <algorithm>
+#include <vector>
+
+#include "lookup.hpp"
+#include "trits.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -68,30 +72,81 @@ void product(const Weights &w, const Activations &x, float *y, std::int64_t begi
     by_tokens<Rows>(w, x, y, begin, end);
 }
 
+constexpr int kEight = 8;  // rows, each a lane of 64 bits
+
+// Words of eight rows at one place.
+struct alignas(kBlock) Eight {
+    std::uint64_t of[kEight];
+};
+
+// Of up to eight rows.
+void turn(const std::uint64_t *rows, std::int64_t count, std::int64_t words, Eight *to) {
+    for (std::int64_t r = 0; r < count; ++r)
+        for (std::int64_t w = 0; w < words; ++w) to[w].of[r] = rows[r * words + w];
+}
+
+// Some tokens against eight rows; `count` of them are there.
+template <int Tokens>
+void meet(const Eight *eight, const std::uint64_t *inputs, std::int64_t words, std::int64_t columns,
+          std::int64_t count, std::int64_t rows, std::int32_t *y) {
+    __m512i differing[Tokens];
+    for (auto &each : differing) each = _mm512_setzero_si512();
+    for (std::int64_t w = 0; w < words; ++w) {
+        const __m512i own = _mm512_load_si512(eight + w);
+        for (int t = 0; t < Tokens; ++t) {
+            const __m512i other = _mm512_set1_epi64(static_cast<std::int64_t>(inputs[t * words + w]));
+            differing[t] = _mm512_add_epi64(differing[t], _mm512_popcnt_epi64(_mm512_xor_si512(own, other)));
+        }
+    }
+    const __mmask8 there = static_cast<__mmask8>((1u << count) - 1);
+    for (int t = 0; t < Tokens; ++t) {
+        const __m512i twice = _mm512_add_epi64(differing[t], differing[t]);
+        const __m512i sums = _mm512_sub_epi64(_mm512_set1_epi64(columns), twice);
+        _mm512_mask_cvtepi64_storeu_epi32(y + t * rows, there, sums);
+    }
+}
+
+// Differing bits of two rows.
+std::int64_t differing(const std::uint64_t *one, const std::uint64_t *other, std::int64_t words) {
+    __m512i found = _mm512_setzero_si512();
+    for (std::int64_t i = 0; i < words; i += kEight) {
+        const __mmask8 there = words - i >= kEight ? 0xff : static_cast<__mmask8>((1u << (words - i)) - 1);
+        const __m512i differ = _mm512_xor_si512(_mm512_maskz_loadu_epi64(there, one + i),
+                                                _mm512_maskz_loadu_epi64(there, other + i));
+        found = _mm512_add_epi64(found, _mm512_popcnt_epi64(differ));
+    }
+    return _mm512_reduce_add_epi64(found);
+}
+
 void signs(const std::uint64_t *weights, const std::uint64_t *inputs, std::int64_t rows, std::int64_t tokens,
            std::int64_t words, std::int64_t columns, std::int32_t *y) {
-    for (std::int64_t t = 0; t < tokens; ++t)
-        for (std::int64_t r = 0; r < rows; ++r) {
-            __m512i differing = _mm512_setzero_si512();
-            for (std::int64_t i = 0; i < words; i += 8) {
-                const __mmask8 there = words - i >= 8 ? 0xff : static_cast<__mmask8>((1u << (words - i)) - 1);
-                const __m512i one = _mm512_maskz_loadu_epi64(there, weights + r * words + i);
-                const __m512i other = _mm512_maskz_loadu_epi64(there, inputs + t * words + i);
-                differing = _mm512_add_epi64(differing, _mm512_popcnt_epi64(_mm512_xor_si512(one, other)));
-            }
-            y[t * rows + r] = static_cast<std::int32_t>(columns - 2 * _mm512_reduce_add_epi64(differing));
-        }
+    if (tokens < kTokens) {  // turning would cost more than it spares
+        for (std::int64_t t = 0; t < tokens; ++t)
+            for (std::int64_t r = 0; r < rows; ++r)
+                y[t * rows + r] = static_cast<std::int32_t>(
+                    columns - 2 * differing(weights + r * words, inputs + t * words, words));
+        return;
+    }
+    std::vector<Eight> eight(words);
+    for (std::int64_t r = 0; r < rows; r += kEight) {
+        const std::int64_t count = std::min<std::int64_t>(kEight, rows - r);
+        turn(weights + r * words, count, words, eight.data());
+        std::int64_t t = 0;
+        for (; t + kTokens <= tokens; t += kTokens)
+            meet<kTokens>(eight.data(), inputs + t * words, words, columns, count, rows, y + t * rows + r);
+        for (; t < tokens; ++t) meet<1>(eight.data(), inputs + t * words, words, columns, count, rows, y + t * rows + r);
+    }
 }
 
 bool there() {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
-           __builtin_cpu_supports("avx512vpopcntdq");
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq");
 }
 
 }  // namespace
 
-const Path kAvx512{"avx512", &there, &product, &signs, kManyAvx512};
+const Path kAvx512{"avx512", &there, &product, &signs, kManyAvx512, &trits_avx512, &lookup_avx512, true};
 
 }  // namespace shoal::lowbit
 #endif

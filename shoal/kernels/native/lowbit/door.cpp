@@ -1,25 +1,13 @@
 // The door to Python: arrays in, arrays out, every size checked; the work is done without the interpreter's lock.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+#include "door.hpp"
+
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-
-#include <stdexcept>
-#include <string>
-#include <vector>
-
-#include "lowbit.hpp"
-#include "pool.hpp"
 
 namespace nb = nanobind;
 using namespace shoal::lowbit;
 
 namespace {
-
-template <class Number>
-using In = nb::ndarray<const Number, nb::c_contig, nb::device::cpu>;
-template <class Number>
-using Out = nb::ndarray<Number, nb::c_contig, nb::device::cpu>;
 
 constexpr const Path *kPaths[] = {
 #if defined(__x86_64__)
@@ -30,25 +18,11 @@ constexpr const Path *kPaths[] = {
     &kPortable,
 };
 
-[[noreturn]] void refuse(const std::string &what) { throw std::invalid_argument(what); }
-
-const Path &path_of(const std::string &name) {
-    for (const Path *path : kPaths)
-        if (path->there() && (name.empty() || name == path->name)) return *path;
-    refuse("this machine has no kernels '" + name + "'");
-}
-
 std::vector<std::string> paths() {
     std::vector<std::string> found;
     for (const Path *path : kPaths)
         if (path->there()) found.emplace_back(path->name);
     return found;
-}
-
-template <class Array>
-void need(const Array &array, std::int64_t size, const char *name) {
-    if (static_cast<std::int64_t>(array.size()) != size)
-        refuse(std::string(name) + " has " + std::to_string(array.size()) + " values, not " + std::to_string(size));
 }
 
 void crowded(const Many &many, const Weights &w, const Activations &x, float *y, int threads) {
@@ -118,6 +92,12 @@ void signs(const std::string &name, In<std::uint64_t> weights, In<std::uint64_t>
 
 }  // namespace
 
+const Path &shoal::lowbit::path_of(const std::string &name) {
+    for (const Path *path : kPaths)
+        if (path->there() && (name.empty() || name == path->name)) return *path;
+    refuse("this machine has no kernels '" + name + "'");
+}
+
 NB_MODULE(_lowbit, module) {
     module.doc() = "Products in few bits; `shoal.kernels.lowbit` is their door.";
     module.def("paths", &paths);
@@ -130,4 +110,5 @@ NB_MODULE(_lowbit, module) {
                nb::arg("totals").noconvert());
     module.def("signs", &signs, nb::arg("path"), nb::arg("weights").noconvert(), nb::arg("inputs").noconvert(),
                nb::arg("columns"), nb::arg("y").noconvert());
+    add_stored(module);
 }

@@ -77,12 +77,23 @@ struct Many {
     int most;
 };
 
+// See `trits.hpp` and `lookup.hpp`.
+struct Trits;
+struct TritInputs;
+struct BitPlanes;
+struct LookupInputs;
+using TritKernel = void(const Trits &, const TritInputs &, float *y, std::int64_t begin, std::int64_t end);
+using LookupKernel = void(const BitPlanes &, const LookupInputs &, float *y, std::int64_t begin, std::int64_t end);
+
 struct Path {
     const char *name;
     bool (*there)();  // whether this machine can take it
     Product product;
     Signs signs;
     const Many &many;
+    TritKernel *trits;
+    LookupKernel *lookup;
+    bool tables;  // whether that one looks sums up
 };
 
 extern const Path kPortable, kAvx2, kAvx512, kNeon;
@@ -101,6 +112,17 @@ inline float from_half(Half half) {
     made.value = static_cast<float>(rest) * 5.9604644775390625e-8f;  // 2^-24
     made.bits |= sign;
     return made.value;
+}
+
+// A block's scales and zeros, lane by lane. Of each instruction set its own.
+static inline void by_lane(const Weights &w, std::int64_t row, std::int64_t block, float *scales, std::int32_t *zeros) {
+    const int lanes = kLanes / w.groups;
+    for (int g = 0; g < w.groups; ++g, scales += lanes, zeros += lanes) {
+        const std::int64_t place = w.one_scale ? row : (row * w.blocks + block) * w.groups + g;
+        const float scale = from_half(w.scales[place]);
+        const std::int32_t zero = w.zeros ? w.zeros[place] : w.zero;
+        for (int l = 0; l < lanes; ++l) scales[l] = scale, zeros[l] = zero;
+    }
 }
 
 // Calls `rows` with the bits and the number of tokens as constants, a few tokens at a time.

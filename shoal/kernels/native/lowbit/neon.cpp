@@ -1,5 +1,6 @@
 // NEON, as every 64-bit ARM has it: products of bytes widened to 16 bits, then added in pairs.
-#include "lowbit.hpp"
+#include "lookup.hpp"
+#include "trits.hpp"
 
 #if defined(__aarch64__)
 #include <arm_neon.h>
@@ -21,7 +22,6 @@ struct Rows {
     static void run(const Weights &w, const Activations &x, float *y, std::int64_t begin, std::int64_t end) {
         constexpr int width = 8 / Bits;
         const uint8x16_t mask = vdupq_n_u8((1 << Bits) - 1);
-        const int lanes = kLanes / w.groups;
         for (std::int64_t r = begin; r < end; ++r) {
             float32x4_t total[Tokens];
             for (int t = 0; t < Tokens; ++t) total[t] = vdupq_n_f32(0);
@@ -29,11 +29,7 @@ struct Rows {
                 const std::uint8_t *codes = w.codes + (r * w.blocks + b) * kBlock;
                 float scales[kLanes];
                 std::int32_t zeros[kLanes];
-                for (int l = 0; l < kLanes; ++l) {
-                    const std::int64_t g = w.one_scale ? r : (r * w.blocks + b) * w.groups + l / lanes;
-                    scales[l] = from_half(w.scales[g]);
-                    zeros[l] = w.zeros ? w.zeros[g] : w.zero;
-                }
+                by_lane(w, r, b, scales, zeros);
                 for (int q = 0; q < kBlock / kQuarter; ++q) {
                     const uint8x16_t given = vld1q_u8(codes + q * kQuarter);
                     for (int t = 0; t < Tokens; ++t) {
@@ -78,7 +74,7 @@ bool there() { return true; }
 
 }  // namespace
 
-const Path kNeon{"neon", &there, &product, &signs, kManyNeon};
+const Path kNeon{"neon", &there, &product, &signs, kManyNeon, &trits_neon, &lookup_neon, true};
 
 }  // namespace shoal::lowbit
 #endif

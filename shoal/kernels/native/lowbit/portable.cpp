@@ -1,7 +1,8 @@
 // Plain C++ for any machine; what the others are held to beside numpy.
 #include <bit>
 
-#include "lowbit.hpp"
+#include "lookup.hpp"
+#include "trits.hpp"
 
 namespace shoal::lowbit {
 namespace {
@@ -54,6 +55,6 @@ bool there() { return true; }
 
 }  // namespace
 
-const Path kPortable{"portable", &there, &product, &signs, kManyPortable};
+const Path kPortable{"portable", &there, &product, &signs, kManyPortable, &trits_portable, &lookup_portable, false};
 
 }  // namespace shoal::lowbit

@@ -5,12 +5,9 @@
 
 #include <cstring>
 
-#include "lowbit.hpp"
+#include "rounding.hpp"
 
 namespace shoal::lowbit {
-
-// Rounds to the nearest even as long as |value| < 2^22: adding this leaves no bits behind the point.
-inline constexpr float kRounder = 12582912.0f;
 
 template <class Set>
 inline float largest(const float *x, std::int64_t count) {
