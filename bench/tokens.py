@@ -38,7 +38,7 @@ THEIRS = {
     "nbits4": "ort MatMulNBits 4",
     "nbits8": "ort MatMulNBits 8",
 }
-PACKINGS = ("4 bit g32", "4 bit g128", "8 bit g64", "2 bit g128", "hlq2 g128 (2 planes)")
+PACKINGS = ("4 bit g32", "4 bit g128", "8 bit g64", "2 bit g128", "hlq2 g128")
 VNNI_OVER_FMA = 4
 SIDE = 2048  # of the matrices that show the peak
 LEAST_S = 0.1  # how long a quick model is repeated in a round

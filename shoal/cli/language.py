@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ VALUE_BYTES = 2  # bfloat16
 
 def is_configuration(path: Path) -> bool:
     """Whether a model is named by its configuration rather than its file."""
-    return path.is_dir() or path.suffix == ".json"
+    return path.suffix == ".json" or os.path.isdir(path)  # no fault, as is_dir has, where a name is too long
 
 
 def facts(path: Path) -> dict[str, object]:

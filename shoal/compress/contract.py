@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.compress.quantisers import contract as quantisers
 from shoal.errors import InputError
 from shoal.formats import Coded, Format, Matrix
 
@@ -172,15 +173,12 @@ class Turner(Protocol):
         """
 
 
-class Rounding(Protocol):
-    """In which few values products read a tensor."""
+class Rounding(quantisers.Rounding, Protocol):
+    """In which few values products read a tensor, as ops too."""
 
     @property
     def told(self) -> str:
         """In words."""
-
-    def rounded(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """What is left of `x`."""
 
     def nodes(self, model: ir.Model, value: ir.Value) -> Sequence[ir.Node]:
         """New ops that do the same to `value`, not yet among the model's; the last one gives what is left."""

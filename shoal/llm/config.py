@@ -78,8 +78,8 @@ def _read(config: str | Path | Mapping[str, Any]) -> Config:
     if isinstance(config, Mapping):
         return Config(config, "the configuration")
     path = Path(config)
-    path = path / FILE if path.is_dir() else path
     try:
+        path = path / FILE if path.is_dir() else path
         if path.stat().st_size > MOST_BYTES:
             raise ModelError("too large for a configuration", where=str(path), needed=f"at most {MOST_BYTES} bytes")
         content = path.read_bytes()

@@ -59,5 +59,6 @@ def test_a_file_that_is_no_configuration_is_refused(content: bytes, tmp_path: Pa
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"none"):
-        architecture(tmp_path / "none")
+    for name in ("none", "x" * 300 + ".json"):
+        with pytest.raises(ModelError, match="cannot read"):
+            architecture(tmp_path / name)

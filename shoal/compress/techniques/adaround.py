@@ -12,18 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.compress.contract import Seen, Work
+from shoal.compress.techniques._soft import Choice, learned
 from shoal.errors import InputError
 from shoal.formats import Coded, make
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-Choice = NDArray[np.bool_]  # (rows, columns): the value above instead of the one below
-
-STRETCH, SHIFT = 1.2, -0.1  # of the sigmoid, which is then cut to 0 and 1: both can be reached
-SHARP, SOFT = 2.0, 20.0  # powers of the regulariser at the end and at the start
-WARM = 0.2  # of the steps, without it
-PULL = 2.0  # of the regulariser, in what rounding to nearest loses
-DECAYS = (0.9, 0.999)  # of Adam
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,10 @@ class Adaround:
         problem = Rounding(below, above, seen.square[group], wanted @ seen.cross[group])
         nearest = form.assign(work.weights, params) == codes[1]
         scale = problem.scale(nearest, work.weights)
-        learned = improved(problem, self._learned(problem, work.weights, nearest), scale)
+        found = improved(problem, self._learned(problem, work.weights, nearest), scale)
         rounded = improved(problem, nearest, scale)
-        worse = problem.loss(learned) > problem.loss(rounded)
-        chosen = np.where(worse[:, None], rounded, learned)
+        worse = problem.loss(found) > problem.loss(rounded)
+        chosen = np.where(worse[:, None], rounded, found)
         note = f"of {len(worse)} rows {worse.sum()} began from the nearest values: what was learned was worse"
         return replace(
             work,
@@ -71,22 +65,20 @@ class Adaround:
 
     def _learned(self, problem: Rounding, weights: F32, nearest: Choice) -> Choice:
         """What the gradient finds; each row's loss is measured in what the nearest values lose of it, by weight."""
+        if not self.steps:
+            return nearest
         gap = problem.above - problem.below
         share = np.clip(
             np.divide(weights - problem.below, gap, out=nearest.astype(np.float32), where=gap > 0), 0, 1
         )
-        v = _inverse(share)
         square, target = problem.square.astype(np.float32), problem.target.astype(np.float32)
         weigh = (gap / problem.scale(nearest, weights)).astype(np.float32)
-        adam = _Adam(v.shape, self.lr)
-        for step in range(self.steps):
-            flat, slope = _rectified(v)
-            gradient = 2 * ((problem.below + flat * gap) @ square - target) * weigh
-            done = step / self.steps
-            if done >= WARM:
-                gradient += PULL * _pull(flat, SOFT + (SHARP - SOFT) * (done - WARM) / (1 - WARM))
-            v -= adam.step(gradient * slope)
-        return _rectified(v)[0] > 0.5 if self.steps else nearest
+
+        def slope_of(flat: F32) -> F32:
+            found: F32 = 2 * ((problem.below + flat * gap) @ square - target) * weigh
+            return found
+
+        return learned(share, slope_of, self.steps, self.lr)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,43 +132,3 @@ def improved(problem: Rounding, choice: Choice, scale: F64) -> Choice:
                 choice[rows, column] ^= True
                 going = True
     return choice
-
-
-class _Adam:
-    """Steps of Adam, arXiv 1412.6980."""
-
-    def __init__(self, shape: tuple[int, ...], rate: float) -> None:
-        self._mean, self._square = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self._rate, self._count = rate, 0
-
-    def step(self, gradient: F32) -> F32:
-        """What to subtract."""
-        self._count += 1
-        first, second = DECAYS
-        self._mean += (gradient - self._mean) * np.float32(1 - first)
-        self._square += (gradient * gradient - self._square) * np.float32(1 - second)
-        mean = self._mean / np.float32(1 - first**self._count)
-        spread = np.sqrt(self._square / np.float32(1 - second**self._count))
-        found: F32 = np.float32(self._rate) * mean / (spread + np.float32(1e-8))
-        return found
-
-
-def _rectified(v: F32) -> tuple[F32, F32]:
-    """The stretched sigmoid cut to 0 and 1, and its slope."""
-    soft = 1 / (1 + np.exp(np.clip(-v, -80, 80)))
-    flat = soft * np.float32(STRETCH) + np.float32(SHIFT)
-    slope = np.where((flat > 0) & (flat < 1), soft * (1 - soft) * np.float32(STRETCH), np.float32(0))
-    return np.clip(flat, 0, 1), slope
-
-
-def _inverse(share: F32) -> F32:
-    soft = np.clip((share - SHIFT) / STRETCH, 0.01, 0.99)
-    found: F32 = np.log(soft / (1 - soft)).astype(np.float32)
-    return found
-
-
-def _pull(flat: F32, power: float) -> F32:
-    """The slope of 1 − |2h − 1|^β, which has its zeros at 0 and 1."""
-    centred = 2 * flat - 1
-    found: F32 = -2 * np.float32(power) * np.abs(centred) ** np.float32(power - 1) * np.sign(centred)
-    return found

@@ -15,19 +15,8 @@ from numpy.typing import NDArray
 
 from shoal.compress.contract import Seen, Work
 from shoal.compress.layers import Layer
-from shoal.compress.techniques.adaround import (
-    PULL,
-    SHARP,
-    SOFT,
-    WARM,
-    Adaround,
-    Choice,
-    Rounding,
-    _Adam,
-    _inverse,
-    _pull,
-    _rectified,
-)
+from shoal.compress.techniques._soft import Choice, learned
+from shoal.compress.techniques.adaround import Adaround, Rounding
 from shoal.errors import InputError
 from shoal.formats import Coded, make
 from shoal.graph import Graph
@@ -83,22 +72,20 @@ class Reconstruct:
 
     def _learned(self, problem: Rounding, weights: F32, first: Choice, slopes: F64) -> Choice:
         """What the gradient finds from the weights on; the loss is measured in what the `first` choice makes, by weight."""
+        if not self.steps:
+            return first
         gap = problem.above - problem.below
         share = np.divide(weights - problem.below, gap, out=first.astype(np.float32), where=gap > 0)
-        v = _inverse(np.clip(share, 0, 1))
         error = problem.values(first).astype(np.float64) - weights
         made = float(np.einsum("rs,rc,sc->", slopes, error, error @ problem.square))
         weigh = (gap * (error.size / max(made, 1e-30))).astype(np.float32)
         square, target, both = (each.astype(np.float32) for each in (problem.square, problem.target, slopes))
-        adam = _Adam(v.shape, self.lr)
-        for step in range(self.steps):
-            flat, slope = _rectified(v)
-            gradient = 2 * both @ ((problem.below + flat * gap) @ square - target) * weigh
-            done = step / self.steps
-            if done >= WARM:
-                gradient += PULL * _pull(flat, SOFT + (SHARP - SOFT) * (done - WARM) / (1 - WARM))
-            v -= adam.step(gradient * slope)
-        return _rectified(v)[0] > 0.5 if self.steps else first
+
+        def slope_of(flat: F32) -> F32:
+            found: F32 = 2 * both @ ((problem.below + flat * gap) @ square - target) * weigh
+            return found
+
+        return learned(np.clip(share, 0, 1), slope_of, self.steps, self.lr)
 
     def _damped(self, slopes: F64 | None) -> F64 | None:
         """G with a mean diagonal of 1; none where nothing depends on the layer."""
