@@ -32,7 +32,7 @@ class FpDiffusion:
 
     width: int = 36  # channels of the network at 8×8
     blocks: int = 2  # of it at 4×4
-    steps: int = 1500  # of its training, 128 pictures each
+    steps: int = 1200  # of its training, 128 pictures each
     sampled: int = 50  # steps of the sampler
     pictures: int = 1008  # drawn in each setting
     batch: int = 16  # drawn at a time
@@ -40,11 +40,11 @@ class FpDiffusion:
     points: int = 10  # of the sampler's steps, from which calibration samples are taken
     near: float = 0.1  # share of the steps that the ablation is calibrated on: those that begin at pure noise
     rounding: int = 200  # steps of learning how to round a layer
-    seeds: int = 3  # of noise and calibration, for what is compared closely
+    seeds: int = 2  # of noise and calibration, for what is compared closely
     epochs: int = 40  # of the judge's training
     other: str = "minilm"  # a network that the same pipeline codes: that, a light model, or none
-    items: int = 8  # that it is calibrated with
-    threads: int = 2  # of training and of runs
+    items: int = 4  # that it is calibrated with
+    threads: int = 1  # of training and of runs
     seed: int = 0  # of training, and the first of noise
 
     title = "FP-diffusion: floating-point numbers of few bits, with learned rounding, for diffusion networks"
