@@ -85,6 +85,14 @@ def test_every_path_a_page_names_is_there(page: Path) -> None:
     assert [path for path in named if path not in made and not any(ROOT.glob(path.rstrip("/")))] == []
 
 
+def test_every_page_that_the_code_names_is_there() -> None:
+    named = {
+        name for file in (ROOT / "shoal").rglob("*.py") for name in re.findall(r"docs/\w+\.md", file.read_text())
+    }
+    assert named
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
+
+
 @pytest.mark.parametrize(
     ("expected", "printed"),
     [("3 GiB", "3 GiB\n"), ("a … c", "a b c"), ("a\n…\nc", "a\nb\nb\nc"), ("a\n…\nc", "a\nc"), ("", "")],

@@ -49,4 +49,4 @@ def _base(text: str) -> Format:
         if short is not None:
             return short
     hint = catalog.nearest(text, [*EXAMPLES, *names()])
-    raise InputError(f"no number format is called '{text}'", hint=f"{hint} (see docs/formats.md)")
+    raise InputError(f"no number format is called '{text}'", hint=f"{hint} (see docs/compressing.md)")
