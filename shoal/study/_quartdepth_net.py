@@ -36,7 +36,7 @@ class Training:
     seed: int = 0
 
 
-def trained(recipe: Training, threads: int = 2) -> Path:
+def trained(recipe: Training, threads: int = 1) -> Path:
     """The network's file, trained once by so many of torch's threads, and kept.
 
     Raises:

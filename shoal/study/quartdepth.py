@@ -44,8 +44,8 @@ class Quartdepth:
     """
 
     width: int = 16  # channels of the network at half of the picture's side
-    scenes: int = 3000  # rooms that it learns from
-    steps: int = 2400  # of training
+    scenes: int = 2000  # rooms that it learns from
+    steps: int = 1500  # of training
     tested: int = 400  # other rooms
     calibration: int = 128  # rooms of those that rounding looks at, as many as published
     seeds: int = 3  # choices of those
