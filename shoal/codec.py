@@ -6,11 +6,13 @@ all its faults reported at once; here a file that does not fit is refused with t
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +113,19 @@ def load(kind: type[Value], path: Path) -> Value:
     except OSError as fault:
         raise InputError(f"cannot read: {fault.strerror}", where=str(path)) from fault
     return decode(kind, data, str(path))
+
+
+def save_arrays(arrays: Mapping[str, Any], path: Path) -> None:
+    """Write numpy arrays by name to `path`, an .npz file, whole or not at all; `numpy.load` reads them.
+
+    Raises:
+        InputError: the folder cannot be made or the file cannot be written.
+    """
+    import numpy as np
+
+    held = io.BytesIO()
+    np.savez(held, **dict(arrays))
+    write_bytes(held.getvalue(), path)
 
 
 def write_bytes(data: bytes, path: Path) -> None:

@@ -18,8 +18,16 @@ ROOT = Path(shoal.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 VERBS = verbs()
 FOLDERS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("*/*/__init__.py"))
-NO_FAMILIES = {"cli/verbs", "train/language"}
-FAMILIES = ["engines", "study", *(folder for folder in FOLDERS if folder not in NO_FAMILIES)]
+NO_FAMILIES = {"cli/verbs", "train/language", "measure/queue", "measure/trace", "serve/language"} | {
+    f"llm/{name}"
+    for name in ("attention", "checkpoint", "decoder", "drafting", "profile", "reasoning", "service", "ssm")
+}
+FAMILIES = [
+    "engines",
+    "study",
+    "llm/drafting/drafters",
+    *(folder for folder in FOLDERS if folder not in NO_FAMILIES),
+]
 TECHNIQUES = [f"{family}/{name}" for family in FAMILIES for name in catalog.names(family)]
 
 PLANNING = {"shoal.plan", "shoal.cost", "shoal.graph", "shoal.fleet", "shoal.run", "shoal.sim", "shoal.report"}

@@ -12,10 +12,11 @@ from shoal.fleet.boards import (
 from shoal.fleet.files import board_names
 from shoal.fleet.load import load, loads
 from shoal.fleet.save import dumps, save
-from shoal.fleet.values import Device, Fleet, Link, MacArray, OperatingPoint, Unit
+from shoal.fleet.values import Coupling, Device, Fleet, Link, MacArray, OperatingPoint, Unit
 
 __all__ = [
     "BoardFigure",
+    "Coupling",
     "Device",
     "Fleet",
     "Link",

@@ -9,8 +9,8 @@ from shoal.errors import FleetError
 from shoal.fleet.faults import Fault
 from shoal.fleet.files import THIS_MACHINE, board_table
 from shoal.fleet.nominal import describe, usable_cores
-from shoal.fleet.schema import DeviceRow, UnitRow, check
-from shoal.fleet.values import Device, MacArray, OperatingPoint, Unit
+from shoal.fleet.schema import CouplingRow, DeviceRow, UnitRow, check
+from shoal.fleet.values import Coupling, Device, MacArray, OperatingPoint, Unit
 from shoal.units import format_bytes
 
 
@@ -52,7 +52,12 @@ def device_of(name: str, row: DeviceRow) -> Device:
         cores=None if row.cores is None else tuple(row.cores),
         address=row.address,
         speed=row.speed,
+        coupling=None if row.coupling is None else _coupling(row.coupling),
     )
+
+
+def _coupling(row: CouplingRow) -> Coupling:
+    return Coupling(row.kind, row.bandwidth, row.launch, row.host_speed)
 
 
 def _unit(name: str, row: UnitRow) -> Unit:

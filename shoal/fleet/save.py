@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shoal import codec, units
-from shoal.fleet.values import Device, Fleet, Link, Unit
+from shoal.fleet.values import Coupling, Device, Fleet, Link, Unit
 
 _WRITTEN = {
     "byte": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1)),
@@ -66,8 +66,17 @@ def _device(device: Device) -> Iterator[str]:
         yield f"address = {_text(device.address)}"
     if device.speed != 1:
         yield f"speed = {float(device.speed)!r}"
+    if device.coupling is not None:
+        yield from _coupling(device.coupling, f"{at}.coupling")
     for unit in device.units:
         yield from _unit(unit, f"{at}.units.{_key(unit.name)}")
+
+
+def _coupling(coupling: Coupling, at: str) -> Iterator[str]:
+    yield from ("", f"[{at}]", f"kind = {_text(coupling.kind)}")
+    yield f"bandwidth = {_figure(coupling.bytes_per_s, 'byte/second')}"
+    yield f"launch = {_figure(coupling.launch_s, 'second')}"
+    yield f"host_speed = {float(coupling.host_speed)!r}"
 
 
 def _unit(unit: Unit, at: str) -> Iterator[str]:

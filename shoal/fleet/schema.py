@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -123,6 +123,15 @@ class UnitRow(Row):
     macs: MacsRow | None = None  # simulated
 
 
+class CouplingRow(Row):
+    """How an accelerator hangs on its host."""
+
+    kind: Literal["loose", "close", "tight"]
+    bandwidth: BytesPerSecond  # one direction
+    launch: Seconds
+    host_speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
 class DeviceRow(Row):
     """A device, or (without `board`, `count`, `cores` and `address`) a board."""
 
@@ -140,6 +149,7 @@ class DeviceRow(Row):
     cores: Cores | None = None
     address: Annotated[str, AfterValidator(_address)] | None = None
     speed: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0  # of this machine, on one core of it
+    coupling: CouplingRow | None = None
     units: Annotated[dict[Name, UnitRow], Field(min_length=1)]
     sources: dict[str, str] = {}  # key path -> where its figure comes from
 
@@ -173,11 +183,12 @@ _INNER: Mapping[str, type[Row]] = {
     "units": UnitRow,
     "operating_points": PointRow,
     "macs": MacsRow,
+    "coupling": CouplingRow,
     "links": LinkRow,
     "default_link": DefaultLinkRow,
 }
 
-_SINGLE = ("default_link", "macs")  # tables without a name of their own
+_SINGLE = ("default_link", "macs", "coupling")  # tables without a name of their own
 
 Checked = TypeVar("Checked", bound=Row)
 

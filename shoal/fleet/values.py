@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shoal.errors import FleetError
 
@@ -53,6 +54,25 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Coupling:
+    """How an accelerator hangs on the host that feeds it."""
+
+    kind: Literal["loose", "close", "tight"]  # memories apart; apart but coherent; one memory
+    bytes_per_s: float  # between host and accelerator, one direction
+    launch_s: float  # from the launch of a kernel to its beginning, with nothing before it
+    host_speed: float = 1.0  # of one thread of the host at serial code; 1 is an Intel server of 2023
+
+    @property
+    def coherent(self) -> bool:
+        """Whether each reads what the other wrote without a copy."""
+        return self.kind != "loose"
+
+    def copy_s(self, count_bytes: float) -> float:
+        """Seconds until so many bytes of the host are the accelerator's own."""
+        return 0.0 if self.kind == "tight" else self.launch_s + count_bytes / self.bytes_per_s
+
+
+@dataclass(frozen=True)
 class Device:
     """One machine of the fleet."""
 
@@ -69,6 +89,7 @@ class Device:
     cores: tuple[int, ...] | None = None  # this machine's cores that a local worker is pinned to
     address: str | None = None  # "host:port" of a worker that already runs there
     speed: float = 1.0  # of its board's, by throttling a local worker: a slower machine made real on this one
+    coupling: Coupling | None = None  # of an accelerator and its host, where launches are simulated
 
     def __post_init__(self) -> None:
         if not 0 < self.speed <= 1:

@@ -237,13 +237,13 @@ class GridFormat:
         params: dict[str, NDArray[Any]] = {}
         unit = np.float32(1)
         if self.grid.whole is not None:
-            params["whole"] = _scales.decoded(self.grid.whole, _stream(streams, "whole"), (1, 1))
+            params["whole"] = _scales.decoded(self.grid.whole, stream(streams, "whole"), (1, 1))
             unit = params["whole"][0, 0]
-        params["scales"] = _scales.decoded(self.grid.scale, _stream(streams, "scales"), size) * unit
+        params["scales"] = _scales.decoded(self.grid.scale, stream(streams, "scales"), size) * unit
         if "zeros" in streams:
             zeros = _bits.unpacked(streams["zeros"], self.grid.bits, prod(size))
             params["zeros"] = zeros.astype(np.float32).reshape(size)
-        codes = self.grid.restored(self._codes_of(_stream(streams, "codes"), prod(shape)))
+        codes = self.grid.restored(self._codes_of(stream(streams, "codes"), prod(shape)))
         return Coded(codes.reshape(shape), params)
 
     def stored_bits(self, shape: tuple[int, int]) -> int:
@@ -279,7 +279,12 @@ def _units(kind: _scales.Kind, scales: Floats, unit: np.float32) -> Floats:
     return scales if unit == 1 else _scales.rounded(kind, scales / unit)
 
 
-def _stream(streams: Mapping[str, NDArray[np.uint8]], name: str) -> NDArray[np.uint8]:
+def stream(streams: Mapping[str, NDArray[np.uint8]], name: str) -> NDArray[np.uint8]:
+    """The bytes of that name.
+
+    Raises:
+        InputError: there are none.
+    """
     if name not in streams:
         raise InputError(f"the bytes of '{name}' are missing", had=", ".join(sorted(streams)))
     return streams[name]

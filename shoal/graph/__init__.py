@@ -8,11 +8,12 @@ from shoal.graph.flow import transfer_bytes
 from shoal.graph.liveness import boundary, peak_live_bytes
 from shoal.graph.load import load
 from shoal.graph.names import node_names
+from shoal.graph.opened import named
 from shoal.graph.pieces import Piece, pieces
 from shoal.graph.products import CodedProduct, coded_products, whole_numbers
 from shoal.graph.seeded import seeded
 from shoal.graph.shelf import shelved
-from shoal.graph.values import Carried, Graph, Op, Tensor, Weight
+from shoal.graph.values import Carried, Graph, Op, Tensor, Unwritten, Weight
 from shoal.graph.weights import array
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Piece",
     "Split",
     "Tensor",
+    "Unwritten",
     "Weight",
     "array",
     "boundary",
@@ -36,6 +38,7 @@ __all__ = [
     "excerpt",
     "extract",
     "load",
+    "named",
     "node_names",
     "peak_live_bytes",
     "pieces",

@@ -8,6 +8,7 @@
 | LSTM, GRU, RNN | steps × batch × directions × gates × hidden × (input + hidden), gates 4, 3, 1 |
 | Einsum | product of all index sizes × (operands − 1) |
 | Attention | batch × heads × queries × keys × (key width + value width) |
+| GroupQueryAttention | the same, over all places its cache has room for or its window shows |
 
 Pooling, normalisation, activations and moves count 0: they cost bytes, which the op's
 `read_bytes` and `written_bytes` hold.
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING
 
+from shoal.graph import contrib
 from shoal.graph.access import dims
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ RECURRENT_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 def macs(node: ir.Node) -> int:
     """Multiply-accumulates of one run of `node`, whose inputs and outputs have static shapes."""
+    if node.domain == contrib.DOMAIN and node.op_type == contrib.ATTENTION:
+        return contrib.attention_macs(node)
     counter = COUNTERS.get(node.op_type) if not node.domain else None
     return counter(node) if counter else 0
 

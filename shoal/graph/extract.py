@@ -11,7 +11,7 @@ import numpy as np
 
 from shoal import codec
 from shoal.errors import InputError, PlanError
-from shoal.graph import access
+from shoal.graph import access, opened
 from shoal.graph.liveness import boundary
 from shoal.graph.shapes import OLDEST_IR_VERSION
 from shoal.graph.tidy import label
@@ -37,9 +37,10 @@ def extract(graph: Graph, ops: Iterable[str]) -> ir.Model:
     if unknown or not names:
         raise PlanError(f"the model has no op '{min(unknown)}'" if unknown else "no ops given", where=graph.name)
     nodes = {label(node): node for node in graph.model.graph}
-    return _assembled(
+    part = _assembled(
         graph.model, [nodes[op.name] for op in graph.ops if op.name in names], *boundary(graph, names), graph.name
     )
+    return opened.leave_open(part, graph.open) if graph.open else part
 
 
 def excerpt(model: ir.Model, nodes: Sequence[ir.Node]) -> ir.Model:

@@ -23,20 +23,22 @@ def boundary(graph: Graph, ops: Iterable[str]) -> tuple[tuple[str, ...], tuple[s
 
 
 def peak_live_bytes(graph: Graph, ops: Sequence[str]) -> int:
-    """The most activation bytes alive at once while `ops` run in the given order; weights are apart.
+    """The most activation bytes alive at once while `ops` run in the given order; weights and states are apart.
 
     Everything read from outside is there from the start and goes after its last reader; what is needed
-    outside stays to the end; an op's inputs and outputs are alive together.
+    outside stays to the end; an op's inputs and outputs are alive together. A carried tensor that `ops` themselves
+    make anew is a state, which is there between items too and counted where those are.
     """
     inputs, outputs = boundary(graph, ops)
+    states = {each.input for each in graph.carried if each.output in outputs}
     steps = [graph.ops[graph.position[name]] for name in ops]
     last = {name: step for step, op in enumerate(steps) for name in op.inputs}
     last.update(dict.fromkeys(outputs, len(steps)))
-    alive = sum(graph.tensors[name].bytes for name in inputs)
+    alive = sum(graph.tensors[name].bytes for name in inputs if name not in states)
     peak = alive
     for step, op in enumerate(steps):
         alive += op.written_bytes
         peak = max(peak, alive)
-        done = [name for name in (*op.inputs, *op.outputs) if last.get(name, step) == step]
+        done = [name for name in (*op.inputs, *op.outputs) if last.get(name, step) == step and name not in states]
         alive -= sum(graph.tensors[name].bytes for name in done)
     return peak

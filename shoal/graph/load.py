@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.errors import ModelError
-from shoal.graph import check, decode, fold, tidy, weights
+from shoal.graph import check, contrib, decode, fold, opened, tidy, weights
 from shoal.graph import shapes as shapes_of
 from shoal.graph.build import from_model
 from shoal.graph.carry import Carry, carry_over
@@ -26,6 +27,7 @@ def load(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     sizes: Mapping[str, int] | None = None,
     carry: Carry = (),
+    open_sizes: Iterable[str] = (),
 ) -> Graph:
     """The model in the ONNX file `path`, bound to shapes, its constants folded, every op counted.
 
@@ -37,6 +39,8 @@ def load(
         shapes: input name to its full shape.
         sizes: symbolic dimension name to its size, for whichever inputs name it.
         carry: inputs that take what an output gave for the item before: {"h_in": "h_out"}, or Carried values.
+        open_sizes: symbolic dimensions that segments cut from the graph shall leave open. In the graph a number stands
+            for each that no other size is: such a graph is for segments, another with real sizes for counting.
 
     Raises:
         ModelError: the file is missing, damaged, or leaves a shape open; an operator is unknown; a carried
@@ -47,10 +51,12 @@ def load(
     digest = weights.digest(file, weights.external_files(model))
     tidy.prepare(model, str(file))
     shapes_of.check(model, str(file))
-    shapes_of.bind(model, shapes or {}, sizes or {}, str(file))
+    marks = opened.marks(model, open_sizes)
+    shapes_of.bind(model, shapes or {}, {**(sizes or {}), **marks}, str(file))
     fold.settle(model, str(file))
     tidy.finish(model)
-    return carry_over(from_model(model, file.stem, str(file), digest), carry)
+    found = carry_over(from_model(model, file.stem, str(file), digest), carry)
+    return replace(found, open=marks) if marks else found
 
 
 def read(file: Path) -> ir.Model:
@@ -60,6 +66,7 @@ def read(file: Path) -> ir.Model:
         ModelError: missing, damaged, not ONNX, of an opset we do not know, or without its external data.
     """
     decode.register()
+    contrib.register()
     proto = parse(file)
     check.proto(proto, str(file))
     model = _to_ir(proto, str(file))

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import numpy as np
 
+from shoal.errors import ModelError
 from shoal.graph.loops import find
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ class Tensor:
     shape: tuple[int, ...]
 
     @property
+    def elements(self) -> int:
+        """How many values it has."""
+        return prod(self.shape)
+
+    @property
     def bytes(self) -> int:
         """Payload bytes of the dense tensor."""
-        return prod(self.shape) * np.dtype(self.dtype).itemsize
+        return self.elements * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Op:
     read_bytes: int  # activations
     written_bytes: int
     origin: str = ""  # in a divided graph: the op of its base that this one does all or part of
+    met_bytes: int | None = None  # of its weights, those that an item is expected to read; None: by its kind
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,19 @@ class Carried:
     output: str
     initial: float = 0.0  # fills the input of the first item
     scope: Literal["session", "stream"] = "session"
+    rows: str = (
+        ""  # an input of every item, of which the first size says how many rows of this it uses; see `State`
+    )
+
+
+class Unwritten:
+    """Stands where the ONNX form would be in a graph made without weights: whoever reads it is told so."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ModelError(
+            "made from a configuration alone: there is nothing to run or to rewrite",
+            hint="simulate it, or give the model's weights",
+        )
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,9 @@ class Graph:
     model: ir.Model = field(repr=False, compare=False)
     base: Graph | None = field(default=None, repr=False, compare=False)  # what it was divided from
     carried: tuple[Carried, ...] = ()
+    open: Mapping[str, int] = field(
+        default_factory=dict
+    )  # sizes that segments leave open, and the numbers for them here
 
     def __hash__(self) -> int:
         return hash((self.sha256, self.name, tuple(self.tensors[name] for name in self.inputs)))
@@ -141,6 +164,11 @@ class Graph:
             for name in op.inputs:
                 readers[name].append(index)
         return {name: tuple(indices) for name, indices in readers.items()}
+
+    @property
+    def written(self) -> bool:
+        """Whether there is a model that can run, with weights; otherwise a configuration told all of this."""
+        return not isinstance(self.model, Unwritten)
 
     @cached_property
     def packed(self) -> bool:

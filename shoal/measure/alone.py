@@ -38,13 +38,13 @@ def _run(job: Job) -> Finding:
     segment = job.program.segment[job.segment]
     engine = catalog.make("engines", job.engine)
     _import_library(job.engine)
-    base_bytes = _status_bytes("VmRSS")
+    base_bytes = status_bytes("VmRSS")
     session = engine.load(job.program, segment, Path(job.folder), job.threads)
     feeds = segment_feeds(job.program, segment)
     session.run(feeds, {})
-    resident_bytes = _status_bytes("VmRSS") - base_bytes
+    resident_bytes = status_bytes("VmRSS") - base_bytes
     spread = clocked(lambda: session.run(feeds, {}), job.repeats, least_s=LEAST_S, timer=own_clock(job.threads))
-    return Finding(spread, max(0, resident_bytes), max(0, _status_bytes("VmHWM") - base_bytes))
+    return Finding(spread, max(0, resident_bytes), max(0, status_bytes("VmHWM") - base_bytes))
 
 
 def _import_library(engine: str) -> None:
@@ -67,7 +67,7 @@ def _values(source: np.random.Generator, spec: TensorSpec, program: Program) -> 
     return np.asarray(source.standard_normal(shape) if floating else np.ones(shape), dtype=dtype)
 
 
-def _status_bytes(field: str) -> int:
+def status_bytes(field: str) -> int:
     """A figure of this process's memory. Not getrusage, whose peak counts the parent's before the exec too."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):

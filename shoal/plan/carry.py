@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shoal.errors import PlanError
-from shoal.graph import Carried, Graph
+from shoal.graph import Carried, Graph, named
 from shoal.plan.values import Replica
 from shoal.program import Edge, Segment, State, TensorSpec
 
@@ -35,7 +35,7 @@ def states_of(graph: Graph, segments: Sequence[Segment], prefix: str) -> list[St
     """A state for each carried tensor that one segment both reads and makes; it stays on its unit."""
     return [
         State(f"{prefix}{each.input}", segment.unit, each.scope, _spec(graph, each), each.input, each.output,
-              initial=each.initial)
+              "place" if each.rows else "replace", initial=each.initial, rows=each.rows)
         for each in graph.carried
         for segment in segments
         if _keeps(segment, each.input, each.output)
@@ -66,4 +66,4 @@ def _keeps(segment: Segment, given: str, made: str) -> bool:
 
 def _spec(graph: Graph, each: Carried) -> TensorSpec:
     tensor = graph.tensors[each.input]
-    return TensorSpec(tensor.dtype, tensor.shape)
+    return TensorSpec(tensor.dtype, named(tensor.shape, graph.open))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shoal.errors import PlanError
 from shoal.kernels import (
     ChainNode,
+    ChainPlans,
     Kernel,
     chain_kernel,
     climb_chain,
@@ -26,8 +27,9 @@ from shoal.kernels import (
     sweep_chain,
     unordered_nodes,
 )
-from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate_all
+from shoal.plan.chain import GOALS, Chain, Groups, Order, evaluate_all, feasible
 from shoal.plan.chain_alike import alike_units
+from shoal.plan.chain_fill import fillings
 from shoal.plan.chain_pool import Pool
 from shoal.plan.chain_tables import tabulate
 from shoal.search import front, representatives
@@ -46,6 +48,7 @@ _REFINED = 8  # orders of units searched at every cut once coarse plans are know
 _REFINED_UNITS = 8
 _REFINED_EPSILON = 0.05
 _NEVER_S = 1e9  # ranks units that cannot run a piece behind those that can
+_TIGHT_EPSILON = 1.0  # where memory is too tight for few cuts: any plan will do to begin with
 _SKETCH_S = 5.0  # a front that is not exact is not worth waiting for longer
 
 
@@ -149,9 +152,24 @@ class _Search:
         else:
             for sequence in self._likely_orders():
                 self._sweep(ordered_nodes(sequence), max(1, pieces // 20), 0.2)
+        if not self._pool.plans:
+            for sequence in self._likely_orders():
+                self._sweep(ordered_nodes(sequence), 1, _TIGHT_EPSILON)
+        self._fill()
         self._climb()
         for sequence in self._orders_found():
             self._sweep(ordered_nodes(sequence), 1, _REFINED_EPSILON)
+
+    def _fill(self) -> None:
+        """Plans that fill units up to a period, in likely orders."""
+        plans = [
+            each for each in fillings(self._tables.run_s, self._likely_orders()) if feasible(self._chain, each)
+        ]
+        if plans:
+            wanted = np.isin(np.arange(len(GOALS)), self._columns)
+            values = np.where(wanted, np.array(evaluate_all(self._chain, plans)), 0.0)
+            rows = [(number, last, unit) for number, plan in enumerate(plans) for _, last, unit in plan]
+            self._pool.add(ChainPlans(values, np.array(rows, np.int64), True), np.arange(self._chain.pieces + 1))
 
     def _climb(self) -> None:
         if self._kernel == "numpy" or self._epsilon > 0:

@@ -24,11 +24,13 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
 
     With `measure`, ops and benches that were never measured on this machine are measured first; boards that are
     not here are scaled from those figures. Of a divided graph's ops, those that were not measured themselves go by
-    the whole ops that they are parts of.
+    the whole ops that they are parts of. Of a model without weights nothing is measured: data sheets tell.
 
     Raises:
         InputError: the table of samples cannot be read or written.
     """
+    if not graph.written:
+        return nominal(graph, fleet)
     path = table_path(graph.identity)
     table = load_table(path).of(machine_id())
     benches = load_table(bench_path()).of(machine_id())
@@ -41,6 +43,13 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
     samples = (*whole, *table.samples, *benches.samples, *handling.samples)
     simulated = any(unit.macs for device in fleet.devices for unit in device.units)
     costs: Costs = catalog.make("cost/models", "arrays" if simulated else "table").over(graph, fleet, samples)
+    return costs
+
+
+def nominal(graph: Graph, fleet: Fleet) -> Costs:
+    """Costs of a graph that nobody can run: by data sheets, in the format of its activations."""
+    form = graph.tensors[graph.ops[0].outputs[0]].dtype
+    costs: Costs = catalog.make("cost/models", f"roofline:arithmetic={form}").over(graph, fleet, ())
     return costs
 
 

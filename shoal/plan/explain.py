@@ -18,6 +18,7 @@ from shoal.plan.values import Group
 from shoal.units import format_bytes, format_seconds
 
 ALIKE = 0.005  # relative change below which a figure counts as the same
+FEW = 3  # states of a unit that are named one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Explainer:
         owner = {op: group.unit for group in groups for op in group.ops}
         graph = self.problem.graph
         found = []
+        staying: dict[str, list[str]] = {}
         for each in graph.carried:
             if each.input in apart:
                 source, target = apart[each.input].source, apart[each.input].target
@@ -53,7 +55,12 @@ class Explainer:
                 found.append(f"the state '{each.input}' goes back from {source} to {target}, {size} an item")
             else:
                 unit = owner[graph.ops[graph.producer[each.output]].name]
-                found.append(f"the state '{each.input}' stays on {unit}")
+                staying.setdefault(unit, []).append(each.input)
+        for unit, states in staying.items():
+            if len(states) > FEW:
+                found.append(f"{len(states)} states, '{states[0]}' … '{states[-1]}', stay on {unit}")
+            else:
+                found += [f"the state '{name}' stays on {unit}" for name in states]
         if apart and waits_s:
             found.append(f"an item waits for the state of the one before: {format_seconds(waits_s)} at least")
         return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from shoal.errors import LimitError, PlanError
-from shoal.plan.chain import device_loads
+from shoal.plan.chain import Chain, Groups, device_loads
 from shoal.plan.chain_solve import solve
 from shoal.plan.chains import line_of, without_limits
 from shoal.plan.problem import Problem
@@ -14,6 +15,7 @@ from shoal.plan.values import Group, Objective, Plan
 from shoal.units import format_bytes, format_joules, format_seconds
 
 NEAR_EPSILON = 0.05  # the nearest plan that does not fit need not be exact
+NEAR = (1.05, 1.2, 1.5)  # times each device's limit: where a plan may be found before limits are forgotten
 
 
 def keeps(plan: Plan) -> bool:
@@ -50,8 +52,8 @@ def nearest_plan(plans: Sequence[Plan]) -> LimitError:
 def no_division(problem: Problem) -> LimitError:
     """No division fits the memories: the one that comes nearest says which device lacks what."""
     chain = line_of(problem).chain
-    free = solve(without_limits(chain), goals=("memory", "period"), epsilon=NEAR_EPSILON)
-    if not free.groups:
+    divisions = _nearest(chain)
+    if not divisions:
         pins = ", ".join(f"{op}={place}" for op, place in problem.pins.items())
         return LimitError(
             "no division into consecutive groups can run every op",
@@ -64,12 +66,22 @@ def no_division(problem: Problem) -> LimitError:
     have = {name: float(problem.limit_bytes(name)) for name in names.values()}
     loads = [
         {names[device]: load.memory_bytes for device, load in device_loads(chain, groups).items()}
-        for groups in free.groups
+        for groups in divisions
     ]
     nearest = min(loads, key=lambda used: max(used[name] - have[name] for name in used))
     if all(nearest[name] <= have[name] for name in nearest):
         return LimitError("this planner found no plan, though there is one", hint="--planner chain_dp")
     return _too_small(problem.objective, nearest, have)
+
+
+def _nearest(chain: Chain) -> tuple[Groups, ...]:
+    """Divisions that would fit if all devices had somewhat more memory, or any amount; none if it is not for memory."""
+    grown = (replace(chain, memory_limit=chain.memory_limit * share) for share in NEAR)
+    for each in (*grown, without_limits(chain)):
+        found = solve(each, goals=("memory", "period"), epsilon=NEAR_EPSILON)
+        if found.groups:
+            return found.groups
+    return ()
 
 
 def cannot_run(problem: Problem, groups: Sequence[Group]) -> PlanError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from shoal.errors import PlanError
-from shoal.graph import Graph, Piece, peak_live_bytes, pieces
+from shoal.graph import Graph, Piece, named, peak_live_bytes, pieces
 from shoal.plan import carry
 from shoal.plan.turns import in_turn
 from shoal.plan.values import Group, Plan, Replica
@@ -22,8 +22,10 @@ def lower(graph: Graph, plan: Plan) -> Program:
     return program_of(graph, plan.replicas, plan.window, plan.model.name)
 
 
-def program_of(graph: Graph, replicas: Sequence[Replica], window: int, name: str) -> Program:
-    """The Program of `replicas` with `window` items in flight."""
+def program_of(
+    graph: Graph, replicas: Sequence[Replica], window: int, name: str, sizes: Mapping[str, int] | None = None
+) -> Program:
+    """The Program of `replicas` with `window` items in flight; `sizes`: the bounds of those that the graph leaves open."""
     carry.check_replicas(graph, replicas)
     segments = [_segments(graph, replica, _prefix(index)) for index, replica in enumerate(replicas)]
     states = [carry.states_of(graph, found, _prefix(index)) for index, found in enumerate(segments)]
@@ -42,6 +44,7 @@ def program_of(graph: Graph, replicas: Sequence[Replica], window: int, name: str
         window=window,
         tensors={name: _spec(graph, name) for name in sorted(crossing)},
         states=tuple(state for kept in states for state in kept),
+        sizes=dict(sizes or {}),
     )
     check(program)
     return program
@@ -52,7 +55,7 @@ def _prefix(replica: int) -> str:
 
 
 def _spec(graph: Graph, tensor: str) -> TensorSpec:
-    return TensorSpec(graph.tensors[tensor].dtype, graph.tensors[tensor].shape)
+    return TensorSpec(graph.tensors[tensor].dtype, named(graph.tensors[tensor].shape, graph.open))
 
 
 def _segments(graph: Graph, replica: Replica, prefix: str) -> list[Segment]:

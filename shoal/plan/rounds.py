@@ -68,12 +68,15 @@ def kept_bytes(
 
 
 def state_bytes(graph: Graph, ops: Iterable[str], pattern: Sequence[Item]) -> tuple[int, int]:
-    """Bytes of the carried tensors that `ops` make, if what reads them is there too: as states, and alive in one run."""
+    """Bytes of the carried tensors that `ops` make, if what reads them is there too: as states, and written in one run.
+
+    What is written stays alive until the item is done; an op that changes a state in place writes less than all of it.
+    """
     sessions, names = len({item.session for item in pattern}), set(ops)
-    made = [each for each in graph.carried if graph.ops[graph.producer[each.output]].name in names]
-    sizes = [(each, graph.tensors[each.input].bytes) for each in made]
-    kept = sum(size * (sessions if each.scope == "session" else 1) for each, size in sizes)
-    return kept, sum(size for _, size in sizes)
+    made = [(each, graph.ops[graph.producer[each.output]]) for each in graph.carried]
+    sizes = [(each, op, graph.tensors[each.input].bytes) for each, op in made if op.name in names]
+    kept = sum(size * (sessions if each.scope == "session" else 1) for each, _, size in sizes)
+    return kept, sum(min(size, op.written_bytes) for _, op, size in sizes)
 
 
 def round_s(

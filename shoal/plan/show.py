@@ -65,7 +65,8 @@ def print_front(graph: Graph, front: Front, output: Path, console: Console | Non
         out.print(_front_table(front))
     for note in front.notes:
         out.print(f"[dim]{note}; figures are predicted[/]")
-    out.print(f"plan written to {output}; `shoal run {output}` runs it", soft_wrap=True, markup=False)
+    verb = "run" if graph.written else "simulate"
+    out.print(f"plan written to {output}; `shoal {verb} {output}` {verb}s it", soft_wrap=True, markup=False)
 
 
 def _table(title: str, texts: tuple[str, ...], figures: tuple[str, ...]) -> Table:

@@ -25,6 +25,7 @@ class ModelRef:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     carried: tuple[Carried, ...] = ()  # outputs of an item that are inputs of the next
+    entry: str = ""  # of a language model's configuration: the technique of `llm/blocks` that makes the graph
 
 
 @dataclass(frozen=True)

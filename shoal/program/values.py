@@ -126,10 +126,15 @@ class State:
     spec: TensorSpec
     reads: str  # the value a segment reads it under
     writes: str  # the value a segment writes it from
-    update: Literal["replace", "append"] = "replace"
+    update: Literal["replace", "append", "place"] = (
+        "replace"  # place: the segment writes into the very memory it reads
+    )
     axis: int = 0  # append: along this one
     initial: float = 0.0
     layout: str = "dense"
+    rows: str = (
+        ""  # place: an item uses as many rows as this input of the segment has, from its session's number on
+    )
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,16 @@ class Crew:
             time.sleep(REAP_S / 30)
         return came.peer, came.why
 
+    def told(self, unit: str, message: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Which worker cannot go on after what `unit` said, and why."""
+        match message:
+            case {"is": "error", "message": why}:
+                return unit, str(why)
+            case {"is": "parted", "peer": peer, "why": why} if peer in self.program.units:
+                return self.why(Left(str(peer), f"{unit}: {why}"))
+            case _:
+                return None
+
     def _clock_s(self, unit: str) -> float:
         say(self.endpoint, {"do": "clock"}, unit)
         return float(self._gather("clock", (unit,))[unit]["now_s"])

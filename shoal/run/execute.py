@@ -18,7 +18,7 @@ from shoal.cost import About, Match, account, hops, pace
 from shoal.errors import InputError, PaceError, PlanError, WorkerDied
 from shoal.graph import Graph, divide, load
 from shoal.plan.lower import lower
-from shoal.plan.values import Plan
+from shoal.plan.values import ModelRef, Plan
 from shoal.plan.written import with_files
 from shoal.program import Driver, Pace, Program, Workload
 from shoal.program.bundle import Bundle, Manifest
@@ -77,7 +77,7 @@ def model_of(plan: Plan) -> Graph:
     Raises:
         PlanError: the file is not the one that was planned for.
     """
-    graph = load(plan.model.path, plan.model.shapes, plan.model.sizes, plan.model.carried)
+    graph = _loaded(plan.model)
     if graph.sha256 != plan.model.sha256:
         raise PlanError(
             "the model's file changed since it was planned",
@@ -87,6 +87,13 @@ def model_of(plan: Plan) -> Graph:
             hint="plan again",
         )
     return divide(graph, plan.splits).graph
+
+
+def _loaded(model: ModelRef) -> Graph:
+    if not model.entry:
+        return load(model.path, model.shapes, model.sizes, model.carried)
+    made: Graph = catalog.make("llm/blocks", model.entry).graph(model.path)
+    return made
 
 
 def execute(

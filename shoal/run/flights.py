@@ -143,7 +143,7 @@ class Flights:
                 return came.peer, fault.what
             if message.get("is") == "vitals" and self._upkeep.pulse is not None:
                 self._upkeep.pulse.heard(crew.program.epoch, came.peer, message)
-            return _lost(crew, came.peer, message)
+            return crew.told(came.peer, message)
         if isinstance(came, Delivery):
             self._inbox.put(came, came.header.time_s if self._paced else 0.0)
         return None
@@ -305,14 +305,3 @@ class Flights:
         self.seen.answers.append(Answer(item, arrived_s, answered_s, flight.empty, flight.turn.epoch))
         self._sink(item, flight.outputs)
         self._decide(Finished(item, flight.empty), self._told_s)
-
-
-def _lost(crew: Crew, unit: str, message: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The worker that cannot go on after what `unit` said, and why."""
-    match message:
-        case {"is": "error", "message": why}:
-            return unit, str(why)
-        case {"is": "parted", "peer": peer, "why": why} if peer in crew.program.units:
-            return crew.why(Left(str(peer), f"{unit}: {why}"))
-        case _:
-            return None

@@ -105,7 +105,7 @@ def _client(plan: Plan, program: Program, samples: Samples, place: Path) -> None
     codec.save(plan, place / PLAN_FILE)
     arrays = {f"in:{name}": np.stack([each[name] for each in samples.inputs]) for name in samples.inputs[0]}
     arrays |= {f"out:{name}": np.stack([each[name] for each in samples.expected]) for name in samples.expected[0]}
-    np.savez(place / SAMPLES_FILE, **arrays)  # type: ignore[arg-type]  # its stub has one more keyword
+    codec.save_arrays(arrays, place / SAMPLES_FILE)
     _script(place / "start.sh", 'exec python3 -m shoal.run "$(dirname "$0")" "$@"')
 
 

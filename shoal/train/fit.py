@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import InputError, WorkError
 from shoal.train.data import Items
-from shoal.train.library import torch_module
+from shoal.train.library import torch_module, torch_threads
 from shoal.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def predicted(model: nn.Module, x: NDArray[Any], batch: int = 512) -> NDArray[np
     torch = torch_module()
     was = model.training
     model.eval()
-    with torch.no_grad(), _threads(1):
+    with torch.no_grad(), torch_threads(1):
         parts = [model(torch.from_numpy(x[at : at + batch])).numpy() for at in range(0, len(x), batch)]
     model.train(was)
     return np.concatenate(parts)
@@ -124,20 +124,8 @@ def seeded(seed: int) -> Iterator[None]:
 @contextmanager
 def _alone(recipe: Recipe) -> Iterator[None]:
     """The recipe's seed and threads, for the block only."""
-    with _threads(recipe.threads), seeded(recipe.seed):
+    with torch_threads(recipe.threads), seeded(recipe.seed):
         yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many of torch's, for the block only."""
-    torch = torch_module()
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -215,12 +215,19 @@ class Runner:
 
     def _compute(self, job: Job, segment: Segment) -> Mapping[str, NDArray[Any]]:
         inputs = {name: self._values.get(key) for name, key in job.reads}
-        owners = {name: owner_of(self._program.state[name], job.item, job.session) for name in segment.states}
-        for name, owner in owners.items():
-            inputs[self._program.state[name].reads] = self._states.get(name, owner)
-        outputs = self._sessions[segment.name].run(inputs, self._buffers(job, segment))
-        for name, owner in owners.items():
-            self._states.update(name, owner, outputs[self._program.state[name].writes])
+        into = self._buffers(job, segment)
+        states = [self._program.state[name] for name in segment.states]
+        for state in states:
+            owner = owner_of(state, job.item, job.session)
+            if state.update == "place":
+                rows = self._states.rows(state, owner, job.session, len(inputs[state.rows]))
+                inputs[state.reads] = into[state.writes] = rows
+            else:
+                inputs[state.reads] = self._states.get(state.name, owner)
+        outputs = self._sessions[segment.name].run(inputs, into)
+        for state in states:
+            if state.update != "place":
+                self._states.update(state.name, owner_of(state, job.item, job.session), outputs[state.writes])
         return outputs
 
     def _buffers(self, job: Job, segment: Segment) -> dict[str, NDArray[Any]]:

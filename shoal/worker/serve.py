@@ -211,6 +211,6 @@ def _row(span: Span) -> tuple[str, str, int, float, float, int]:
 
 
 def _zeros(program: Program, segment: Segment) -> dict[str, np.ndarray[Any, Any]]:
-    """Zeros for every input of `segment`, at the bound of its shape."""
-    specs = {name: program.tensors[name] for name in segment.inputs}
-    return {name: np.zeros(spec.bound(program.sizes), spec.dtype) for name, spec in specs.items()}
+    """Zeros for every input of `segment`; sizes that are open are 1."""
+    specs, ones = {name: program.tensors[name] for name in segment.inputs}, dict.fromkeys(program.sizes, 1)
+    return {name: np.zeros(spec.bound(ones), spec.dtype) for name, spec in specs.items()}

@@ -73,6 +73,18 @@ class StateStore:
             self._arrays[(name, owner)] = _fresh(self._program, state)
         return self._arrays[(name, owner)]
 
+    def rows(self, state: State, owner: int, first: int, count: int) -> Array:
+        """Those rows of a state that is written where it stands.
+
+        Raises:
+            LimitError: there are fewer.
+        """
+        whole = self.get(state.name, owner)
+        if not 0 <= first <= first + count <= len(whole):
+            raise LimitError(f"state '{state.name}' has no such rows", needed=f"{first} to {first + count}",
+                             had=f"{len(whole)}")  # fmt: skip
+        return whole[first : first + count]
+
     def update(self, name: str, owner: int, array: Array) -> None:
         """Replace the value, or append to it along the state's axis.
 
@@ -129,4 +141,5 @@ def _fresh(program: Program, state: State) -> Array:
     shape = list(state.spec.bound(program.sizes))
     if state.update == "append":
         shape[state.axis] = 0
-    return np.full(shape, state.initial, dtype=state.spec.dtype)
+    # zeros come from the system as they are touched: a long context costs no memory before it is there
+    return np.full(shape, state.initial, state.spec.dtype) if state.initial else np.zeros(shape, state.spec.dtype)

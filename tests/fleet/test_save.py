@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shoal.errors import InputError
 from shoal.fleet import (
+    Coupling,
     Device,
     Fleet,
     Link,
@@ -40,6 +41,7 @@ def distinct(values: st.SearchStrategy[Named], least: int, most: int) -> st.Sear
     return st.lists(values, min_size=least, max_size=most, unique_by=lambda value: value.name).map(tuple)
 
 
+couplings = st.builds(Coupling, st.sampled_from(["loose", "close", "tight"]), positive, figures, positive)
 macs = st.builds(MacArray, st.integers(1, 4096), st.integers(1, 4096), positive, st.integers(1, 999), texts)
 units = st.builds(
     Unit, names, st.integers(1, 999), peaks, positive, figures, engines, distinct(points, 0, 2), st.none() | macs
@@ -62,6 +64,7 @@ def devices(draw: st.DrawFn) -> Device:
         carbon_kg=draw(st.none() | figures),
         cores=draw(st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple)),
         address=draw(st.none() | st.sampled_from(["pi.local:7070", "10.0.0.2:1", "[::1]:65535"])),
+        coupling=draw(st.none() | couplings),
     )
 
 

@@ -22,6 +22,7 @@ NAMES = (
     "mxfp8", "mxint8", "mxfp6", "mxint6", "mxfp4", "mxint4", "nvfp4", "nvint4", "block:element=e2m1,rule=floor",
     "tern2", "tern3x5", "tern5x8t", "tern5x8g32", "ternary:fitted=mean", "bin", "bint", "bing64",
     "hlq1g32", "hlq2g64", "hlq3", "hlq4g16", "planes:bits=2,group=-1", "pow2", "codebook:values=-3/-1/0/2/5",
+    "e4m3b64", "e4m3b1x64", "e2m3b4x48", "logfmt8g64", "logfmt6g32", "logfmt:bits=4,group=0",
 )  # fmt: skip
 COMPOSED = (
     "int4g16+lowrank:rank=2", "hlq2g32+outliers:share=0.02", "nvint4+rotate:size=16",

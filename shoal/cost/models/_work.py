@@ -29,5 +29,11 @@ def work_of(graph: Graph) -> Work:
 
 
 def _moved_bytes(op: Op) -> int:
-    weights = op.written_bytes if op.kind in PICKS_ROWS and op.weights else op.weights_bytes
-    return op.read_bytes + op.written_bytes + weights
+    return op.read_bytes + op.written_bytes + _met_bytes(op)
+
+
+def _met_bytes(op: Op) -> int:
+    """Of its weights, what the op reads."""
+    if op.met_bytes is not None:
+        return op.met_bytes
+    return op.written_bytes if op.kind in PICKS_ROWS and op.weights else op.weights_bytes

@@ -34,6 +34,7 @@ class Roofline:
     op_overhead_s: float = (
         5e-6  # an engine's call of one op: estimate, ten times the 0.5 µs measured on a server core
     )
+    arithmetic: str = ""  # the format whose peaks hold for ops in float32, "float16"; empty: float32
 
     def over(self, graph: Graph, fleet: Fleet, samples: Sequence[Sample]) -> Costs:
         """Answers about `graph` on `fleet`; samples are not looked at."""
@@ -90,7 +91,8 @@ class RooflineCosts:
     def _sides(self, key: CostKey) -> tuple[Array, Array]:
         """Seconds each op needs for its arithmetic, and for its bytes."""
         unit = self.fleet.unit(key.unit)
-        peak = peak_flop_per_s(key.unit, unit, key.engine, key.format)
+        form = (self.model.arithmetic or key.format) if key.format == "float32" else key.format
+        peak = peak_flop_per_s(key.unit, unit, key.engine, form)
         peak *= operating_point(key.unit, unit, key.operating_point).speed
         speed = self.fleet.device(key.unit).speed  # a throttled machine does everything so much slower
         return (

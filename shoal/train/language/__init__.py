@@ -1,5 +1,6 @@
 """Small language models on real text: their shape, their training, the same model as ONNX."""
 
+from shoal.train.language._kept import keep, kept
 from shoal.train.language._tiny import tiny
 from shoal.train.language.corpus import corpus, docstrings
 from shoal.train.language.decoder import Decoder
@@ -22,6 +23,8 @@ __all__ = [
     "corpus",
     "docstrings",
     "fit_language",
+    "keep",
+    "kept",
     "losses",
     "parameters",
     "perplexity",

@@ -88,17 +88,42 @@ class Block(nn.Module):
         return found
 
 
-class Language(nn.Module):
-    """(batch, places) symbols → (batch, places, vocabulary) logits of what follows each."""
+class Stack(nn.Module):
+    """Blocks one after another, with the tables of their places; who has them adds what stands before and behind."""
 
+    layers: nn.ModuleList
     cos: Tensor
     sin: Tensor
+
+    def stack(self, shape: Decoder, linear: Linear = plain, attending: Attending = attend) -> None:
+        """Make them."""
+        self.layers = nn.ModuleList(Block(shape, at, linear, attending) for at in range(shape.layers))
+        for name, table in zip(("cos", "sin"), shape.rotations(shape.context), strict=True):
+            self.register_buffer(name, torch.from_numpy(table), persistent=False)
+
+    def begin_small(self) -> None:
+        """Let every block begin by changing little."""
+        for block in self.layers:
+            for name in ("self_attn.o_proj", "mlp.down_proj"):
+                matrix = block.get_submodule(name).weight
+                assert isinstance(matrix, nn.Parameter)
+                nn.init.normal_(matrix, std=SPREAD)
+
+    def through(self, x: Tensor) -> Tensor:
+        """(batch, places, width), at most `context` places, of the same shape."""
+        for block in self.layers:
+            x = block(x, self.cos[: x.shape[1]], self.sin[: x.shape[1]])
+        return x
+
+
+class Language(Stack):
+    """(batch, places) symbols → (batch, places, vocabulary) logits of what follows each."""
 
     def __init__(self, shape: Decoder, linear: Linear = plain, attending: Attending = attend) -> None:
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Block(shape, at, linear, attending) for at in range(shape.layers))
+        self.stack(shape, linear, attending)
         self.norm = Norm(shape.width, shape.epsilon)
         nn.init.normal_(self.embed_tokens.weight, std=SPREAD)
         for name, _, inputs in shape.products():
@@ -106,14 +131,10 @@ class Language(nn.Module):
             if isinstance(matrix, nn.Parameter):  # what adds to the stream begins small, the deeper the network
                 ends = name.endswith(("o_proj", "down_proj"))
                 nn.init.normal_(matrix, std=1 / math.sqrt(inputs * (2 * shape.layers if ends else 1)))
-        for name, table in zip(("cos", "sin"), shape.rotations(shape.context), strict=True):
-            self.register_buffer(name, torch.from_numpy(table), persistent=False)
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Logits; at most `context` places."""
-        x, places = self.embed_tokens(symbols), symbols.shape[1]
-        for block in self.layers:
-            x = block(x, self.cos[:places], self.sin[:places])
+        x = self.through(self.embed_tokens(symbols))
         logits: Tensor = self.norm(x) @ self.embed_tokens.weight.T
         return logits
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,22 @@ def test_format_and_operating_point_change_the_peak(graph: Graph, fleet: Fleet) 
         by_hand(graph, peak=4e9)[0]
     )
     assert costs.estimate(CostKey(("h",), "a/cpu", format="float16")).seconds == pytest.approx(by_hand(graph)[0])
+
+
+def test_arithmetic_may_be_in_another_format_than_files_say(graph: Graph, fleet: Fleet) -> None:
+    costs = Roofline(arithmetic="int8").over(graph, fleet, ())
+    assert costs.op_seconds("a/cpu", "onnxruntime") == pytest.approx(by_hand(graph, peak=4e9), rel=1e-12)
+    assert costs.estimate(CostKey(("h",), "a/cpu", format="float16")).seconds == pytest.approx(by_hand(graph)[0])
+
+
+def test_an_op_reads_those_of_its_weights_that_an_item_meets(graph: Graph, fleet: Fleet) -> None:
+    lean = replace(graph, ops=tuple(replace(op, macs=0, met_bytes=op.weights_bytes // 4) for op in graph.ops))
+    moved = [op.read_bytes + op.written_bytes + op.weights_bytes // 4 for op in graph.ops]
+    seconds = Roofline().over(lean, fleet, ()).op_seconds("a/cpu", "onnxruntime")
+    assert seconds == pytest.approx([each / (1e9 * 0.7) + 5e-6 for each in moved], rel=1e-12)
+    key = CostKey(OPS, "a/cpu")
+    estimates = [Roofline().over(each, fleet, ()).estimate(key) for each in (lean, graph)]
+    assert estimates[0].resident_bytes == estimates[1].resident_bytes  # all of them are held
 
 
 def test_an_engine_runs_only_where_it_is(graph: Graph, fleet: Fleet) -> None:
