@@ -64,17 +64,22 @@ def architecture(config: str | Path | Mapping[str, Any]) -> Architecture:
         ModelError: the file is missing, the kind of model is unknown, or an entry is missing.
         InputError: the file is no JSON, or what it says cannot be.
     """
-    read = _read(config)
-    kind = read.need("model_type", str)
+    return architecture_of(read(config))
+
+
+def architecture_of(config: Config) -> Architecture:
+    """What entries describe; raises like `architecture`."""
+    kind = config.need("model_type", str)
     known = catalog.names(FAMILY)
     if kind not in known:
-        raise ModelError(f"no language model of the kind '{kind}' is known", where=read.source,
+        raise ModelError(f"no language model of the kind '{kind}' is known", where=config.source,
                          hint=catalog.nearest(kind, known))  # fmt: skip
-    found: Architecture = catalog.find(FAMILY, kind)().architecture(read)
+    found: Architecture = catalog.find(FAMILY, kind)().architecture(config)
     return found
 
 
-def _read(config: str | Path | Mapping[str, Any]) -> Config:
+def read(config: str | Path | Mapping[str, Any]) -> Config:
+    """The entries of a folder with config.json, of that file, or as they are; raises like `architecture`."""
     if isinstance(config, Mapping):
         return Config(config, "the configuration")
     path = Path(config)

@@ -97,6 +97,10 @@ class Latent:
         """With keys and values expanded, as in prefill."""
         return self._matrices(width) + self.heads * (self.plain + self.rotary + self.value) * seen
 
+    def absorbed(self, width: int, seen: int) -> int:
+        """With queries and sums of values in the short vectors' own space, as in decode: nothing is expanded."""
+        return self._matrices(width) + self.heads * (2 * self.rank + self.rotary) * seen
+
     def _matrices(self, width: int) -> int:
         asked = self.heads * (self.plain + self.rotary)
         queries = self.query_rank * (width + asked) if self.query_rank else width * asked

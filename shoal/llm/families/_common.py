@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from shoal.llm.architecture import Architecture, Layer
 from shoal.llm.config import Config
+from shoal.llm.decoder.rotary import rotary
+from shoal.llm.decoder.values import Decoder
 from shoal.llm.parts import Attention
 
 
@@ -37,4 +39,15 @@ def attention(config: Config, *, window: int = 0, biased: bool = False, normed: 
         window=window,
         biased=biased,
         normed=normed,
+    )
+
+
+def decoder(config: Config, architecture: Architecture) -> Decoder:
+    """What such a model computes where nothing is out of the ordinary."""
+    head = architecture.layers[0].mixer.head if isinstance(architecture.layers[0].mixer, Attention) else 1
+    return Decoder(
+        architecture=architecture,
+        places=(rotary(config),) * len(architecture.layers),
+        epsilon=config.get("rms_norm_eps", 1e-6),
+        scale=head**-0.5,
     )

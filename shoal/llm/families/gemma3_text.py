@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shoal.errors import ModelError
 from shoal.llm.architecture import Architecture, Layer
 from shoal.llm.config import Config
+from shoal.llm.decoder.rotary import THETA, Rotary, rotary
+from shoal.llm.decoder.values import Decoder
 from shoal.llm.families import _common
 from shoal.llm.parts import Dense
 
+WHOLE_THETA = 1e6
 WHOLE_EVERY = 6  # layers, one of which sees the whole sequence and the others a window
 KINDS = ("sliding_attention", "full_attention")
 
@@ -29,6 +32,20 @@ class Gemma3Text:
             for kind in self._kinds(config)
         ]
         return _common.whole(config, layers, tied=True)
+
+    def decoder(self, config: Config) -> Decoder:
+        """See `Written`."""
+        made = _common.decoder(config, self.architecture(config))
+        places = tuple(self._places(config, kind) for kind in self._kinds(config))
+        scale = config.size("query_pre_attn_scalar", 256) ** -0.5
+        return replace(
+            made, places=places, scale=scale, activation="gelu", sandwiched=True, raised=True, lifted=True
+        )
+
+    def _places(self, config: Config, kind: str) -> Rotary:
+        if kind == KINDS[0] and not config.entries.get("rope_parameters"):
+            return Rotary(config.get("rope_local_base_freq", THETA))
+        return rotary(config, kind, WHOLE_THETA if kind == KINDS[1] else THETA)
 
     def _kinds(self, config: Config) -> list[str]:
         count = config.size("num_hidden_layers")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shoal.llm.architecture import Architecture, Layer
 from shoal.llm.config import Config
+from shoal.llm.decoder.values import Decoder
 from shoal.llm.families import _common
 from shoal.llm.parts import Dense
 
@@ -18,3 +19,7 @@ class Qwen3:
         """See `Family`."""
         layer = Layer(_common.attention(config, normed=True), Dense(config.size("intermediate_size")), norms=2)
         return _common.whole(config, [layer] * config.size("num_hidden_layers"))
+
+    def decoder(self, config: Config) -> Decoder:
+        """See `Written`."""
+        return _common.decoder(config, self.architecture(config))

@@ -1,0 +1,46 @@
+"""What was changed in a model, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_NOTHING = object()
+
+
+class Handle:
+    """Undoes changes in the opposite order; what was replaced comes back itself, not a copy."""
+
+    def __init__(self) -> None:
+        self._ways_back: list[Callable[[], object]] = []
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute."""
+        before = getattr(owner, name, _NOTHING)
+        if before is _NOTHING:
+            self._ways_back.append(lambda: delattr(owner, name))
+        else:
+            self._ways_back.append(lambda: setattr(owner, name, before))
+        setattr(owner, name, value)
+
+    def hook(self, module: nn.Module, changed: Callable[[Any, Any, Any], Any]) -> None:
+        """Have a module's outputs changed: called with module, inputs and outputs."""
+        self._ways_back.append(module.register_forward_hook(changed).remove)
+
+    def loops(self, model: Any) -> None:
+        """Have experts multiplied one after another: the only way in which a choice that was struck out costs nothing."""
+        before = model.config._experts_implementation
+        self._ways_back.append(lambda: model.set_experts_implementation(before))
+        model.set_experts_implementation("eager")
+
+    def take(self, other: Handle) -> None:
+        """Undo what another handle would."""
+        self._ways_back.append(other.undo)
+
+    def undo(self) -> None:
+        """Leave the model as it was, to the last bit; a second time nothing happens."""
+        while self._ways_back:
+            self._ways_back.pop()()
