@@ -12,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.llm import Architecture, architecture
+from shoal.llm.training_cost import training_cost
 from shoal.units import format_bytes
 
 LENGTHS = (1_024, 8_192, 65_536, 1_048_576)  # tokens; shown up to what the model takes
 VALUE_BYTES = 2  # bfloat16
+TRAINED = 4_096  # tokens of a sequence that is learned from
 
 
 def is_configuration(path: Path) -> bool:
@@ -33,6 +35,7 @@ def facts(path: Path) -> dict[str, object]:
         "layers": len(found.layers),
         "context": found.context,
         "weights_bytes": VALUE_BYTES * found.parameters,
+        "training_flops": training_cost(found, TRAINED).flops,
         "lengths": [
             {"tokens": tokens, "cache_bytes": found.cache_bytes(tokens, VALUE_BYTES), "macs": found.macs(tokens)}
             for tokens in _lengths(found)
@@ -62,11 +65,13 @@ def _told(found: Architecture) -> list[str]:
         for layer in found.layers
     )
     met = found.active_parameters
+    trained = training_cost(found, TRAINED).flops
     some = f", of which a token meets {met / 1e9:.4g} G" if met != found.parameters else ""
     return [
         f"{found.parameters:,} parameters{some}, {format_bytes(VALUE_BYTES * found.parameters)} in bfloat16",
         f"{len(found.layers)} layers of {found.width} channels: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}",
         f"{found.vocabulary:,} symbols{', one matrix for both ends' if found.tied else ''}; up to {found.context:,} tokens",
+        f"training takes {trained / 1e9:.4g} GFLOP a token, in sequences of {TRAINED:,}",
     ]
 
 

@@ -16,6 +16,7 @@ from shoal import codec
 from shoal.catalog import nearest
 from shoal.errors import InputError, PlanError, UnitError
 from shoal.graph import Carried, Graph, load
+from shoal.llm.outlook import ENTRIES
 from shoal.plan import ModelRef, Plan
 from shoal.program import Workload
 from shoal.program.workload_file import load_workload, rate_of
@@ -117,8 +118,22 @@ def model(path: Path, shapes: Sequence[str], carry: Sequence[str] = ()) -> tuple
 
 
 def plan(path: Path) -> Plan:
-    """The plan in the folder or file `path`."""
+    """The plan in the folder or file `path`.
+
+    Raises:
+        InputError: it is none, or the folder holds those of a language model's entries.
+    """
+    if entries := entries_in(path):
+        hint = f"name one of them: {path / entries[0]}"
+        raise InputError("this folder holds several plans", where=str(path), had=", ".join(entries), hint=hint)
     return _loaded(Plan, path / PLAN_FILE if os.path.isdir(path) else path, "a plan", "`shoal plan` writes them")
+
+
+def entries_in(folder: Path) -> tuple[str, ...]:
+    """The entries of a language model whose plans a folder holds; none if it holds a plan itself."""
+    if os.path.isfile(folder / PLAN_FILE):
+        return ()
+    return tuple(name for name in ENTRIES if os.path.isfile(folder / name / PLAN_FILE))
 
 
 def run(path: Path) -> Run:

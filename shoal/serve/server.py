@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shoal.errors import InputError, WorkError
 from shoal.live import Backend
@@ -111,9 +111,16 @@ def run(
         serve(made, backend, listening, drain_s, context)
 
 
+class Drained(Protocol):
+    """What is asked to end."""
+
+    def drain(self, within_s: float) -> bool:
+        """Take no more; whether all that was taken is done by then."""
+
+
 def serve(
     made: FastAPI,
-    backend: Backend,
+    backend: Drained,
     listening: socket.socket,
     drain_s: float,
     context: ssl.SSLContext | None = None,
@@ -134,7 +141,7 @@ def serve(
         raise WorkError("not all that was taken was done in time", needed=f"within {drain_s:g} s")
 
 
-async def _drain(made: FastAPI, backend: Backend, drain_s: float) -> bool:
+async def _drain(made: FastAPI, backend: Drained, drain_s: float) -> bool:
     done = await asyncio.to_thread(backend.drain, drain_s)
     made.state.feed.end()
     return done

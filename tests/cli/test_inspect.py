@@ -42,7 +42,7 @@ def test_what_is_carried_is_shown(shoal: Any, tmp_path: Path) -> None:
     model = write(NETS["single"].proto, tmp_path)
     carry = ("--carry", "h=h2,initial=0.5,scope=stream")
     facts = shoal("inspect", model, *carry, "--json").json
-    assert facts["carried"] == [{"input": "h", "output": "h2", "initial": 0.5, "scope": "stream"}]
+    assert facts["carried"] == [{"input": "h", "output": "h2", "initial": 0.5, "scope": "stream", "rows": ""}]
     assert facts["loops"] == [["hu", "s", "h2"]]
     assert (list(facts["inputs"]), list(facts["outputs"])) == (["x"], ["y"])
     lines = shoal("inspect", model, *carry).out
@@ -94,10 +94,12 @@ def test_a_language_model_is_described_from_its_configuration_alone(shoal: Any, 
     (tmp_path / "config.json").write_text(dumps(DEEPSEEK_V3))
     facts = shoal("inspect", tmp_path, "--json").json
     assert facts["parameters"] == 671_026_419_200
+    assert facts["training_flops"] == pytest.approx(250e9, rel=0.01)
     assert facts["lengths"][0] == {"tokens": 1, "cache_bytes": 70_272, "macs": facts["lengths"][0]["macs"]}
     told = " ".join(shoal("inspect", tmp_path / "config.json").out.split())
     assert "671,026,419,200 parameters, of which a token meets 37" in told
     assert "3 latent and dense, 58 latent and experts" in told
+    assert "training takes 250.5 GFLOP a token" in told
 
 
 def test_a_configuration_of_an_unknown_kind_is_an_error_in_words(shoal: Any, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.llm import models
 
 
 def test_a_line_for_each_unit_and_engine(shoal: Any, model: Path, fleet: Path) -> None:
@@ -34,3 +37,31 @@ def test_a_line_for_each_unit_and_engine(shoal: Any, model: Path, fleet: Path) -
 def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, model: Path, fleet: Path) -> None:
     Path("odd.toml").write_text('[devices.pi]\nboard = "raspbery-pi-4b-4gb"\n')
     assert told in shoal("profile", *(each.format(model=model, fleet=fleet) for each in arguments)).complaint
+
+
+def test_a_language_model_by_its_configuration(shoal: Any, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(models.BAMBA))
+    done = shoal("profile", file, "--context", "16,64", "--batch", "1", "--scan", "16", "--repeats", "1", "--json")
+    assert done.code == 0, done.err
+    assert done.json["energy"] in {"modelled", "measured"}
+    assert [(row["context"], row["batch"], row["fault"]) for row in done.json["rows"]] == [(16, 1, ""), (64, 1, "")]
+    for row in done.json["rows"]:
+        assert min(row["prefill_s"], row["decode_s"], row["memory_bytes"], row["cache_bytes"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--context", "1000"), "longer than the positions"),
+        (("--context", "many"), "lists no sizes"),
+        (("--batch", "0"), "lists no sizes"),
+        (("fleet.toml", "--batch", "1"), "on this machine alone"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else None,
+)
+def test_mistakes_with_a_language_model(arguments: tuple[str, ...], told: str, shoal: Any, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(models.LLAMA))
+    assert told in shoal("profile", file, *arguments).complaint

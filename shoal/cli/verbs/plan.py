@@ -11,7 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from shoal import catalog, codec
-from shoal.cli import grounds, options
+from shoal.cli import entries, grounds, language, options
 from shoal.errors import InputError
 from shoal.formats import listed
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
@@ -32,12 +32,13 @@ EXAMPLES = (
     "shoal plan model.onnx fleet.toml --minimize latency,energy --limit memory=1GiB",
     "shoal plan model.onnx fleet.toml --strategy all --minimize latency",
     "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
+    "shoal plan config.json fleet.toml --weights fp8 --context 8192",
     "shoal plan model.onnx fleet.toml --formats auto --samples inputs.npz --error 1%",
 )
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file, or a language model's config.json")],
     fleet: Annotated[
         Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML), or live: the devices that are there now")
     ],
@@ -113,6 +114,24 @@ def command(
             "--with", metavar="TECHNIQUE", help="with --formats: how layers are coded, a dozen times (default: rtn)"
         ),
     ] = [],
+    entry: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="of a config.json: plan only prefill, or only decode (default: both)"),
+    ] = "",
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="of a config.json: prefill runs where decode does, on the same weights"),
+    ] = False,
+    batch: Annotated[int, typer.Option(help="of a config.json: sequences of an item")] = 1,
+    tokens: Annotated[int, typer.Option(min=0, help="of a config.json: tokens of a prompt; 0: up to 1024")] = 0,
+    context: Annotated[
+        int, typer.Option(min=0, help="of a config.json: tokens that a new one sees; 0: up to 4096")
+    ] = 0,
+    weights: Annotated[
+        str, typer.Option(metavar="FORMAT", help="of a config.json: float32, float16, fp8, int8, int4g128 …")
+    ] = "float16",
+    experts: Annotated[int, typer.Option(help="of a config.json: experts of one block at most")] = 64,
+    heads: Annotated[int, typer.Option(help="of a config.json: blocks that the head is cut into")] = 1,
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
@@ -138,6 +157,20 @@ def command(
         shares=options.shares_of(shares),
         engines=tuple(engine),
     )
+    if language.is_configuration(model):
+        _no_weights(
+            {"--formats": formats, "--shape": shape, "--carry": carry, "--measure": measure, "--mapping": mapping}
+        )
+        fronts = entries.Question(
+            model, machines, wishes, entry,
+            {"batch": batch, "tokens": tokens, "context": context, "weights": weights, "experts": experts, "heads": heads},
+            together,
+        ).fronts()  # fmt: skip
+        (output / options.PLAN_FILE).unlink(missing_ok=True)  # of another model: the folder is now one of entries
+        for name, front in fronts.items():
+            _write(front, output / name, None)
+        entries.tell(fronts, output, json=json)
+        return
     if formats:
         question = Mixing(
             model, machines, wishes, _given(model, samples, shape, carry), options.share_of(error, "--error"),
@@ -159,6 +192,19 @@ def command(
         options.emit(front_json(front))
     else:
         print_front(graph, front, output)
+
+
+def _no_weights(given: Mapping[str, object]) -> None:
+    """Refuse what asks for a model's file.
+
+    Raises:
+        InputError: naming the option.
+    """
+    for option, value in given.items():
+        if value:
+            raise InputError(
+                "a configuration alone cannot do that", where=option, hint="give the model's ONNX file"
+            )
 
 
 def _mixed(found: Mixed) -> str:

@@ -1,4 +1,4 @@
-"""Measure what each op costs here, into a table that plans reuse."""
+"""Measure what ops or a language model cost here; plans reuse it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import options
+from shoal.cli import language, options
+from shoal.errors import InputError
 from shoal.fleet import load
 from shoal.measure import load_table, table_path
 from shoal.plan.costs import costs_of
@@ -16,21 +17,47 @@ from shoal.units import format_seconds
 EXAMPLES = (
     "shoal profile model.onnx fleet.toml",
     "shoal profile encoder.onnx fleet.toml --shape tokens=128",
+    "shoal profile config.json --context 512,2048 --batch 1,4",
 )
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file")],
-    fleet: Annotated[Path, typer.Argument(metavar="FLEET", help="a fleet file (TOML)")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file, or a language model's config.json")],
+    fleet: Annotated[
+        Path | None, typer.Argument(metavar="FLEET", help="a fleet file (TOML); for ONNX files")
+    ] = None,
     shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=options.SHAPE_HELP)] = [],
     carry: Annotated[list[str], typer.Option(metavar="INPUT=OUTPUT", help=options.CARRY_HELP)] = [],
+    context: Annotated[str, typer.Option(metavar="TOKENS", help="prompts of a language model")] = "128,512,2048",
+    batch: Annotated[str, typer.Option(metavar="SEQUENCES", help="at once, of a language model")] = "1",
+    scan: Annotated[int, typer.Option(min=0, help="tokens of a chunk of Mamba-2's scan; 0: transformers' own")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="of which a language model's median is")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="that compute a language model")] = 1,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
-    """Measure what each op costs here, into a table that plans reuse.
+    """Measure what each op costs here, into a table that plans reuse; or latency, memory and energy of a language model.
 
     Units of this machine are measured; boards that are not here get their data sheet's figures, corrected by what
-    was measured.
+    was measured. A language model is named by its configuration; its weights are those of a seed.
     """
+    if language.is_configuration(model):
+        if fleet is not None:
+            raise InputError("a language model is measured on this machine alone", where=str(fleet))
+        _language(model, context, batch, scan, repeats, threads, json)
+    elif fleet is None:
+        raise InputError("Missing argument 'FLEET'", hint="shoal profile model.onnx fleet.toml")
+    else:
+        _ops(model, fleet, shape, carry, json)
+
+
+def _language(model: Path, context: str, batch: str, scan: int, repeats: int, threads: int, json: bool) -> None:
+    from shoal.cli import profiling
+
+    subject, rows = profiling.measured(model, profiling.Asked(context, batch, scan, repeats, threads))
+    options.emit(profiling.facts(subject, rows)) if json else profiling.show(subject, rows)
+
+
+def _ops(model: Path, fleet: Path, shape: list[str], carry: list[str], json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 

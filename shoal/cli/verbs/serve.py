@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import grounds, options
+from shoal.cli import grounds, options, talk
 from shoal.errors import InputError, UnitError
 from shoal.units import parse
 
@@ -16,13 +16,19 @@ EXAMPLES = (
     "shoal serve plan",
     "shoal serve plan --queue 128 --deadline 500ms",
     "shoal serve plan --pixels mean=127,std=128,crop=0.875 --labels classes.txt",
+    "shoal serve gemma-3-270m.gguf --fleet two_cores.toml --rows 8",
     "shoal serve plan --host 0.0.0.0 --identity ~/.config/shoal/fleets/home/coordinator",
 )
 MOST_LABELS_BYTES = 16 << 20
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN", help=f"{options.PLAN_HELP}; or a trained language model's folder or GGUF file"
+        ),
+    ],
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="where to listen; 0.0.0.0 or :: everywhere")
     ] = "127.0.0.1",
@@ -58,10 +64,23 @@ def command(
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="allow unencrypted connections with other hosts")] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="the page of the fleet at /")] = True,
+    fleet: Annotated[
+        Path | None, typer.Option(metavar="FLEET", help=f"of a language model: {talk.FLEET_HELP}")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="of a language model: texts that are gone on with at once")] = 8,
+    context: Annotated[int, typer.Option(min=0, help=f"of a language model: {talk.CONTEXT_HELP}")] = 0,
+    weights: Annotated[str, typer.Option(help=f"of a language model: {talk.WEIGHTS_HELP}")] = "stored",
     json: Annotated[bool, typer.Option("--json", help="where it serves, as JSON on stdout, once it does")] = False,
 ) -> None:
-    """Serve a plan over HTTP, with a page that shows the fleet."""
+    """Serve a plan over HTTP, with a page that shows the fleet; or a language model, as OpenAI's clients expect it."""
     from shoal import serve
+
+    if talk.is_trained(plan):
+        ways = talk.Ways(fleet, rows, context, weights, over)
+        _serve_language(
+            plan, ways, (host, port), (identity, plain), name, rows + queue, _seconds(drain, "--drain"), json=json
+        )
+        return
     from shoal.live.service import kept
     from shoal.program.drivers.failover import Failover
 
@@ -73,15 +92,36 @@ def command(
     serve.needed()
     with serve.bound(host, port) as listening:
         serve.check_open(listening, identity, plain=plain)
-        context = serve.secured(identity) if identity else None
-        url = serve.url_of(listening, secure=context is not None)
+        secure = serve.secured(identity) if identity else None
+        url = serve.url_of(listening, secure=secure is not None)
         driver = Failover(standbys=standbys, wait=wait, period_s=decided.prediction.period_s, drain=emulate)
         with grounds.of(decided, over, emulate=emulate) as ground, kept(decided, ground, driver, queue) as backend:
             app = serve.app(backend, name=called, page=page, deadline_s=deadline_s, classifier=said)
-            serve.serve(app, backend, listening, drain_s, context, lambda: _told(called, url, page=page, json=json))
+            serve.serve(app, backend, listening, drain_s, secure, lambda: _told(called, url, page=page, json=json))
             state = backend.state()
     if not json:
         sys.stdout.write(f"{state.answered} answered, {state.failed} failed, {state.refused} refused\n")
+
+
+def _serve_language(
+    model: Path, ways: talk.Ways, place: tuple[str, int], safety: tuple[Path | None, bool], name: str, most: int,
+    drain_s: float, *, json: bool,
+) -> None:  # fmt: skip
+    from shoal import serve
+    from shoal.serve.language import LanguageModel, language_app
+
+    serve.needed()
+    with serve.bound(*place) as listening:
+        serve.check_open(listening, safety[0], plain=safety[1])
+        secure = serve.secured(safety[0]) if safety[0] else None
+        with talk.ready(model, ways) as (kept, generator):
+            served = LanguageModel(name or kept.facts.name, kept.text, generator, most)
+            url = serve.url_of(listening, secure=secure is not None)
+            serve.serve(language_app(served), served, listening, drain_s, secure,
+                        lambda: _told(served.name, url, page=False, json=json))  # fmt: skip
+            counts = generator.counts
+    if not json:
+        sys.stdout.write(f"{counts.tokens} tokens given in {counts.steps} steps, {counts.losses} devices lost\n")
 
 
 def _told(name: str, url: str, *, page: bool, json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shoal import codec
-from shoal.cli import options
+from shoal.cli import entries, options
 from shoal.report import print_table, summary
 from shoal.run.simulated import simulated
 
@@ -32,8 +32,11 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
     """Execute a plan in simulated time on machines that need not be here."""
-    decided = options.plan(plan)
     options.writable(output)
+    if options.entries_in(plan) and not rate and workload is None:
+        entries.simulate(plan, items, output, json=json)
+        return
+    decided = options.plan(plan)
     coming = options.workload_of(decided, items, rate, poisson, workload)
     run = simulated(decided, coming.items, coming)
     codec.save(run, output)

@@ -1,0 +1,82 @@
+"""Go on with a text by a trained language model."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli import options, talk
+from shoal.errors import WorkError
+from shoal.llm.service import Request, Sampling, Words
+
+EXAMPLES = (
+    "shoal generate gemma-3-270m.gguf 'The capital of France is'",
+    "shoal generate llama/ 'Once upon a time' --tokens 200 --temperature 0.8 --seed 1",
+    "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
+)
+
+
+def command(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="a folder as Hugging Face keeps them, or a GGUF file")
+    ],
+    prompt: Annotated[str, typer.Argument(help="the text to go on with; - reads it from stdin")],
+    fleet: Annotated[Path | None, typer.Option(metavar="FLEET", help=talk.FLEET_HELP)] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="most new tokens")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time")] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(help="draw from the likeliest tokens with so much probability together")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="what is drawn")] = 0,
+    chat: Annotated[bool, typer.Option("--chat", help="the prompt is what a user says in a chat")] = False,
+    context: Annotated[int, typer.Option(min=0, help=talk.CONTEXT_HELP)] = 0,
+    weights: Annotated[str, typer.Option(help=talk.WEIGHTS_HELP)] = "stored",
+    over: Annotated[
+        str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
+    ] = "shm",
+    json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
+) -> None:
+    """Go on with a text by a trained language model."""
+    sampling = Sampling(temperature, top_p, seed=seed)
+    said = sys.stdin.read() if prompt == "-" else prompt
+    with talk.ready(model, talk.Ways(fleet, 1, context, weights, over)) as (kept, generator):
+        asked = kept.text.chat([{"role": "user", "content": said}]) if chat else said
+        request = Request(tuple(kept.text.tokens(asked)), tokens, sampling, kept.text.ends)
+        words, pieces = Words(kept.text), []
+        began_s = time.monotonic()
+        stream, times_s = generator.ask(request), []
+        for token in stream:
+            times_s.append(time.monotonic() - began_s)
+            pieces.append(words.add(token))
+            if not json:
+                talk.say(pieces[-1])
+        pieces.append(words.rest())
+        placements = tuple(generator.counts.placements)
+    ended = stream.ended
+    assert ended is not None
+    if json:
+        options.emit(
+            {"text": "".join(pieces), "ended": ended.reason, "prompt_tokens": len(request.tokens),
+             "tokens": stream.given, "first_s": times_s[0] if times_s else None, "total_s": times_s[-1] if times_s else None,
+             "placements": placements}
+        )  # fmt: skip
+    else:
+        talk.say(f"{pieces[-1]}\n")
+        sys.stderr.write(_figures(len(request.tokens), times_s, placements))
+    if ended.reason == "lost":
+        raise WorkError(f"the text ended early: {ended.why}")
+
+
+def _figures(prompt: int, times_s: list[float], placements: tuple[str, ...]) -> str:
+    """What was measured, in a line."""
+    if len(times_s) < 2:
+        return f"[{' then '.join(placements)}]\n"
+    rate = (len(times_s) - 1) / (times_s[-1] - times_s[0])
+    return (
+        f"[{' then '.join(placements)}: first token after {times_s[0]:.3g} s ({prompt} tokens of prompt), "
+        f"then {rate:.3g} tokens/s, measured]\n"
+    )
