@@ -41,16 +41,11 @@ def convolution(channels: int, side: int, repeats: int) -> Timed:
 
 def network(plain: nn.Module, binary: nn.Module, x: Any, repeats: int) -> Timed:
     """The inference of a float network by torch with one thread, and of a binary one from packed signs."""
-    from shoal.train.library import torch_module
+    from shoal.train.library import torch_threads
 
-    torch = torch_module()
     small = packed(binary)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads():
         float_s, packed_s = _alternating(lambda: predicted(plain, x), lambda: predicted(small, x), repeats)
-    finally:
-        torch.set_num_threads(threads)
     sizes = [sum(each.nbytes for each in arrays(net).values()) for net in (plain, small)]
     return Timed(float_s, packed_s, *sizes)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal import cache
+from shoal import cache, codec
 from shoal.train import Recipe
 from shoal.train.language import (
     Decoder,
@@ -81,7 +81,7 @@ class Course:
         def build(folder: Path) -> None:
             self.say(f"training {arm.name}, width {self.decoder.width}, seed {seed}")
             found = self._fit(arm, model, seed)
-            np.savez(folder / "weights.npz", **parameters(model))  # type: ignore[arg-type]  # numpy's stub
+            codec.save_arrays(parameters(model), folder / "weights.npz")
             np.save(folder / "losses.npy", found)
 
         place = cache.entry(KIND, self._key(arm, seed), build)

@@ -6,8 +6,7 @@ y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x. Rounding passes gradients straight throu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
@@ -17,6 +16,7 @@ import numpy as np
 from shoal import formats
 from shoal.errors import MissingExtra, WorkError
 from shoal.study._operands import Matrix, Operands
+from shoal.train.library import torch_threads
 
 Tensor: TypeAlias = Any  # torch's; the core has to be typed without it
 Round: TypeAlias = Callable[[Tensor], Tensor]  # along the last axis
@@ -101,7 +101,7 @@ def trained(text: str, arithmetic: str, recipe: Recipe) -> Trained:
     """
     torch = torch_of()
     rounded = ARITHMETICS[arithmetic]
-    with _one_thread():
+    with torch_threads():
         codes, vocabulary = _codes(text)
         cut = len(codes) * 9 // 10
         weights = _weights(recipe, vocabulary)
@@ -143,7 +143,7 @@ def seen(text: str, model: Trained, recipe: Recipe, places: int) -> tuple[Operan
         return matrix
 
     codes, _ = _codes(text)
-    with _one_thread(), torch.no_grad():
+    with torch_threads(), torch.no_grad():
         batch = _batch(codes[len(codes) * 9 // 10 :], recipe, torch.Generator().manual_seed(recipe.seed))
         _logits(model.weights, batch[:, :-1], recipe, keep)
     pairs = zip(kept[::2], kept[1::2], strict=True)
@@ -161,7 +161,7 @@ class Cast:
 def casts(text: str, model: Trained, names: tuple[str, ...], recipe: Recipe, turned: int = 0) -> dict[str, Cast]:
     """Each format for weights and activations, as `shoal.formats` rounds; `turned`: in a Hadamard basis of this size."""
     torch = torch_of()
-    with _one_thread(), torch.no_grad():
+    with torch_threads(), torch.no_grad():
         codes, _ = _codes(text)
         held = codes[len(codes) * 9 // 10 :]
         batches = [_batch(held, recipe, torch.Generator().manual_seed(number)) for number in range(4)]
@@ -285,14 +285,3 @@ def _share(step: int, steps: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.55 + 0.45 * float(np.cos(np.pi * (step - warm) / max(1, steps - warm)))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    torch = torch_of()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

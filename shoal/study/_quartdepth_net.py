@@ -53,7 +53,7 @@ def _train(recipe: Training, path: Path, threads: int) -> None:
     from shoal.compress.gradients import Differentiable
     from shoal.graph import load
     from shoal.train.fit import seeded
-    from shoal.train.library import torch_module
+    from shoal.train.library import torch_module, torch_threads
 
     torch, data, weights = torch_module(), scenes(recipe.scenes, recipe.seed), _weights(recipe)
     _save(path, recipe.width, weights)
@@ -61,21 +61,17 @@ def _train(recipe: Training, path: Path, threads: int) -> None:
     leaves = {name: network.weights[name].requires_grad_(True) for name in weights}
     adam = torch.optim.Adam(leaves.values(), lr=recipe.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, recipe.rate, total_steps=recipe.steps)
-    source, before = np.random.default_rng(recipe.seed), torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with seeded(recipe.seed):
-            for step in range(recipe.steps):
-                adam.zero_grad()
-                loss = _loss(torch, network, data[source.integers(0, recipe.scenes, recipe.batch)], step % 2 == 1)
-                if not np.isfinite(loss.item()):
-                    raise WorkError("the loss is not finite", where=f"depth, step {step}", hint="a smaller rate")
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
-                adam.step()
-                schedule.step()
-    finally:
-        torch.set_num_threads(before)
+    source = np.random.default_rng(recipe.seed)
+    with torch_threads(threads), seeded(recipe.seed):
+        for step in range(recipe.steps):
+            adam.zero_grad()
+            loss = _loss(torch, network, data[source.integers(0, recipe.scenes, recipe.batch)], step % 2 == 1)
+            if not np.isfinite(loss.item()):
+                raise WorkError("the loss is not finite", where=f"depth, step {step}", hint="a smaller rate")
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(leaves.values(), 1.0)
+            adam.step()
+            schedule.step()
     _save(path, recipe.width, {name: each.detach().numpy().copy() for name, each in leaves.items()})
 
 
