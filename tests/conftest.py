@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +28,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
-def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     for kind in FETCHED:
         (KEPT / kind).mkdir(parents=True, exist_ok=True)
         (folder / kind).symlink_to(KEPT / kind)
     monkeypatch.setenv("SHOAL_CACHE", str(folder))
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # kept decoders of thousands of tests would fill a disk
 
 
 @pytest.fixture(autouse=True)
