@@ -6,6 +6,7 @@ import logging
 
 from shoal import catalog
 from shoal.cost import Costs
+from shoal.engines import machine_of
 from shoal.errors import MissingExtra
 from shoal.fleet import Fleet
 from shoal.graph import Graph
@@ -41,9 +42,16 @@ def costs_of(graph: Graph, fleet: Fleet, *, measure: bool = True) -> Costs:
     whole = load_table(table_path(graph.base.identity)).of(machine_id()).samples if graph.base else ()
     handling = load_table(handling_path()).of(machine_id())
     samples = (*whole, *table.samples, *benches.samples, *handling.samples)
-    simulated = any(unit.macs for device in fleet.devices for unit in device.units)
-    costs: Costs = catalog.make("cost/models", "arrays" if simulated else "table").over(graph, fleet, samples)
+    costs: Costs = catalog.make("cost/models", _model(fleet)).over(graph, fleet, samples)
     return costs
+
+
+def _model(fleet: Fleet) -> str:
+    """Measurements, and above them the models of what is simulated in this fleet."""
+    units = [unit for device in fleet.devices for unit in device.units]
+    measured = "arrays" if any(unit.macs for unit in units) else "table"
+    simulated = any(machine_of(engine) is not None for unit in units for engine in unit.engines)
+    return f"machines:rest={measured}" if simulated else measured
 
 
 def nominal(graph: Graph, fleet: Fleet) -> Costs:

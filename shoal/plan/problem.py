@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.cost import Costs
+from shoal.engines import engine_name
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph, Split, divide
@@ -80,7 +81,12 @@ def usable_engines(graph: Graph, fleet: Fleet, unit: str, allowed: Sequence[str]
     ours = set(catalog.names("engines"))
     if not graph.packed and "native" not in allowed:
         ours.discard("native")
-    return tuple(name for name in fleet.unit(unit).engines if name in ours and (not allowed or name in allowed))
+    offered = fleet.unit(unit).engines
+    return tuple(
+        text
+        for text in offered
+        if engine_name(text) in ours and (not allowed or {text, engine_name(text)} & set(allowed))
+    )
 
 
 @dataclass(frozen=True)

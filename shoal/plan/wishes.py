@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shoal import catalog
+from shoal.engines import engine_name
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph
@@ -67,7 +68,7 @@ def units_of(graph: Graph, fleet: Fleet, wishes: Wishes) -> tuple[str, ...]:
         PlanError: an unknown device or engine, or no unit is left.
     """
     for name in wishes.engines:
-        if name not in catalog.names("engines"):
+        if engine_name(name) not in catalog.names("engines"):
             raise PlanError(f"no engine is called '{name}'", hint=_near(name, catalog.names("engines")))
     for name in wishes.exclude:
         _check_place(fleet, name, "to exclude")
