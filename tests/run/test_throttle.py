@@ -68,6 +68,7 @@ def test_a_way_that_is_none() -> None:
     assert "pace" in (caught.value.hint or "")
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("way", "over"), [("pace", "memory"), ("pace", "shm"), ("quota", "shm")])
 def test_throttled_workers_answer_rightly_and_slowly(plan: Plan, way: str, over: str) -> None:
     slow = slowed(plan, 0.1, 0.2)
