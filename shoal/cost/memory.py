@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from shoal.engines import engine_name
 from shoal.graph import Graph, peak_live_bytes
 from shoal.program import Program
 from shoal.record import Estimate
@@ -18,12 +19,14 @@ RUNTIME_BYTES: Mapping[str, int] = {
     "ncnn": 40 * MIB,
     "reference": 60 * MIB,
     "null": 34 * MIB,
+    "simulated": 0,  # what stands beside the machine's own memory is not its
 }
 WEIGHTS_FACTOR: Mapping[str, float] = {
     "onnxruntime": 1.0,  # optimised segments map their weights from the file, once
     "native": 1.0,  # codes are mapped from the file
     "ncnn": 2.1,  # kernels of 3 × 3 are kept transformed too; measured 1.3 ZFNet, 1.6 VGG-19, 2.1 ResNet-50
     "null": 0.0,
+    "simulated": 1.0,
 }
 OTHER_RUNTIME_BYTES, OTHER_WEIGHTS_FACTOR = 60 * MIB, 2.0  # an engine nobody measured: on the safe side
 
@@ -58,12 +61,12 @@ class Footprint:
 
 def runtime_bytes(engine: str) -> int:
     """Resident bytes of a worker with `engine` loaded and no segment."""
-    return RUNTIME_BYTES.get(engine, OTHER_RUNTIME_BYTES)
+    return RUNTIME_BYTES.get(engine_name(engine), OTHER_RUNTIME_BYTES)
 
 
 def weights_factor(engine: str) -> float:
     """Resident bytes of a loaded weight over its stored bytes."""
-    return WEIGHTS_FACTOR.get(engine, OTHER_WEIGHTS_FACTOR)
+    return WEIGHTS_FACTOR.get(engine_name(engine), OTHER_WEIGHTS_FACTOR)
 
 
 def footprint(graph: Graph, ops: Iterable[str], engine: str) -> Footprint:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from shoal.engines import _onnx
 from shoal.engines.contract import Arrays
-from shoal.errors import ModelError
 from shoal.program import Program, Segment
 
 if TYPE_CHECKING:
@@ -39,16 +38,11 @@ class Simulated:
             ModelError: a file is missing or damaged, or the machine has no unit for an op.
             LimitError: a tensor does not fit into the machine.
         """
-        import onnx_ir as ir
-
+        from shoal.graph.load import read
         from shoal.machines.accelerators import accelerator
 
         path, *_ = _onnx.paths(segment, folder)
-        try:
-            model = ir.load(path)
-        except (OSError, ValueError) as fault:
-            raise ModelError(f"cannot load '{path.name}': {fault}", where=f"segment '{segment.name}'") from fault
-        return SimulatedSession(_steps(model, accelerator(self.machine)), tuple(segment.outputs))
+        return SimulatedSession(_steps(read(path), accelerator(self.machine)), tuple(segment.outputs))
 
 
 @dataclass(frozen=True)

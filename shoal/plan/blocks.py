@@ -1,8 +1,9 @@
 """A problem over blocks of ops instead of ops: fewer things to place, and what engines fuse stays together.
 
 A block is a row of ops, each the only reader of the one before: one heavy op (a convolution, a matrix product)
-with the light ops before and after it. Branches and their joins begin new blocks, so any placement of a branchy
-graph remains, except that a heavy op is never parted from its activation.
+with the light ops before and after it, as far as the same units can run them all. Branches and their joins begin
+new blocks, so any placement of a branchy graph remains, except that a heavy op is never parted from its activation
+where nothing asks for it.
 """
 
 from __future__ import annotations
@@ -39,14 +40,23 @@ class Blocks:
 def blocks_of(problem: Problem) -> Blocks:
     """`problem` over blocks; pins become times without end."""
     graph = problem.graph
-    rows = _rows(graph)
+    rows = _rows(graph, _able(problem))
     members = {row[0]: tuple(row) for row in rows}
     coarse = replace(graph, ops=tuple(_block(graph, row) for row in rows))
     costs = _BlockCosts(problem, members)
     return Blocks(replace(problem, graph=coarse, costs=costs, pins={}), members)
 
 
-def _rows(graph: Graph) -> list[list[str]]:
+def _able(problem: Problem) -> list[bytes]:
+    """Of each op, which units can run it with one engine or another: equal where the same ones can."""
+    of_units = [
+        np.any([np.isfinite(problem.op_seconds(unit, engine)) for engine in problem.engines_of(unit)], axis=0)
+        for unit in problem.units
+    ]
+    return [row.tobytes() for row in np.stack(of_units, axis=1)]
+
+
+def _rows(graph: Graph, able: Sequence[bytes]) -> list[list[str]]:
     """Ops of each block, in an order in which blocks can run: that of their first ops."""
     rows: list[list[str]] = []
     row_of: dict[int, int] = {}
@@ -55,7 +65,7 @@ def _rows(graph: Graph) -> list[list[str]]:
     for index, op in enumerate(graph.ops):
         row = _continued(graph, op, row_of, finals)
         weighty = op.macs > HEAVY_MACS * max(1, op.written_bytes)
-        if row is None or (weighty and heavy[row]):
+        if row is None or (weighty and heavy[row]) or able[graph.position[rows[row][-1]]] != able[index]:
             row = len(rows)
             rows.append([])
             heavy.append(False)

@@ -58,7 +58,7 @@ def no_division(problem: Problem) -> LimitError:
         return LimitError(
             "no division into consecutive groups can run every op",
             had=f"pins {pins}" if pins else "ops that no engine of the fleet can run",
-            hint="remove a pin, or let --planner evolve place ops that are not consecutive" if pins else None,
+            hint="remove a pin, or let --planner anneal place ops that are not consecutive" if pins else None,
         )
     names = {
         int(d): problem.fleet.device(unit).name for d, unit in zip(chain.device_of, problem.units, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from shoal.engines import machine_of
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Carried, Split
@@ -113,6 +114,12 @@ class Plan:
     def owners(self) -> Mapping[str, str]:
         """Op → unit, of the first replica."""
         return {op: group.unit for group in self.replicas[0].groups for op in group.ops}
+
+    @cached_property
+    def machines(self) -> Mapping[str, str]:
+        """Op → engine, where that simulates a machine which is not here; of the first replica."""
+        groups = (group for group in self.replicas[0].groups if machine_of(group.engine) is not None)
+        return {op: group.engine for group in groups for op in group.ops}
 
     @property
     def units(self) -> tuple[str, ...]:

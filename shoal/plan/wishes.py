@@ -25,7 +25,7 @@ class Wishes:
     objective: Objective = field(default_factory=Objective)
     workload: Workload | None = None  # None: closed, `items` of them, with a window that keeps every unit busy
     strategy: str = "stage"  # with options; several joined by "+", or "all"
-    planner: str = "chain_dp"
+    planner: str = "auto"
     pins: Mapping[str, str] = field(default_factory=dict)  # op → device or unit
     exclude: tuple[str, ...] = ()  # devices or units
     shares: tuple[float, ...] = ()  # of the units in the fleet's order, instead of a search

@@ -129,7 +129,7 @@ def execute_epochs(
             coordinator.stop()
     refuse_late(driven.outcome.observed.late_share)
     if chosen.compare and not samples.expected and not driven.outcome.failure:
-        samples = answered(graph, samples, workload)
+        samples = answered(graph, samples, workload, plans[0].machines)
     notes = remarks(plans[0], chosen, driven)
     run = _account(planned, driven.outcome, workload, chosen, notes, provenance_of(plans[0], chosen))
     matched = _matched(run, samples, driven.answers)

@@ -125,7 +125,7 @@ def execute(
     with called as coordinator:
         driven = _drive(coordinator, plan, settings, samples, progress)
     if settings.compare and not samples.expected and not driven.outcome.failure:  # a loss is to be told at once
-        samples = answered(graph, samples, driven.workload)
+        samples = answered(graph, samples, driven.workload, plan.machines)
     settings = replace(settings, there=there is not None)
     return _result(plan, program, settings, samples, driven, outline_of(graph, plan))
 
@@ -439,6 +439,10 @@ def outline_of(graph: Graph, plan: Plan) -> Outline:
     )
 
 
+def _simulated(plan: Plan) -> list[str]:
+    return sorted({plan.owners[op] for op in plan.machines})
+
+
 def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
     """What a reader of the Run must know of how it was made."""
     found = [f"the run ended early: {driven.outcome.failure}"] * bool(driven.outcome.failure)
@@ -448,7 +452,11 @@ def remarks(plan: Plan, settings: Settings, driven: Driven) -> tuple[str, ...]:
     behind_s = [each.behind_s for each in driven.outcome.observed.units.values() if each.behind_s is not None]
     if note := throttling_of(plan, settings).note:
         found.append(f"{note}, at most {max(behind_s) * 1e3:.1f} ms behind" if behind_s else note)
-    boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine"})
+    found += [
+        f"{unit} is simulated: values are the machine's, its seconds here are not; see shoal simulate"
+        for unit in _simulated(plan)
+    ]
+    boards = sorted({plan.fleet.device(unit).board for unit in plan.units} - {"this-machine", ""})
     if boards and not settings.emulate and not settings.there:
         found.append(f"measured on this machine, not on {', '.join(boards)}; --emulate paces to them")
     if settings.over.partition(":")[0] == "shaped":

@@ -53,7 +53,7 @@ def pack(plan: Plan, folder: Path, seed: int = 0) -> Packed:
     for unit, place in units.items():
         _unit(plan, program, unit, source, place)
     inputs = drawn({name: program.tensors[name] for name in graph.inputs}, SAMPLE_COUNT, seed)
-    samples = answered(graph, inputs, plan.workload)
+    samples = answered(graph, inputs, plan.workload, plan.machines)
     _client(plan, program, samples, folder / CLIENT_FOLDER)
     _mpi_files(plan, program, folder)
     return Packed(folder, units)

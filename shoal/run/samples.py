@@ -88,14 +88,22 @@ def read(path: Path, specs: Mapping[str, TensorSpec]) -> Samples:
     return Samples(tuple({name: stack[index] for name, stack in stacks.items()} for index in range(count)))
 
 
-def answered(graph: Graph, samples: Samples, workload: Workload) -> Samples:
+def answered(
+    graph: Graph, samples: Samples, workload: Workload, machines: Mapping[str, str] | None = None
+) -> Samples:
     """The samples with the undivided model's answers, computed here by onnxruntime.
 
     Where tensors are carried over, the items of `workload` are computed one after another, each session's apart.
+
+    Args:
+        graph: divided or not.
+        samples: the inputs.
+        workload: the items that are to come.
+        machines: ops that a simulated machine does, with that engine: what it loses in few bits belongs to the
+            answer that is expected; dividing the model may lose nothing more.
     """
-    graph = graph.base or graph
-    group = Group("reference/cpu", tuple(op.name for op in graph.ops))
-    program, folder = with_files(graph, program_of(graph, (Replica((group,)),), 1, graph.name))
+    graph = graph if machines else graph.base or graph
+    program, folder = with_files(graph, program_of(graph, (_alone(graph, machines or {}),), 1, graph.name))
     sessions = [
         (segment, catalog.make("engines", segment.engine).load(program, segment, folder, 1))
         for segment in program.segments
@@ -118,6 +126,15 @@ def answered(graph: Graph, samples: Samples, workload: Workload) -> Samples:
         states.keep(session, values)
         found.append(answer(values))
     return Samples(samples.inputs, tuple(found), by_item=True)
+
+
+def _alone(graph: Graph, machines: Mapping[str, str]) -> Replica:
+    """Everything in one place, each op by its own machine."""
+    engines: dict[str, list[str]] = {}
+    for op in graph.ops:
+        engines.setdefault(machines.get(op.name, "onnxruntime"), []).append(op.name)
+    groups = (Group(f"reference/{at}", tuple(ops), engine) for at, (engine, ops) in enumerate(engines.items()))
+    return Replica(tuple(groups))
 
 
 class _States:

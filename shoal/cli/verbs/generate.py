@@ -76,7 +76,8 @@ def _figures(prompt: int, times_s: list[float], placements: tuple[str, ...]) -> 
     if len(times_s) < 2:
         return f"[{' then '.join(placements)}]\n"
     rate = (len(times_s) - 1) / (times_s[-1] - times_s[0])
+    shown = f"{rate:.0f}" if rate >= 1000 else f"{rate:.3g}"
     return (
         f"[{' then '.join(placements)}: first token after {times_s[0]:.3g} s ({prompt} tokens of prompt), "
-        f"then {rate:.3g} tokens/s, measured]\n"
+        f"then {shown} tokens/s, measured]\n"
     )

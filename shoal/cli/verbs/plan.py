@@ -70,8 +70,10 @@ def command(
     ] = "stage",
     planner: Annotated[
         str,
-        typer.Option(metavar="NAME", help="how to search, with options: chain_dp:order=given, ilp, evolve, anneal"),
-    ] = "chain_dp",
+        typer.Option(
+            metavar="NAME", help="how to search, with options: auto, chain_dp:order=given, ilp, evolve, anneal"
+        ),
+    ] = "auto",
     pin: Annotated[
         list[str], typer.Option(metavar="OP=DEVICE", help="run this op on this device; may be repeated")
     ] = [],

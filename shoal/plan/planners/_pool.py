@@ -98,6 +98,12 @@ class Pool:
         return tuple(Group(self.units[unit], tuple(names), self._engines[unit]) for unit, names in owners.items())
 
 
+def starts(able: NDArray[np.bool_]) -> list[Genes]:
+    """Everything on one unit, but for what cannot run there, which goes to the first that can."""
+    anywhere = able.argmax(axis=1)
+    return [np.where(able[:, unit], unit, anywhere).astype(np.int64) for unit in range(able.shape[1])]
+
+
 def seeds(problem: Problem) -> list[Groups]:
     """Consecutive plans: the exact bests in period and latency, then a thin front of all goals."""
     line = line_of(problem)

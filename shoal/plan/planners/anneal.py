@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shoal.plan.blocks import blocks_of
 from shoal.plan.chain import GOALS
 from shoal.plan.planners._moves import Genes, mutated
-from shoal.plan.planners._pool import INFINITE, Pool, feasible_front
+from shoal.plan.planners._pool import INFINITE, Pool, feasible_front, starts
 from shoal.plan.problem import Candidates, Problem
 from shoal.search import Cooling, anneal
 
@@ -46,8 +46,8 @@ class Anneal:
             return Candidates((), np.empty((0, len(GOALS))), exact=False)
         for number, (weights, steps) in enumerate(self._walks(problem)):
             cost = _cost(found, weights)
-            starts = [*_starts(able), *found.seen()]
-            best = min(starts, key=cost)
+            begun = [*starts(able), *found.seen()]
+            best = min(begun, key=cost)
             if len(problem.units) > 1:
                 rng = np.random.default_rng((self.seed, number))
                 anneal(best, _neighbour(able), cost, Cooling(steps), rng)
@@ -87,9 +87,3 @@ def _neighbour(able: NDArray[np.bool_]) -> Callable[[np.random.Generator, Genes]
         return np.where(able[blocks, made], made, genes)
 
     return neighbour
-
-
-def _starts(able: NDArray[np.bool_]) -> list[Genes]:
-    """Everything on one unit, but for what cannot run there, which goes to the first that can."""
-    anywhere = able.argmax(axis=1)
-    return [np.where(able[:, unit], unit, anywhere).astype(np.int64) for unit in range(able.shape[1])]

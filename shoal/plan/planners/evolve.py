@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shoal.errors import MissingExtra
 from shoal.plan.blocks import blocks_of
 from shoal.plan.planners._moves import consecutive
-from shoal.plan.planners._pool import Groups, Pool, feasible_front, seeds
+from shoal.plan.planners._pool import Groups, Pool, feasible_front, seeds, starts
 from shoal.plan.problem import Candidates, Problem
 
 Table = NDArray[np.float64]
@@ -50,10 +50,10 @@ class Evolve:
             found.refine(self.refine)
         return feasible_front(problem, [*rows, *found.best()])
 
-    def _first(self, found: Pool, starts: Sequence[Groups]) -> NDArray[np.int64]:
-        """The first generation: a spread of the seeds, filled up with random consecutive divisions."""
+    def _first(self, found: Pool, seeded: Sequence[Groups]) -> NDArray[np.int64]:
+        """The first generation: each unit with all it can run, a spread of the seeds, random consecutive divisions."""
         rng = np.random.default_rng(self.seed)
-        rows = [found.genes(groups) for groups in starts[: self.population // 2]]
+        rows = [*starts(found.able()), *(found.genes(groups) for groups in seeded[: self.population // 2])]
         while len(rows) < self.population:
             rows.append(consecutive(rng, found.size, len(found.units)))
         return np.stack(rows)
