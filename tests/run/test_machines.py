@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from shoal import fleet
 from shoal.fleet import Fleet
 from shoal.graph import Graph, load
-from shoal.plan import Plan, Wishes, search
+from shoal.plan import ModelRef, Plan, Wishes, search
 from shoal.plan.costs import costs_of
 from shoal.run.execute import Settings, execute
 from shoal.run.simulated import simulated
@@ -69,7 +67,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
 def plan(graph: Graph, place: Fleet) -> Plan:
     """The machine has no unit for Relu; a pin sends it a product all the same."""
     wishes = Wishes(pins={"m1": "array"})
-    return search(graph, place, wishes, costs_of(graph, place, measure=False)).plan
+    model = ModelRef(graph.name, graph.source, graph.sha256)
+    return search(graph, model, place, costs_of(graph, place, measure=False), wishes).plan
 
 
 def test_only_what_the_machine_has_a_unit_for_goes_there(plan: Plan) -> None:
