@@ -1,7 +1,7 @@
 """Simulated hardware that is not here: seconds of kernels from a machine's structure; steps on a mesh of tiles; gates and energy."""
 
 from shoal.machines._bill import Price, bill
-from shoal.machines._described import Figure, described, figures
+from shoal.machines._described import Figure, described, figures, title
 from shoal.machines._energy import EnergyRow, energy, energy_table
 from shoal.machines._mac import Cells, MacCost, mac_cost, operation
 from shoal.machines._mesh import Link, Mesh
@@ -36,4 +36,5 @@ __all__ = [
     "machine_samples",
     "operation",
     "passed",
+    "title",
 ]

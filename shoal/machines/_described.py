@@ -28,11 +28,21 @@ class Figure:
     value: float  # in the SI unit that its name ends in; a whole number where there is no unit
     source: str
     certainty: str  # one of CERTAINTIES
+    written: str  # as in the file: "34 GB/s"
 
 
 def described(file: Path, name: str) -> Any:
     """The field of a machine whose default stands in its description; the file is read when a machine is made."""
     return field(default_factory=lambda: figures(file)[name].value)
+
+
+def title(file: Path) -> str:
+    """What is described, in words.
+
+    Raises:
+        InputError: no TOML.
+    """
+    return str(_read(file).get("title", file.stem))
 
 
 @cache
@@ -43,11 +53,15 @@ def figures(file: Path) -> dict[str, Figure]:
         InputError: no TOML, or a figure without value, source or one of the certainties.
         UnitError: a value without the unit that its name ends in.
     """
+    return {name: _figure(name, entry, file) for name, entry in _read(file).get("figures", {}).items()}
+
+
+@cache
+def _read(file: Path) -> dict[str, Any]:
     try:
-        read = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as fault:
         raise InputError(f"cannot read the machine's description: {fault}", where=str(file)) from fault
-    return {name: _figure(name, entry, file) for name, entry in read.get("figures", {}).items()}
 
 
 def _figure(name: str, entry: Any, file: Path) -> Figure:
@@ -56,7 +70,7 @@ def _figure(name: str, entry: Any, file: Path) -> Figure:
     if entry["certainty"] not in CERTAINTIES:
         raise InputError(f"'{name}' has no certainty", where=str(file), needed=", ".join(CERTAINTIES),
                          had=str(entry["certainty"]))  # fmt: skip
-    return Figure(_value(name, entry["value"], file), str(entry["source"]), entry["certainty"])
+    return Figure(_value(name, entry["value"], file), str(entry["source"]), entry["certainty"], str(entry["value"]))
 
 
 def _value(name: str, written: object, file: Path) -> float:

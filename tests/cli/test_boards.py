@@ -49,3 +49,15 @@ def test_the_nearest_board_is_named(typed: str, meant: str, shoal: Any) -> None:
 
 def test_a_name_like_no_board_lists_them(shoal: Any) -> None:
     assert all(name in shoal("boards", "zzz").complaint for name in board_names())
+
+
+def test_a_machine_tells_each_figures_source(shoal: Any) -> None:
+    told = shoal("boards", "systolic", columns=120)
+    assert told.code == 0
+    assert "12.8 GB/s" in told.out
+    assert "32 bits of LPDDR4-3200" in told.out
+    found = shoal("boards", "systolic", "--json").json
+    assert found["figures"]["memory_bytes_per_s"] == {
+        "value": 12.8e9, "source": "computed: 32 bits of LPDDR4-3200", "certainty": "datasheet", "written": "12.8 GB/s",
+    }  # fmt: skip
+    assert "systolic" in shoal("boards").out

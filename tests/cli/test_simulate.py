@@ -61,3 +61,21 @@ def test_the_table_fits(columns: int, shoal: Any, plan: Path) -> None:
 def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, plan: Path) -> None:
     Path("run.json").write_text("{}")
     assert told in shoal("simulate", *(each.format(plan=plan) for each in arguments)).complaint
+
+
+def test_a_model_on_one_machine_that_is_not_here(shoal: Any, model: Path) -> None:
+    found = shoal("simulate", model, "--on", "systolic+rows=16", "--json").json
+    done = [op for op in found["ops"] if not op["taken"]["refusal"]]
+    assert 0 < len(done) < len(found["ops"])
+    assert {op["kind"] for op in done} <= {"Conv", "Gemm", "MatMul", "Reshape", "Flatten"}
+    assert found["seconds"] == pytest.approx(sum(op["taken"]["seconds"] for op in done))
+    assert found["provenance"] == "simulated"
+    told = shoal("simulate", model, "--on", "systolic+rows=16", columns=120)
+    assert told.code == 0
+    assert "Energy by component" in told.out
+    assert "no unit for 'Relu'" in told.out
+
+
+def test_machines_that_are_none_are_refused_at_the_door(shoal: Any, model: Path) -> None:
+    assert "did you mean 'systolic'?" in shoal("simulate", model, "--on", "systolc").err
+    assert "rows 0" in shoal("simulate", model, "--on", "systolic+rows=0").err

@@ -11,25 +11,36 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shoal import catalog
 from shoal.cli import options
 from shoal.fleet import BoardFigure, Device, board, board_figures, board_names, board_title
+from shoal.machines import figures, title
+from shoal.machines.accelerators import FAMILY, description
 from shoal.units import format_bytes, format_rate
 
 EXAMPLES = (
     "shoal boards",
     "shoal boards raspberry-pi-4b-4gb",
+    "shoal boards systolic",
 )
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="one board, with the source of each number")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="one board or simulated machine, with the source of each number")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Show the boards and machines known, each number with its source."""
-    if name:
+    if name in catalog.names(FAMILY):
+        _machine(name, json=json)
+    elif name:
         _one(name, json=json)
     elif json:
-        options.emit({each: _facts(each) for each in board_names()})
+        options.emit(
+            {each: _facts(each) for each in board_names()}
+            | {each: {"title": title(description(each))} for each in catalog.names(FAMILY)}
+        )
     else:
         _all()
 
@@ -47,6 +58,22 @@ def _one(name: str, *, json: bool) -> None:
         if section:
             out.print(f"\n[{section}]", markup=False)  # as in the board's file
         out.print(_sources(widths, [(key, figure) for _, key, figure in rows]))
+
+
+def _machine(name: str, *, json: bool) -> None:
+    found = figures(description(name))
+    if json:
+        options.emit({"name": name, "title": title(description(name)), "figures": found})
+        return
+    out = Console(highlight=False)
+    out.print(f"{title(description(name))}; simulated, each figure an option", style="bold")
+    table = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", style="dim")
+    for key, figure in found.items():
+        table.add_row(key, figure.written, escape(f"{figure.certainty}: {figure.source}"))
+    out.print(table)
 
 
 def _sources(widths: tuple[int, int], rows: Sequence[tuple[str, BoardFigure]]) -> Table:
@@ -76,7 +103,14 @@ def _all() -> None:
         table.add_row(name, *_row(board(name)))
     out = Console(highlight=False)
     out.print(table)
-    out.print("[dim]busy: on top of idle; `shoal boards NAME` gives the source of each figure")
+    out.print("[dim]busy: on top of idle; `shoal boards NAME` gives the source of each figure\n")
+    machines = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("simulated machine", ""):
+        machines.add_column(column)
+    for name in catalog.names(FAMILY):
+        machines.add_row(name, title(description(name)))
+    out.print(machines)
+    out.print("[dim]as a unit's engine: simulated:machine=NAME; alone: `shoal simulate MODEL --on NAME`")
 
 
 def _row(device: Device) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shoal import codec
-from shoal.cli import entries, options
+from shoal.cli import entries, machine, options
 from shoal.report import print_table, summary
 from shoal.run.simulated import simulated
 
@@ -17,21 +17,33 @@ EXAMPLES = (
     "shoal simulate plan",
     "shoal simulate plan --rate 20/s --poisson --items 200",
     "shoal simulate plan --items 1000 -o simulated.json",
+    "shoal simulate model.onnx --on systolic",
 )
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=options.PLAN_HELP)],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=f"{options.PLAN_HELP}; with --on, an ONNX file")],
     items: Annotated[int | None, typer.Option(min=1, help="how many items to simulate (default: 32)")] = None,
     rate: Annotated[str, typer.Option(metavar="RATE", help=options.RATE_HELP)] = "",
     poisson: Annotated[bool, typer.Option("--poisson", help=options.POISSON_HELP)] = False,
     workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="MACHINE",
+            help="all ops of a model on one machine that is not here, with options: systolic+rows=16",
+        ),
+    ] = "",
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON on stdout")] = False,
 ) -> None:
     """Execute a plan in simulated time on machines that need not be here."""
+    if on:
+        machine.show(plan, on, json=json)
+        return
     options.writable(output)
     if options.entries_in(plan) and not rate and workload is None:
         entries.simulate(plan, items, output, json=json)

@@ -1,7 +1,7 @@
 """Accelerators that are not here: ops in, values, cycles, energy by component and events out."""
 
 from shoal.machines.accelerators._calls import calls, decodes, evaluated
-from shoal.machines.accelerators._price import FAMILY, Taken, accelerator, price
+from shoal.machines.accelerators._price import FAMILY, Taken, accelerator, description, price
 from shoal.machines.accelerators._products import Product, product
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators._views import VIEWS
@@ -22,6 +22,7 @@ __all__ = [
     "accelerator",
     "calls",
     "decodes",
+    "description",
     "evaluated",
     "price",
     "product",

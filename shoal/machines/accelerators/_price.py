@@ -47,6 +47,16 @@ def accelerator(text: str) -> Accelerator[Any]:
     return found
 
 
+def description(name: str) -> Path:
+    """The file with the machine's figures and their sources; see `machines.figures`.
+
+    Raises:
+        InputError: there is no such machine; the hint names the nearest.
+    """
+    catalog.find(FAMILY, name)
+    return ROOT / "accelerators" / f"{name}.toml"
+
+
 def price(machine: str, call: Call) -> Taken:
     """What `call` takes on the machine that the text asks for; what it refuses has infinite seconds and the reason."""
     if call.kind in VIEWS:
