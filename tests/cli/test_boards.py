@@ -4,17 +4,20 @@ from typing import Any
 
 import pytest
 
+from shoal import catalog
 from shoal.fleet import board, board_names
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_each_board_has_one_line(columns: int, shoal: Any) -> None:
-    lines = [line.rstrip() for line in shoal("boards", columns=columns).out.splitlines()]
+    boards, _, machines = shoal("boards", columns=columns).out.partition("\n\n")
+    lines = [line.rstrip() for line in boards.splitlines()]
     rows = [line for line in lines if line.split()[0] in board_names()]
     assert [row.split()[0] for row in rows] == list(board_names())
     assert all(row.endswith((" USD", " –")) for row in rows)
     assert len(lines) - len(rows) == 2  # the heading and what it means
     assert max(map(len, lines)) <= columns
+    assert [line.split()[0] for line in machines.splitlines()[1:-1]] == list(catalog.names("machines/accelerators"))
 
 
 def test_json_of_all_boards(shoal: Any) -> None:

@@ -37,10 +37,7 @@ def command(
     elif name:
         _one(name, json=json)
     elif json:
-        options.emit(
-            {each: _facts(each) for each in board_names()}
-            | {each: {"title": title(description(each))} for each in catalog.names(FAMILY)}
-        )
+        options.emit({each: _facts(each) for each in board_names()})
     else:
         _all()
 
@@ -110,7 +107,7 @@ def _all() -> None:
     for name in catalog.names(FAMILY):
         machines.add_row(name, title(description(name)))
     out.print(machines)
-    out.print("[dim]as a unit's engine: simulated:machine=NAME; alone: `shoal simulate MODEL --on NAME`")
+    out.print("[dim]engine of a unit: simulated:machine=NAME; alone: `shoal simulate MODEL --on NAME`")
 
 
 def _row(device: Device) -> tuple[str, ...]:
