@@ -3,6 +3,7 @@
 from shoal.machines._bill import Price, bill
 from shoal.machines._described import Figure, described, figures, title
 from shoal.machines._energy import EnergyRow, energy, energy_table
+from shoal.machines._fixed import Fixed
 from shoal.machines._mac import Cells, MacCost, mac_cost, operation
 from shoal.machines._mesh import Link, Mesh
 from shoal.machines._steps import Compute, Passed, Send, Step, Store, passed
@@ -16,6 +17,7 @@ __all__ = [
     "Dataflow",
     "EnergyRow",
     "Figure",
+    "Fixed",
     "Gpu",
     "Link",
     "MacCost",

@@ -107,13 +107,13 @@ def _all() -> None:
     for name in catalog.names(FAMILY):
         machines.add_row(name, title(description(name)))
     out.print(machines)
-    out.print("[dim]engine of a unit: simulated:machine=NAME; alone: `shoal simulate MODEL --on NAME`")
+    out.print("[dim]in a fleet: engine simulated:machine=NAME; alone: `shoal simulate … --on NAME`")
 
 
 def _row(device: Device) -> tuple[str, ...]:
     peak = _peak_flop_per_s(device)
     return (
-        ", ".join(unit.name for unit in device.units),
+        ",".join(unit.name for unit in device.units),
         format_rate(peak, "flop/s") if peak is not None else "–",
         format_bytes(device.memory_bytes),
         f"{device.idle_w:g} W",
