@@ -1,0 +1,66 @@
+"""What machines and boards take for one workload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shoal.errors import PlanError
+
+if TYPE_CHECKING:
+    from shoal.graph import Graph
+
+BIAS_ALLOWED = 1e-9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One machine or board and one workload."""
+
+    name: str
+    kind: str  # "machine", "board"
+    seconds: float
+    energy_j: float
+    refusal: str = ""
+
+    @property
+    def delay_js(self) -> float:
+        """Energy times delay."""
+        return self.energy_j * self.seconds
+
+
+def on_machines(graph: Graph, machines: Sequence[str]) -> Iterator[Row]:
+    """Each op on each machine; one that refuses an op refuses the workload."""
+    from shoal.sim.alone import alone
+
+    for name in machines:
+        try:
+            found = alone(graph, name)
+        except PlanError as fault:
+            yield Row(name, "machine", 0.0, 0.0, str(fault.message))
+            continue
+        refusal = found.refused[0].taken.refusal if found.refused else ""
+        yield Row(name, "machine", found.seconds, found.joules, refusal)
+
+
+def on_boards(graph: Graph, boards: Sequence[str]) -> Iterator[Row]:
+    """By the boards' data sheets, on the unit that is quickest; a board's energy counts what it draws idle."""
+    from shoal import catalog
+    from shoal.cost import CostKey
+    from shoal.fleet import Fleet, board
+
+    for name in boards:
+        device = board(name)
+        fleet = Fleet((device,))
+        costs = catalog.make("cost/models", "roofline").over(graph, fleet, ())
+        found = []
+        for unit in device.units:
+            try:
+                key = CostKey(tuple(graph.position), f"{device.name}/{unit.name}", unit.engines[0])
+                estimate = costs.estimate(key)
+            except PlanError:
+                continue
+            found.append((estimate.seconds, estimate.joules + device.idle_w * estimate.seconds))
+        if found:
+            yield Row(name, "board", *min(found))
