@@ -59,11 +59,11 @@ class File:
         return run
 
 
-def exported(trained: Trained, places: int, folder: Path) -> File:
-    """The decoder for stretches of `places`, ternary layers packed; `folder` is made."""
+def exported(trained: Trained, places: int, folder: Path, packed: str = "tern5x8t") -> File:
+    """The decoder for stretches of `places`, ternary layers in the format `packed`; `folder` is made."""
     folder.mkdir(parents=True)
     path = save_language(trained.course.decoder, parameters(trained.model), places, folder / "language.onnx")
-    layers = stored_layers(trained.model)
+    layers = stored_layers(trained.model, packed)
     if not layers:
         save(normed_graph(load(path), normed_layers(trained.model)).model, path, external=False)
         return File(path, trained.course.decoder, "onnxruntime")

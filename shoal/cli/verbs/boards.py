@@ -94,7 +94,7 @@ def _all() -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("board", "units"):
         table.add_column(column, no_wrap=True)
-    for column in ("float32", "memory", "idle", "busy", "price"):
+    for column in ("float32", "memory", "idle", "busy", "USD"):
         table.add_column(column, justify="right", no_wrap=True)
     for name in board_names():
         table.add_row(name, *_row(board(name)))
@@ -118,7 +118,7 @@ def _row(device: Device) -> tuple[str, ...]:
         format_bytes(device.memory_bytes),
         f"{device.idle_w:g} W",
         f"+{max(unit.busy_w for unit in device.units):g} W",
-        f"{device.price_usd:,.0f} USD" if device.price_usd is not None else "–",
+        f"{device.price_usd:,.0f}" if device.price_usd is not None else "–",
     )
 
 
