@@ -27,7 +27,7 @@ KERNELS := CMakeLists.txt $(wildcard shoal/kernels/native/* shoal/kernels/native
 $(VENV)/done: pyproject.toml $(KERNELS)
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp,fit,live,serve]'
+	@$(PIP) -e '.[dev,ncnn,evolve,mpi,photos,ilp,fit,cycles,live,serve]'
 	@$(PIP) torch==2.13.0 'scikit-learn>=1.5' 'safetensors>=0.5' 'transformers>=5.20' 'gguf>=0.17' 'openai>=2'
 	@$(PIP) --no-deps pnnx
 	@touch $@

@@ -31,7 +31,7 @@ FAMILIES = [
 TECHNIQUES = [f"{family}/{name}" for family in FAMILIES for name in catalog.names(family)]
 
 PLANNING = {"shoal.plan", "shoal.cost", "shoal.graph", "shoal.fleet", "shoal.run", "shoal.sim", "shoal.report"}
-HEAVY = {"onnxruntime", "ncnn", "pymoo", "mpi4py", "plotly", "torch"}
+HEAVY = {"numba", "onnxruntime", "ncnn", "pymoo", "mpi4py", "plotly", "torch"}
 SLOW = {"onnx", "onnx_ir", "pydantic", "pint", "typer", "rich", "scipy"}
 
 BLOCK = f"""
