@@ -38,9 +38,13 @@ bps = bit / second
 second = [time] = s
 minute = 60 * second = min
 hour = 3600 * second = h
+day = 86400 * second
+year = 31557600 * second
+metre = [length] = m
 hertz = 1 / second = Hz
 joule = [energy] = J
 watt = joule / second = W
+watt_hour = 3600 * joule = Wh
 gram = [mass] = g
 flop = [work] = FLOP = op = OP
 mac = 2 * flop = MAC
@@ -59,12 +63,16 @@ EXAMPLES = {
     "joule/byte": "60 nJ/B",
     "hertz": "1.5 GHz",
     "kilogram": "20 kg",
+    "kilogram/joule": "400 g/kWh",
+    "mm²": "100 mm²",
     "USD": "35 USD",
     "item/second": "20 items/s",
 }
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)
-_UNIT = re.compile(r"[A-Za-zµμ]{1,20}(?:\s*[/*·]\s*[A-Za-zµμ]{1,20}){0,3}")  # no powers: nothing here has one
+_UNIT = re.compile(
+    r"[A-Za-zµμ]{1,20}(?:\s*[/*·]\s*[A-Za-zµμ]{1,20}){0,3}|mm²"
+)  # no other powers: nothing here has one
 
 
 def parse(text: object, unit: str, *, zero: bool = False) -> float:

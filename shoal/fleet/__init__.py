@@ -12,13 +12,14 @@ from shoal.fleet.boards import (
 from shoal.fleet.files import board_names
 from shoal.fleet.load import load, loads
 from shoal.fleet.save import dumps, save
-from shoal.fleet.values import Coupling, Device, Fleet, Link, MacArray, OperatingPoint, Unit
+from shoal.fleet.values import Coupling, Device, Fleet, Lifecycle, Link, MacArray, OperatingPoint, Unit
 
 __all__ = [
     "BoardFigure",
     "Coupling",
     "Device",
     "Fleet",
+    "Lifecycle",
     "Link",
     "MacArray",
     "OperatingPoint",

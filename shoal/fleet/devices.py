@@ -9,8 +9,8 @@ from shoal.errors import FleetError
 from shoal.fleet.faults import Fault
 from shoal.fleet.files import THIS_MACHINE, board_table
 from shoal.fleet.nominal import describe, usable_cores
-from shoal.fleet.schema import CouplingRow, DeviceRow, UnitRow, check
-from shoal.fleet.values import Coupling, Device, MacArray, OperatingPoint, Unit
+from shoal.fleet.schema import CouplingRow, DeviceRow, LifecycleRow, UnitRow, check
+from shoal.fleet.values import RANGED, Coupling, Device, Lifecycle, MacArray, OperatingPoint, Unit
 from shoal.units import format_bytes
 
 
@@ -53,11 +53,17 @@ def device_of(name: str, row: DeviceRow) -> Device:
         address=row.address,
         speed=row.speed,
         coupling=None if row.coupling is None else _coupling(row.coupling),
+        lifecycle=None if row.lifecycle is None else _lifecycle(row.lifecycle),
     )
 
 
 def _coupling(row: CouplingRow) -> Coupling:
     return Coupling(row.kind, row.bandwidth, row.launch, row.host_speed)
+
+
+def _lifecycle(row: LifecycleRow) -> Lifecycle:
+    ranges = {key: (ends[0], ends[1]) for key in RANGED if (ends := getattr(row.ranges, key)) is not None}
+    return Lifecycle(row.lifetime, row.grid, row.utilisation, row.pue, row.die_area, row.storage, ranges)
 
 
 def _unit(name: str, row: UnitRow) -> Unit:
@@ -118,10 +124,22 @@ def _contradictions(row: DeviceRow, at: str) -> list[Fault]:
     if row.count > 1 and row.address is not None:
         faults.append(Fault(f"{at}.address", "an address belongs to one device", "count = 1", f"{row.count}"))
     faults += _throttled(row, f"{at}.speed") if row.speed < 1 else []
+    faults += _off_range(row.lifecycle, row.carbon, f"{at}.lifecycle.ranges") if row.lifecycle else []
     usable = usable_cores()
     if row.board == THIS_MACHINE and row.cores and not usable.issuperset(row.cores):
         had = ", ".join(map(str, row.cores))
         faults.append(Fault(f"{at}.cores", "not a core of this machine", f"some of {sorted(usable)}", had))
+    return faults
+
+
+def _off_range(life: LifecycleRow, carbon_kg: float | None, at: str) -> list[Fault]:
+    """Figures that lie outside their own ranges."""
+    figures = {"carbon": carbon_kg, "lifetime": life.lifetime, "grid": life.grid, "utilisation": life.utilisation}
+    faults = []
+    for key, figure in figures.items():
+        ends = getattr(life.ranges, key)
+        if ends is not None and (figure is None or not ends[0] <= figure <= ends[1]):
+            faults.append(Fault(f"{at}.{key}", "the figure itself is missing or lies outside its range"))
     return faults
 
 

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shoal import codec, units
-from shoal.fleet.values import Coupling, Device, Fleet, Link, Unit
+from shoal.fleet.values import RANGED, Coupling, Device, Fleet, Lifecycle, Link, Unit
 
 _WRITTEN = {
     "byte": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1)),
     "byte/second": (("GB/s", 1e9), ("MB/s", 1e6), ("B/s", 1.0)),
     "flop/second": (("Tflop/s", 1e12), ("Gflop/s", 1e9), ("flop/s", 1.0)),
     "hertz": (("GHz", 1e9), ("MHz", 1e6), ("Hz", 1.0)),
-    "second": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)),
+    "second": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("year", 31_557_600.0)),
     "joule/byte": (("J/B", 1.0), ("nJ/B", 1e-9)),
     "watt": (("W", 1.0),),
     "kilogram": (("kg", 1.0),),
+    "kilogram/joule": (("g/kWh", 1e-3 / 3.6e6), ("kg/J", 1.0)),
+    "mm²": (("mm²", 1.0),),
     "USD": (("USD", 1.0),),
 }  # the SI unit itself is among them, so that any figure can be written exactly
 
@@ -68,6 +70,8 @@ def _device(device: Device) -> Iterator[str]:
         yield f"speed = {float(device.speed)!r}"
     if device.coupling is not None:
         yield from _coupling(device.coupling, f"{at}.coupling")
+    if device.lifecycle is not None:
+        yield from _lifecycle(device.lifecycle, f"{at}.lifecycle")
     for unit in device.units:
         yield from _unit(unit, f"{at}.units.{_key(unit.name)}")
 
@@ -77,6 +81,21 @@ def _coupling(coupling: Coupling, at: str) -> Iterator[str]:
     yield f"bandwidth = {_figure(coupling.bytes_per_s, 'byte/second')}"
     yield f"launch = {_figure(coupling.launch_s, 'second')}"
     yield f"host_speed = {float(coupling.host_speed)!r}"
+
+
+def _lifecycle(lifecycle: Lifecycle, at: str) -> Iterator[str]:
+    yield from ("", f"[{at}]", f"lifetime = {_figure(lifecycle.lifetime_s, 'second')}")
+    yield f"grid = {_figure(lifecycle.grid_kg_per_j, 'kilogram/joule')}"
+    yield f"utilisation = {float(lifecycle.utilisation)!r}"
+    yield f"pue = {float(lifecycle.pue)!r}"
+    if lifecycle.die_mm2 is not None:
+        yield f"die_area = {_figure(lifecycle.die_mm2, 'mm²')}"
+    yield f"storage = {_figure(lifecycle.storage_bytes, 'byte')}"
+    if lifecycle.ranges:
+        yield from ("", f"[{at}.ranges]")
+    for key, ends in lifecycle.ranges.items():
+        unit = RANGED[key]
+        yield f"{key} = [{', '.join(_figure(end, unit) if unit else repr(float(end)) for end in ends)}]"
 
 
 def _unit(unit: Unit, at: str) -> Iterator[str]:

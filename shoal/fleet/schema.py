@@ -73,6 +73,12 @@ def _distinct(cores: list[int]) -> list[int]:
     return cores
 
 
+def _ordered(ends: list[float]) -> list[float]:
+    if len(ends) != 2 or ends[0] > ends[1]:
+        raise PydanticCustomError("range", "a range is its lowest and its highest figure")
+    return ends
+
+
 Bytes = Annotated[int, _reads("byte", whole=True)]
 BytesOrNone = Annotated[int, _reads("byte", zero=True, whole=True)]
 Watts = Annotated[float, _reads("watt", zero=True)]
@@ -81,6 +87,10 @@ BytesPerSecond = Annotated[float, _reads("byte/second")]
 FlopPerSecond = Annotated[float, _reads("flop/second")]
 Hertz = Annotated[float, _reads("hertz")]
 Seconds = Annotated[float, _reads("second", zero=True)]
+Kilograms = Annotated[float, _reads("kilogram", zero=True)]
+Life = Annotated[float, _reads("second")]
+Grid = Annotated[float, _reads("kilogram/joule", zero=True)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Name = Annotated[str, AfterValidator(_name)]
 Cores = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1), AfterValidator(_distinct)]
 
@@ -132,6 +142,27 @@ class CouplingRow(Row):
     host_speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
 
+class RangesRow(Row):
+    """How far figures may be off: lowest and highest."""
+
+    carbon: Annotated[list[Kilograms], AfterValidator(_ordered)] | None = None
+    lifetime: Annotated[list[Life], AfterValidator(_ordered)] | None = None
+    grid: Annotated[list[Grid], AfterValidator(_ordered)] | None = None
+    utilisation: Annotated[list[Share], AfterValidator(_ordered)] | None = None
+
+
+class LifecycleRow(Row):
+    """What a device's making and use amount to in carbon dioxide."""
+
+    lifetime: Life
+    grid: Grid  # CO2e of its electricity
+    utilisation: Share = 1.0
+    pue: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    die_area: Annotated[float, _reads("mm²")] | None = None
+    storage: BytesOrNone = 0
+    ranges: RangesRow = RangesRow()
+
+
 class DeviceRow(Row):
     """A device, or (without `board`, `count`, `cores` and `address`) a board."""
 
@@ -145,11 +176,12 @@ class DeviceRow(Row):
     link_energy: JoulesPerByte = 0.0
     price: Annotated[float, _reads("USD", zero=True)] | None = None
     stock: Annotated[int, Field(ge=0, le=MOST)] | None = None
-    carbon: Annotated[float, _reads("kilogram", zero=True)] | None = None  # embodied
+    carbon: Kilograms | None = None  # embodied
     cores: Cores | None = None
     address: Annotated[str, AfterValidator(_address)] | None = None
     speed: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0  # of this machine, on one core of it
     coupling: CouplingRow | None = None
+    lifecycle: LifecycleRow | None = None
     units: Annotated[dict[Name, UnitRow], Field(min_length=1)]
     sources: dict[str, str] = {}  # key path -> where its figure comes from
 
@@ -184,11 +216,13 @@ _INNER: Mapping[str, type[Row]] = {
     "operating_points": PointRow,
     "macs": MacsRow,
     "coupling": CouplingRow,
+    "lifecycle": LifecycleRow,
+    "ranges": RangesRow,
     "links": LinkRow,
     "default_link": DefaultLinkRow,
 }
 
-_SINGLE = ("default_link", "macs", "coupling")  # tables without a name of their own
+_SINGLE = ("default_link", "macs", "coupling", "lifecycle", "ranges")  # tables without a name of their own
 
 Checked = TypeVar("Checked", bound=Row)
 
@@ -219,7 +253,7 @@ def _fault(kind: type[Row], error: ErrorDetails, at: str) -> Fault:
             return Fault(where, message[:1].lower() + message[1:], unit=other == "unit", **texts)
 
 
-_OURS = ("unit", "name", "format", "address", "cores")
+_OURS = ("unit", "name", "format", "address", "cores", "range")
 
 
 def _table(kind: type[Row], loc: Sequence[str | int]) -> type[Row]:

@@ -8,6 +8,13 @@ from typing import Literal
 
 from shoal.errors import FleetError
 
+RANGED = {
+    "carbon": "kilogram",
+    "lifetime": "second",
+    "grid": "kilogram/joule",
+    "utilisation": "",
+}  # and their units
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -73,6 +80,27 @@ class Coupling:
 
 
 @dataclass(frozen=True)
+class Lifecycle:
+    """What a device's making and use amount to in carbon dioxide; what it is made of matters if `carbon_kg` is unknown."""
+
+    lifetime_s: float
+    grid_kg_per_j: float  # CO2e of its electricity
+    utilisation: float = 1.0  # share of its lifetime in which it works
+    pue: float = 1.0  # electricity of the site over its own
+    die_mm2: float | None = None  # all dies, memory and storage apart
+    storage_bytes: int = 0  # flash
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # of RANGED: lowest and highest
+
+    def __post_init__(self) -> None:
+        if not (self.lifetime_s > 0 and self.grid_kg_per_j >= 0 and 0 < self.utilisation <= 1 and self.pue >= 1):
+            raise FleetError("no such life", needed="lifetime > 0 s, grid >= 0 kg/J, utilisation in (0, 1], pue >= 1",
+                             had=f"{self.lifetime_s:g} s, {self.grid_kg_per_j:g} kg/J, {self.utilisation:g}, "
+                                 f"{self.pue:g}")  # fmt: skip
+        if self.die_mm2 is not None and not self.die_mm2 > 0:
+            raise FleetError("no such die", needed="an area above 0 mm²", had=f"{self.die_mm2:g} mm²")
+
+
+@dataclass(frozen=True)
 class Device:
     """One machine of the fleet."""
 
@@ -90,6 +118,7 @@ class Device:
     address: str | None = None  # "host:port" of a worker that already runs there
     speed: float = 1.0  # of its board's, by throttling a local worker: a slower machine made real on this one
     coupling: Coupling | None = None  # of an accelerator and its host, where launches are simulated
+    lifecycle: Lifecycle | None = None  # where carbon counts
 
     def __post_init__(self) -> None:
         if not 0 < self.speed <= 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from shoal import catalog
 from shoal.cost import CostKey, Costs, account, as_busy, elapsed_s, pace, traffic, unit_bytes
+from shoal.cost.carbon import carbon_rates
 from shoal.fleet import Fleet
 from shoal.program import Pace, Program, Segment, Workload
 from shoal.record import Estimate, Prediction, Run
@@ -34,6 +35,7 @@ def forecast(program: Program, fleet: Fleet, costs: Costs, workload: Workload) -
     keys = {each.name: replace(key_of(each), traffic=around.get(each.name)) for each in program.segments}
     estimates = {name: costs.estimate(key) for name, key in keys.items()}
     seconds = {name: estimate.seconds for name, estimate in estimates.items()}
+    rates = carbon_rates(fleet)
     fleet, tempo = as_busy(fleet, program, estimates), pace(program, fleet, seconds)
     run, elapsed = _simulated(program, fleet, tempo, _shortened(workload))
     alone, _ = _simulated(program, fleet, tempo, Workload(items=1, window=1, pattern=workload.pattern))
@@ -46,6 +48,7 @@ def forecast(program: Program, fleet: Fleet, costs: Costs, workload: Workload) -
         memory_bytes=memory,
         sent_bytes={name: figures.sent_bytes // run.items for name, figures in run.devices.items()},
         busy_s={name: figures.busy_s / run.items for name, figures in run.devices.items()},
+        carbon=rates,
     )
     return Forecast(prediction, tempo, estimates)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from shoal.search import front, knee, representatives
 WHOLE_LAYERS = "stage"  # the strategy that planners search for; others divide single ops
 SHOWN = 15  # plans of a front that a person is shown
 RESCORED = 200  # plans of a front that are scored again where media are shared
+NARROWED = 64  # sets of fewer devices that are tried for a goal that planners do not know
 SAME = 0.02  # relative difference that is not worth another device
 
 
@@ -49,8 +51,8 @@ def search(graph: Graph, model: ModelRef, fleet: Fleet, costs: Costs, wishes: Wi
         graph, fleet, wishes.objective, costs, workload.window, units, pins, wishes.engines, workload.pattern
     )
     maker = _Maker(problem, model, workload, wishes.objective, wishes.exclude)
-    found = _several(maker, wishes)
-    kept = _undominated([plan for plan in found.plans if keeps(plan)], wishes.objective.goals[0])
+    found = _widely(maker, wishes)
+    kept = _undominated([plan for plan in found.plans if keeps(plan)], wishes.objective.goals)
     if not kept:
         raise nearest_plan(found.plans)
     shown = _thinned(kept)
@@ -66,6 +68,40 @@ class _Found:
     sought: bool = False  # a planner found them: they are on a front
     exact: bool = False  # nothing better exists under the cost model
     notes: tuple[str, ...] = ()
+
+
+def _widely(maker: _Maker, wishes: Wishes) -> _Found:
+    """What the wished strategies find; for a goal of which planners know nothing, over fewer devices too.
+
+    A plan that is worse in all four of their figures than one with other devices is none that they would show. It can
+    still be the best in, say, carbon.
+    """
+    found = _several(maker, wishes)
+    if wishes.shares or all(goal in _COLUMNS for goal in wishes.objective.goals):
+        return found
+    narrower = replace(wishes, planner="chain_dp")
+    for units in _fewer(maker.problem.units):
+        try:
+            alone = _several(replace(maker, problem=replace(maker.problem, units=units)), narrower)
+        except (PlanError, LimitError):  # these devices cannot do it alone
+            continue
+        plans = tuple(_narrowed(plan, units) for plan in alone.plans)
+        found = replace(found, plans=found.plans + plans, total=found.total + alone.total, exact=False)
+    return found
+
+
+def _narrowed(plan: Plan, units: tuple[str, ...]) -> Plan:
+    """`plan` with the reason that only some devices were asked, in place of one that says there are no others."""
+    devices = ", ".join(dict.fromkeys(unit.partition("/")[0] for unit in units))
+    reason = f"the best of what {devices} can do without the others; each device that is used counts"
+    return replace(plan, reasons=(reason, *(plan.reasons if len(units) > 1 else ())))
+
+
+def _fewer(units: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The units of each smaller set of devices, single devices first; not of all sets if they are very many."""
+    devices = tuple(dict.fromkeys(unit.partition("/")[0] for unit in units))
+    sets = chain.from_iterable(combinations(devices, count) for count in range(1, len(devices)))
+    return [tuple(unit for unit in units if unit.partition("/")[0] in each) for each in islice(sets, NARROWED)]
 
 
 def _several(maker: _Maker, wishes: Wishes) -> _Found:
@@ -199,17 +235,15 @@ class _Maker:
         )
 
 
-def _undominated(plans: Sequence[Plan], first: str) -> list[Plan]:
-    """Plans that no other beats as predicted (queues may change their order), by the goal `first`.
+def _undominated(plans: Sequence[Plan], goals: Sequence[str]) -> list[Plan]:
+    """Plans that no other beats as predicted (queues may change their order), by the first of the `goals`.
 
     Compared as a person reads them, to three digits: of plans that look the same one is enough.
     """
-    values = [
-        [float(f"{catalog.make('plan/objectives', goal).predicted(plan.prediction):.3g}") for goal in GOALS]
-        for plan in plans
-    ]
-    kept = [plans[index] for index in front(np.array(values).reshape(-1, len(GOALS)))]
-    goal = catalog.make("plan/objectives", first)
+    known = [catalog.make("plan/objectives", goal) for goal in dict.fromkeys((*GOALS, *goals))]
+    values = [[float(f"{goal.predicted(plan.prediction):.3g}") for goal in known] for plan in plans]
+    kept = [plans[index] for index in front(np.array(values).reshape(-1, len(known)))]
+    goal = catalog.make("plan/objectives", goals[0])
     return sorted(kept, key=lambda plan: (goal.predicted(plan.prediction), plan.prediction.alone_latency_s))
 
 

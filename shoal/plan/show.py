@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shoal.catalog import make
 from shoal.graph import Graph, Op, divide
 from shoal.plan.turns import together
-from shoal.plan.values import Front, Plan
+from shoal.plan.values import GOALS, Front, Plan
 from shoal.units import format_bytes, format_joules, format_seconds
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def _devices_table(plan: Plan) -> Padding:
 
 def _front_table(front: Front) -> Padding:
     """The plans in a line each."""
-    table = _table("The front", ("", "units"), ("latency", "items/s", "max energy", "max memory"))
+    others = {goal: make("plan/objectives", goal) for goal in front.plan.objective.goals if goal not in GOALS}
+    heads = (goal.partition(":")[0] for goal in others)
+    table = _table("The front", ("", "units"), ("latency", "items/s", "max energy", "max memory", *heads))
     for number, plan in enumerate(front.plans):
         figures = plan.prediction
         chosen = number == front.chosen
@@ -133,6 +136,7 @@ def _front_table(front: Front) -> Padding:
             f"{figures.throughput_items_per_s:.3g}",
             format_joules(max(figures.energy_j.values())),
             format_bytes(max(figures.memory_bytes.values())),
+            *(f"{technique.predicted(figures):.3g}" for technique in others.values()),
             style="bold" if chosen else "",
         )
     return _spaced(table)

@@ -38,13 +38,13 @@ def goals_of(objective: Objective) -> None:
 
     Raises:
         PlanError: there is no goal.
-        InputError: no such goal; the hint names the nearest.
+        InputError: no such goal, or no such option of it; the hint names the nearest.
     """
     if not objective.goals:
         known = ", ".join(catalog.names("plan/objectives"))
         raise PlanError("no goal to minimise", hint=f"known: {known}")
     for goal in objective.goals:
-        catalog.find("plan/objectives", goal)
+        catalog.make("plan/objectives", goal)
 
 
 def strategies_of(wishes: Wishes) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, Kernel
 from shoal.record.observed import Answer, Observed, Totals, UnitReport
 from shoal.record.splits import SplitFigures, SplitFront, SplitRepeat, Twin
 from shoal.record.values import (
+    CarbonRates,
     DeviceFigures,
     Estimate,
     Fact,
@@ -21,6 +22,7 @@ __all__ = [
     "KINDS",
     "MIXING",
     "Answer",
+    "CarbonRates",
     "DeviceFigures",
     "Estimate",
     "Fact",

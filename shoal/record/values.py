@@ -99,6 +99,15 @@ class DeviceFigures:
 
 
 @dataclass(frozen=True)
+class CarbonRates:
+    """What a fleet's making and electricity emit, of all its devices: CO2e."""
+
+    embodied_kg_per_s: Mapping[str, float]  # device -> its making over the seconds in which it will ever work
+    operational_kg_per_j: Mapping[str, float]  # device -> its electricity
+    full_kg_per_s: float  # electricity of the whole fleet with every unit busy
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The plan's estimate of a whole run, before it."""
 
@@ -109,6 +118,7 @@ class Prediction:
     memory_bytes: Mapping[str, int]  # device -> peak
     sent_bytes: Mapping[str, int]  # device -> payload bytes an item
     busy_s: Mapping[str, float]  # device -> seconds an item
+    carbon: CarbonRates | None = None  # None: the fleet does not tell
     provenance: Provenance = "predicted"
 
     @property

@@ -12,6 +12,7 @@ from shoal.fleet import (
     Coupling,
     Device,
     Fleet,
+    Lifecycle,
     Link,
     MacArray,
     OperatingPoint,
@@ -24,6 +25,7 @@ from shoal.fleet import (
     save,
 )
 from shoal.fleet.schema import FORMATS
+from shoal.fleet.values import RANGED
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 positive = st.floats(min_value=1e-12, max_value=1e16)
@@ -49,8 +51,30 @@ units = st.builds(
 
 
 @st.composite
+def lifecycles(draw: st.DrawFn, carbon_kg: float | None) -> Lifecycle:
+    """With some ranges, each around its figure."""
+    stated = {"lifetime": draw(positive), "grid": draw(figures), "utilisation": draw(st.floats(1e-6, 0.5))}
+    known = stated if carbon_kg is None else {"carbon": carbon_kg, **stated}
+    ranged = draw(st.sets(st.sampled_from(sorted(known))))
+    return Lifecycle(
+        lifetime_s=stated["lifetime"],
+        grid_kg_per_j=stated["grid"],
+        utilisation=stated["utilisation"],
+        pue=draw(st.floats(1, 9)),
+        die_mm2=draw(st.none() | positive),
+        storage_bytes=draw(st.integers(0, 2**40)),
+        ranges={
+            key: (known[key] * draw(st.floats(0.5, 1)), known[key] * draw(st.floats(1, 2)))
+            for key in RANGED
+            if key in ranged
+        },
+    )
+
+
+@st.composite
 def devices(draw: st.DrawFn) -> Device:
     memory = draw(st.integers(1, 2**42))
+    carbon_kg = draw(st.none() | figures)
     return Device(
         name=draw(names),
         board=draw(texts),
@@ -61,10 +85,11 @@ def devices(draw: st.DrawFn) -> Device:
         link_j_per_byte=draw(figures),
         price_usd=draw(st.none() | figures),
         stock=draw(st.none() | st.integers(0, 10**6)),
-        carbon_kg=draw(st.none() | figures),
+        carbon_kg=carbon_kg,
         cores=draw(st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple)),
         address=draw(st.none() | st.sampled_from(["pi.local:7070", "10.0.0.2:1", "[::1]:65535"])),
         coupling=draw(st.none() | couplings),
+        lifecycle=draw(st.none() | lifecycles(carbon_kg)),
     )
 
 

@@ -39,6 +39,14 @@ engines = ["onnxruntime", "ncnn"]
 [devices.own.units.cpu.operating_points.low]
 speed = 0.5
 busy = "1 W"
+[devices.own.lifecycle]
+lifetime = "5 years"
+grid = "400 g/kWh"
+utilisation = 0.3
+pue = 1.2
+die_area = "80 mm²"
+storage = "32 GB"
+ranges = { grid = ["20 g/kWh", "700 g/kWh"] }
 [devices.own.sources]
 memory = "a data sheet"
 [default_link]

@@ -26,7 +26,7 @@ from shoal.plan.strategies.channel_out import ChannelOut
 from shoal.plan.strategies.channel_pair import ChannelPair
 from shoal.plan.strategies.stage import Stage
 from shoal.plan.strategies.tile import AXES, stack_of, tiled
-from shoal.plan.values import Division, Group
+from shoal.plan.values import GOALS, Division, Group
 
 EXACT_BLOCKS = 8  # up to so many blocks nothing is left out of the search
 MANY = 5000  # cost vectors of one layout: more than so few blocks have between two or three units
@@ -103,13 +103,13 @@ class Mixed:
 
 
 def scale_of(problem: Problem, units: tuple[str, ...], goals: tuple[str, ...], slack: float) -> Scale:
-    """What counts; memory limits only where copies of everything might not fit."""
+    """What counts, throughput for goals not known here; memory limits only where copies of all might not fit."""
     graph = problem.graph
     engines = [problem.engines_of(unit)[0] for unit in units]
     copies = sum(runtime_bytes(engine) + weights_factor(engine) * graph.weights_bytes for engine in engines)
     tensors = (problem.window + 1) * len(units) ** 2 * sum(tensor.bytes for tensor in graph.tensors.values())
     tight = any(problem.limit_bytes(unit) < copies + tensors for unit in units)
-    return Scale(problem, units, goals, tight, slack)
+    return Scale(problem, units, tuple(goal for goal in goals if goal in GOALS) or GOALS[1:2], tight, slack)
 
 
 def pure_ways(problem: Problem, shares: Sequence[float]) -> list[Way]:
