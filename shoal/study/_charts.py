@@ -14,6 +14,8 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 
 def drawn(chart: Chart) -> Drawn:
     """The figure; series differ in colour, and in dash or symbol for those who see no colour."""
+    if chart.kind == "heat":
+        return _heat(chart)
     frame = layout(
         360 + 20 * max(0, len(chart.series) - 4),
         xaxis=_axis(chart.x, chart.log_x),
@@ -28,6 +30,19 @@ def drawn(chart: Chart) -> Drawn:
 
 def _axis(title: str, log: bool) -> dict[str, Any]:
     return axis(label(title, 80), **({"type": "log"} if log else {}))
+
+
+def _heat(chart: Chart) -> Drawn:
+    """A row a series; what `y` tells is the colour, so its axis is named at the scale."""
+    frame = layout(
+        160 + 18 * len(chart.series),
+        xaxis=_axis(chart.x, chart.log_x),
+        yaxis={"autorange": "reversed", "automargin": True},
+    )
+    return {"data": [{
+        "type": "heatmap", "x": list(chart.series[0].x), "y": [label(each.name) for each in chart.series],
+        "z": [list(each.y) for each in chart.series], "colorscale": "Viridis", "colorbar": {"title": {"text": label(chart.y, 80), "side": "right"}},
+    }], "layout": frame}  # fmt: skip
 
 
 def _series(chart: Chart, series: Series, index: int) -> dict[str, Any]:

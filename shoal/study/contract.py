@@ -132,7 +132,7 @@ class Chart:
     x: str  # the axis with its unit: "bandwidth, Mbit/s"
     y: str
     series: tuple[Series, ...]
-    kind: Literal["line", "points", "bars"] = "line"
+    kind: Literal["line", "points", "bars", "heat"] = "line"  # heat: a series is a row, y its colour
     log_x: bool = False
     log_y: bool = False
     note: str = ""
