@@ -16,15 +16,19 @@ _as_written: list[bool] = []  # not empty while `plain` loads a module
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """A function over numpy arrays and numbers, as machine code that is kept on disk; unchanged where numba is missing.
 
-    It makes no arrays: references to them are not counted in it, which is most of what such loops would spend. Numba takes
-    half a second to import, so a module that uses this is imported where a machine runs, not at its top.
+    Numba takes half a second to import, so a module that uses this is imported where a machine runs, not at its top.
     """
     return _made(function, cache=True)
 
 
+def uncounted(function: Callable[P, R]) -> Callable[P, R]:
+    """The same for a function that makes no arrays: references are not counted in it, most of what a cycle loop would spend."""
+    return _made(function, cache=True, _nrt=False)
+
+
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """A part of a compiled function, written into it where it is called: to hand on many arrays takes longer than its work."""
-    return _made(function, inline="always")
+    """A part of an uncounted function, written into it where it is called: to hand on many arrays takes longer than its work."""
+    return _made(function, inline="always", _nrt=False)
 
 
 def _made(function: Callable[P, R], **options: bool | str) -> Callable[P, R]:
@@ -34,7 +38,7 @@ def _made(function: Callable[P, R], **options: bool | str) -> Callable[P, R]:
         from numba import njit
     except ImportError:
         return function
-    return cast(Callable[P, R], njit(error_model="numpy", _nrt=False, **options)(function))
+    return cast(Callable[P, R], njit(error_model="numpy", **options)(function))
 
 
 def plain(module: ModuleType) -> ModuleType:

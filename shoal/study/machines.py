@@ -38,11 +38,11 @@ class Machines:
     simulated with a small ternary transformer, beside the board alone and beside either pair.
     """
 
-    boards: str = "raspberry-pi-5-8gb+jetson-orin-nano-8gb+rtx-3060-12gb"
+    boards: str = "raspberry-pi-5-8gb+jetson-orin-nano-8gb+rtx-3060-12gb"  # of the catalog
     machines: str = ALL  # or some: "systolic+nexus"
     layers: int = 2  # of the transformer
-    width: int = 384
-    tokens: int = 128
+    width: int = 384  # of it
+    tokens: int = 128  # that it sees
     items: int = 32  # that are simulated
 
     title = "Machines that are not here, side by side"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shoal.machines._compiled import compiled, inlined
+from shoal.machines._compiled import inlined, uncounted
 from shoal.machines.nexus._state import (
     ADAPTIVE,
     ADD_TO,
@@ -471,7 +471,7 @@ def _fold(history: Ints, counts: Ints) -> None:
     counts[WINDOW] *= 2
 
 
-@compiled
+@uncounted
 def run_cycles(setting: Ints, configuration: Ints, constants: Floats, indices: Ints, value: Floats, record: Ints,
         operand: Floats, queue: Ints, message: Ints, left: Floats, right: Floats, free: Ints, fifo: Ints, head:
         Ints, length: Ints, full: Ints, taken: Ints, outputs: Ints, ring: Ints, tour: Ints, level: Floats, busy:
