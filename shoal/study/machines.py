@@ -122,18 +122,21 @@ class Machines:
         ):
             yield Finding(key, found[other].period_s / whole.period_s, "simulated", self.items)
         yield Finding("mixed_energy", found["board"].energy_j / whole.energy_j, "simulated", self.items)
-        yield Note("Why: ternary products go to the FPGA, which holds their weights on the chip; products of two tensors, "
-                   "which it has no unit for, to the photonic core; the board keeps normalisation, softmax and sums.")  # fmt: skip
+        yield Note("Why: the FPGA, which holds ternary weights on the chip, has no unit for products of two tensors; light "
+                   "takes those, and shares the ternary ones with it; the board keeps normalisation, softmax and sums.")  # fmt: skip
 
 
 def _table(name: str, rows: list[Row]) -> Table:
     shown = [
-        (row.name, row.kind, row.seconds * 1e6, row.energy_j * 1e6, row.delay_js * 1e12) if not row.refusal
-        else (row.name, row.kind, None, None, None)
+        (row.name, row.kind, row.seconds * 1e6, row.energy_j * 1e6, row.delay_js * 1e12, row.carbon_kg * 1e12) if not row.refusal
+        else (row.name, row.kind, None, None, None, None)
         for row in rows
     ]  # fmt: skip
+    from shoal.study._machines_shown import GRID
+
     refused = "; ".join(f"{row.name}: {row.refusal}" for row in rows if row.refusal)
-    return Table(name, ("who", "", "time, µs", "energy, µJ", "energy × delay, pJ·s"), shown, note=refused)
+    return Table(name, ("who", "", "time, µs", "energy, µJ", "energy × delay, pJ·s", "CO2e, ng"), shown,
+                 note=f"electricity at {GRID}; {refused}")  # fmt: skip
 
 
 def _delays(rows: list[Row]) -> dict[str, float | None]:
