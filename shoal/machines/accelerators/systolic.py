@@ -1,8 +1,10 @@
 """A systolic array for dense products in eight bits: tiles of results stay, operands stream by, zeros are computed as well.
 
-What it covers: partly filled tiles, filling and draining, operands read again for each tile that does not stay in the
-buffer, the memory port beside computing, activations rounded to eight bits with one scale an op.
-What it leaves out: conflicts of the buffer's banks, refresh, and the order of transfers within an op.
+What it covers: partly filled tiles, filling and draining, operands read again that do not stay in the buffer, patches
+of a picture formed from lines that do, the memory port beside computing, activations rounded to eight bits with one
+scale an op.
+What it leaves out: conflicts of the buffer's banks, refresh, and the order of transfers within an op: loading before the
+first tile and storing after the last are taken to hide behind computing.
 """
 
 from __future__ import annotations
@@ -98,19 +100,37 @@ class Systolic:
         return max(self._array_cycles(task), self._port_cycles(counters))
 
     def _counters(self, task: Product) -> dict[str, float]:
-        """Events: multiply-adds of whole tiles, bytes of the buffer, bytes of memory.
-
-        The right operand is read from memory once if it fits into half of the buffer, else once for each row of tiles.
-        """
+        """Events: multiply-adds of whole tiles, bytes of the buffer, bytes of memory."""
         down, across = self._tiles(task)
         left, right = task.batch * task.rows * task.inner, task.batch * task.inner * task.columns
         results = task.batch * task.rows * task.columns * SUM_BYTES
-        again = 1 if right / task.batch <= self.buffer_bytes / 2 else down
         return {
             "mac": task.batch * down * self.rows * across * self.columns * task.inner,
             "buffer": left * across + right * down + results,
-            "dram": left + right * again + results,
+            "dram": task.batch * self._read_bytes(task) + results,
         }
+
+    def _read_bytes(self, task: Product) -> int:
+        """From memory, of one product: both operands once if one of them stays in half of the buffer.
+
+        Tiles may go row by row or column by column. What does not stay is read again for each row, or each column.
+        """
+        down, across = self._tiles(task)
+        left, right, half = self._left_bytes(task), task.inner * task.columns, self.buffer_bytes // 2
+        if min(left, right) <= half:
+            return left + right
+        return min(left + right * down, left * across + right)
+
+    def _left_bytes(self, task: Product) -> int:
+        """Of a convolution the picture, as long as the lines that a filter spans stay in half of the buffer."""
+        patches, call = task.rows * task.inner, task.call
+        picture, weights = call.inputs[0], call.inputs[1]
+        if call.kind != "Conv" or picture is None or weights is None:
+            return patches
+        step = (call.attributes.get("dilations") or [1])[0]
+        line = picture.elements // (picture.shape[0] * picture.shape[2] * task.batch)  # of one group
+        spanned = line * ((weights.shape[2] - 1) * step + 1)
+        return min(patches, picture.elements // task.batch) if spanned <= self.buffer_bytes // 2 else patches
 
 
 def _rounded(values: Array) -> tuple[Array, float]:
