@@ -199,7 +199,9 @@ def zigzag(layer: Layer, machine: Systolic, python: str, sums: int = 1) -> dict[
         command = [python, "-I", str(PEER), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, cwd=folder)
     if "ModuleNotFoundError" in done.stderr:
-        print(f"not compared: {python} cannot run zigzag; there: {INSTALL}, or name another interpreter by --python")
+        print(
+            f"not compared: {python} cannot run zigzag; there: {INSTALL}, or name another interpreter by --python"
+        )
         sys.exit(0)  # other benches go on without a peer too
     if done.returncode:
         raise SystemExit(f"zigzag failed with code {done.returncode} on {layer.name}:\n{done.stderr[-2000:]}")

@@ -1,5 +1,6 @@
 """Simulated hardware that is not here: seconds of kernels from a machine's structure; steps on a mesh of tiles; gates and energy."""
 
+from shoal.machines._area import AreaRow, area, area_table
 from shoal.machines._bill import Price, bill
 from shoal.machines._described import Figure, described, figures, title
 from shoal.machines._energy import EnergyRow, energy, energy_table
@@ -12,6 +13,7 @@ from shoal.machines.dataflow import Dataflow
 from shoal.machines.gpu import Gpu
 
 __all__ = [
+    "AreaRow",
     "Cells",
     "Compute",
     "Dataflow",
@@ -29,6 +31,8 @@ __all__ = [
     "Send",
     "Step",
     "Store",
+    "area",
+    "area_table",
     "bill",
     "described",
     "energy",

@@ -9,8 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from shoal.errors import LimitError, WorkError
-from shoal.machines.nexus import MessageArray, numbered, rmat, single, spmspm, spmv, uniform
-from shoal.machines.nexus._sparse import Sparse
+from shoal.machines.nexus import MessageArray, Sparse, numbered, rmat, single, spmspm, spmv, uniform
 from shoal.study._nexus_workloads import Workload
 from shoal.study.contract import Finding, median_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from shoal.cost.carbon import Kernel
-from shoal.machines._energy import energy
+from shoal.machines import area, energy
 from shoal.machines.cgra import (
     Dataflow,
     Fabric,
@@ -23,9 +23,6 @@ from shoal.machines.cgra import (
 
 FABRICS = {"plaid": plaid, "conventional": conventional}
 TABLE_BYTES, TABLE_BITS = 8192, 64  # of the memory in the table of energies
-SRAM_MM2_PER_BIT = (
-    0.6e-6  # assumed: cells of six transistors of about 0.35 µm² at 45 nm, which fill 60 % of the array
-)
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Terms:
     @property
     def buffer_mm2(self) -> float:
         """Of one buffer."""
-        return 8 * self.buffer_bytes * SRAM_MM2_PER_BIT
+        return 8 * self.buffer_bytes * area("sram bit").area_mm2
 
     def access_j(self, bits: int) -> float:
         """Reading or writing a buffer; the table's 8 and 32 KB differ as the roots of their sizes."""

@@ -22,6 +22,7 @@ from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._cgra_loops import Loop, loop
 from shoal.machines.accelerators._products import Product, product
+from shoal.machines.accelerators._rounded import rounded
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran, Span
 from shoal.machines.cgra import (
@@ -121,8 +122,8 @@ class Cgra:
 
     def _sums(self, task: Mapped, data: Arrays) -> Array:
         product = task.product
-        left, left_scale = _rounded(product.left(data))
-        right, right_scale = _rounded(product.right(data))
+        left, left_scale = rounded(product.left(data))
+        right, right_scale = rounded(product.right(data))
         short = task.loop.inner - product.inner  # products with zero fill the last iteration up
         left, right = np.pad(left, ((0, 0), (0, 0), (0, short))), np.pad(right, ((0, 0), (0, short), (0, 0)))
         found = np.zeros((product.batch, product.rows * product.columns), np.int64)
@@ -163,13 +164,6 @@ def _iteration(mapping: Mapping) -> tuple[Span, ...]:
     """Which unit does what in the first iteration."""
     return tuple(Span(mapping.fabric.units[unit].name, node.op, time, time + 1)
                  for node, unit, time in zip(mapping.graph.nodes, mapping.units, mapping.times, strict=True))  # fmt: skip
-
-
-def _rounded(values: Array) -> tuple[Array, float]:
-    """Whole numbers of eight bits and their scale."""
-    most = float(np.abs(values).max(initial=0.0))
-    scale = most / 127 if most else 1.0
-    return np.rint(values / scale).astype(np.int64), scale
 
 
 def _prices() -> dict[str, Price]:

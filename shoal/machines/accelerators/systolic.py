@@ -20,6 +20,7 @@ from shoal.machines._bill import Price, bill
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._products import Product, product
+from shoal.machines.accelerators._rounded import rounded
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran, Span
 from shoal.units import format_bytes
@@ -75,8 +76,8 @@ class Systolic:
         return Ran(task.finished(sums, given), cycles, seconds, joules, counters, spans)
 
     def _sums(self, task: Product, data: Arrays) -> Array:
-        left, left_scale = _rounded(task.left(data))
-        right, right_scale = _rounded(task.right(data))
+        left, left_scale = rounded(task.left(data))
+        right, right_scale = rounded(task.right(data))
         sums = np.zeros((task.batch, task.rows, task.columns), np.int64)
         for row in range(0, task.rows, self.rows):
             rows = slice(row, row + self.rows)
@@ -131,13 +132,6 @@ class Systolic:
         line = picture.elements // (picture.shape[0] * picture.shape[2] * task.batch)  # of one group
         spanned = line * ((weights.shape[2] - 1) * step + 1)
         return min(patches, picture.elements // task.batch) if spanned <= self.buffer_bytes // 2 else patches
-
-
-def _rounded(values: Array) -> tuple[Array, float]:
-    """Whole numbers of eight bits, as float64 that multiplies exactly, and their scale."""
-    most = float(np.abs(values).max(initial=0.0))
-    scale = most / 127 if most else 1.0
-    return np.rint(values / scale), scale
 
 
 def _exact(left: Array, right: Array) -> Array:
