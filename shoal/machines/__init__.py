@@ -2,7 +2,7 @@
 
 from shoal.machines._area import AreaRow, area, area_table
 from shoal.machines._bill import Price, bill
-from shoal.machines._described import Figure, described, figures, title
+from shoal.machines._described import Figure, described, figures, figures_of, title
 from shoal.machines._energy import EnergyRow, energy, energy_table
 from shoal.machines._fixed import Fixed
 from shoal.machines._mac import Cells, MacCost, mac_cost, operation
@@ -38,6 +38,7 @@ __all__ = [
     "energy",
     "energy_table",
     "figures",
+    "figures_of",
     "mac_cost",
     "machine_samples",
     "operation",

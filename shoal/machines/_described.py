@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from shoal.errors import InputError
 from shoal.units import parse
 
+_DESCRIBED = "described"  # in a field's metadata: file and name
 CERTAINTIES = ("measured", "datasheet", "paper", "recalled", "assumed")
 UNITS = {
     "bytes_per_s": "byte/second",
@@ -33,7 +34,17 @@ class Figure:
 
 def described(file: Path, name: str) -> Any:
     """The field of a machine whose default stands in its description; the file is read when a machine is made."""
-    return field(default_factory=lambda: figures(file)[name].value)
+    return field(default_factory=lambda: figures(file)[name].value, metadata={_DESCRIBED: (file, name)})
+
+
+def figures_of(machine: type[Any]) -> dict[str, Figure]:
+    """The figures of a machine's fields that are `described`, by field, in their order.
+
+    Raises:
+        InputError: a description cannot be read.
+    """
+    found = {each.name: each.metadata.get(_DESCRIBED) for each in fields(machine)}
+    return {name: figures(place[0])[place[1]] for name, place in found.items() if place}
 
 
 def title(file: Path) -> str:

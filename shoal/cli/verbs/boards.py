@@ -14,7 +14,7 @@ from rich.table import Table
 from shoal import catalog
 from shoal.cli import options
 from shoal.fleet import BoardFigure, Device, board, board_figures, board_names, board_title
-from shoal.machines import figures, title
+from shoal.machines import figures_of, title
 from shoal.machines.accelerators import FAMILY, description
 from shoal.units import format_bytes, format_rate
 
@@ -58,7 +58,7 @@ def _one(name: str, *, json: bool) -> None:
 
 
 def _machine(name: str, *, json: bool) -> None:
-    found = figures(description(name))
+    found = figures_of(catalog.find(FAMILY, name))
     if json:
         options.emit({"name": name, "title": title(description(name)), "figures": found})
         return
