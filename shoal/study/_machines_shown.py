@@ -37,6 +37,20 @@ class Row:
         return self.energy_j * parse(GRID, "kilogram/joule")
 
 
+@dataclass(frozen=True)
+class Intensity:
+    """What a workload asks for."""
+
+    flop: float  # one multiply-accumulate counts two
+    flop_per_byte: float  # over weights and activations, each moved once
+
+
+def intensity(graph: Graph) -> Intensity:
+    """Of all ops of a graph."""
+    moved = sum(op.weights_bytes + op.read_bytes + op.written_bytes for op in graph.ops)
+    return Intensity(2.0 * graph.macs, 2.0 * graph.macs / moved)
+
+
 def on_machines(graph: Graph, machines: Sequence[str]) -> Iterator[Row]:
     """Each op on each machine; one that refuses an op refuses the workload."""
     from shoal.sim.alone import alone

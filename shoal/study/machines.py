@@ -71,6 +71,7 @@ class Machines:
             rows[name] = self._rows(bench, name)
             yield _table(name, rows[name])
         yield _chart("Energy times delay", "J·s", {name: _delays(each) for name, each in rows.items()})
+        yield self._roofline(bench, rows)
         yield from self._together(rows)
         yield from self._mixed(bench)
 
@@ -80,6 +81,32 @@ class Machines:
 
         graph = WORKLOADS[name](bench.scratch)
         return [*on_machines(graph, self._machines), *on_boards(graph, words(self.boards))]
+
+    def _roofline(self, bench: Bench, rows: dict[str, list[Row]]) -> Chart:
+        """What each obtains of each workload, by how much the workload computes on a byte that it must move."""
+        from shoal.study._machines_models import WORKLOADS
+        from shoal.study._machines_shown import intensity
+
+        work = {name: intensity(WORKLOADS[name](bench.scratch)) for name in rows}
+        names = dict.fromkeys(row.name for each in rows.values() for row in each)
+        series = []
+        for who in names:
+            found = [
+                (work[name], row)
+                for name, each in rows.items()
+                for row in each
+                if row.name == who and not row.refusal
+            ]
+            series.append(
+                Series(
+                    who,
+                    tuple(at.flop_per_byte for at, _ in found),
+                    tuple(at.flop / row.seconds for at, row in found),
+                )
+            )
+        return Chart("Arithmetic a second over arithmetic a byte", "flop/byte", "flop/s", tuple(series), kind="points",
+                     log_x=True, log_y=True,
+                     note="one point a workload that is taken; zeros of the sparse layer count as arithmetic")  # fmt: skip
 
     @property
     def _machines(self) -> tuple[str, ...]:

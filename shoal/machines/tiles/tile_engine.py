@@ -21,7 +21,7 @@ SUM_BITS = 32  # of weights that are no product's: biases
 
 @dataclass(frozen=True)
 class TileEngine:
-    """Sizes as the publication's brief has them for example; energies are in `machines/energy.csv`."""
+    """Sizes of the order of the publication's; energies are in `machines/energy.csv`."""
 
     rows: int = 16  # of multipliers: results at a time
     inner: int = 16  # what each of them sums over in a cycle
