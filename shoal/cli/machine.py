@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,11 @@ LONGEST = 12  # ops that are listed
 BAR = 30  # characters
 
 
-def show(model: Path, machine: str, *, json: bool) -> None:
+def show(model: Path, machine: str, shapes: Sequence[str] = (), *, json: bool) -> None:
     """Each op's cycles, time and energy, the longest first; energy by component; what the machine has no unit for."""
     from shoal.sim.alone import alone
 
-    graph, _ = options.model(model, ())
+    graph, _ = options.model(model, shapes)
     found = alone(graph, machine)
     if json:
         options.emit(_facts(found))
@@ -35,8 +36,11 @@ def show(model: Path, machine: str, *, json: bool) -> None:
               f"{format_joules(found.joules)}, simulated one op after another\n")  # fmt: skip
     out.print(_ops(found))
     out.print(_energy(found))
-    for reason, count in Counter(_reason(op.taken.refusal) for op in found.refused).most_common():
-        out.print(f"[dim]refused {count} of {len(found.ops)} ops:[/dim] {escape(reason)}")
+    for reason, kinds in _refusals(found).items():
+        counted = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+        out.print(
+            f"[dim]refused {kinds.total()} of {len(found.ops)} ops:[/dim] {escape(reason)}: {escape(counted)}"
+        )
 
 
 def _ops(found: Alone) -> Table:
@@ -68,10 +72,14 @@ def _energy(found: Alone) -> Table:
     return table
 
 
-def _reason(refusal: str) -> str:
-    """Without the op's name, so that ops refused alike are told once."""
-    what, _, rest = refusal.partition(", op '")
-    return what + rest.partition("'")[2] if rest else refusal
+def _refusals(found: Alone) -> dict[str, Counter[str]]:
+    """Reasons without names of ops and their kinds, so that ops refused alike are told once; how many of each kind."""
+    reasons: dict[str, Counter[str]] = {}
+    for op in found.refused:
+        what, _, rest = op.taken.refusal.partition(", op '")
+        reason = (what + rest.partition("'")[2] if rest else what).replace(f" for '{op.kind}'", "")
+        reasons.setdefault(reason, Counter())[op.kind] += 1
+    return reasons
 
 
 def _facts(found: Alone) -> dict[str, object]:

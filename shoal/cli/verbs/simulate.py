@@ -35,6 +35,7 @@ def command(
             help="all ops of a model on one machine that is not here, with options: systolic+rows=16",
         ),
     ] = "",
+    shape: Annotated[list[str], typer.Option(metavar="NAME=SIZES", help=f"with --on: {options.SHAPE_HELP}")] = [],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="file to write the run to")] = Path(
         options.RUN_FILE
     ),
@@ -42,7 +43,7 @@ def command(
 ) -> None:
     """Execute a plan in simulated time on machines that need not be here."""
     if on:
-        machine.show(plan, on, json=json)
+        machine.show(plan, on, shape, json=json)
         return
     options.writable(output)
     if options.entries_in(plan) and not rate and workload is None:
