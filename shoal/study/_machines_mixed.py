@@ -10,18 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shoal.graph import Graph
 
-DEVICE = """
-[devices.{name}]
-memory = "1 GiB"
-idle = "0.1 W"
-
-[devices.{name}.units.{name}]
-cores = 1
-bandwidth = "10 GB/s"
-busy = "1 W"
-peak = {{ float32 = "1 Tflop/s" }}
-engines = ["simulated:machine={machine}"]
-"""
 LINKS = '\n[default_link]\nbandwidth = "1 GB/s"\nlatency = "10 us"\n'
 
 
@@ -35,16 +23,15 @@ class Obtained:
     shares: str  # ops by unit
 
 
-def simulated_on(graph: Graph, machines: Mapping[str, str], extra: Sequence[str], items: int) -> Obtained:
-    """The quickest plan for a board and some of the machines, by the model of the data sheets, in simulated time."""
+def simulated_on(graph: Graph, boards: Mapping[str, str], extra: Sequence[str], items: int) -> Obtained:
+    """The quickest plan for the "board" and some of the other boards, which machines stand on, by the model of the data sheets, in simulated time."""
     from shoal import fleet
     from shoal.plan import ModelRef, Wishes
     from shoal.plan.costs import costs_of
     from shoal.plan.search import search
     from shoal.run.simulated import simulated
 
-    text = f'[devices.board]\nboard = "{machines["board"]}"\n'
-    text += "".join(DEVICE.format(name=name, machine=machines[name]) for name in extra)
+    text = "".join(f'[devices.{name}]\nboard = "{boards[name]}"\n' for name in ("board", *extra))
     place = fleet.loads(text + LINKS)
     reference = ModelRef(graph.name, graph.source, graph.sha256)
     plan = search(graph, reference, place, costs_of(graph, place, measure=False), Wishes()).plan

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shoal.study._machines_shown import Row
 
 ALL = "all"
-MIXED = {"board": "raspberry-pi-4b-4gb", "fpga": "tereffic", "light": "photonic_attention"}
+MIXED = {"board": "raspberry-pi-4b-4gb", "fpga": "alveo-u280-ternary", "light": "photonic-attention"}  # boards
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,12 @@ def test_events_and_energy_of_one_tile_by_hand() -> None:
     assert ran.counters == {
         "dac": 2 * 288, "modulator": 2 * 288, "modulators_ns": pytest.approx(0.4 * 288), "receiver": 2 * 144,
         "receivers_ns": pytest.approx(0.4 * 144), "adc": 2 * 144, "comparator": 4 * 144, "sum": 2 * 144, "mac": 0, "queue": 0,
-        "operand": 2 * 288, "buffer": 12 * 24 * 2 + 144 * 4, "dram": 0,
+        "operand": 2 * 288, "buffer": 12 * 24 * 2 + 144 * 4, "dram": 0, "laser": pytest.approx(0.4e-9),
     }  # fmt: skip
     assert ran.energy_j["dac"] == pytest.approx(576 * energy("lightening dac", "convert", 8, 0).energy_j)
     assert ran.energy_j["adc"] == pytest.approx(288 * energy("adc survey", "convert", 4).energy_j)
-    assert ran.energy_j["static"] == pytest.approx((machine.static_w + machine.laser_w) * ran.seconds)
+    assert ran.energy_j["static"] == pytest.approx(machine.static_w * ran.seconds)
+    assert ran.energy_j["laser"] == pytest.approx(machine.laser_w * ran.seconds)
     assert ran.energy_j["modulators_ns"] == pytest.approx(0.4 * 288 * 0.55e-12)
 
 
@@ -152,7 +153,7 @@ def test_light_that_waits_still_takes_its_laser_and_modulators() -> None:
     task = machine.compiled(matmul(12, 24, 12))
     quick, slow = machine.taken(task, np.array([[0, 0]])), machine.taken(task, np.array([[30, 30]]))
     assert slow.cycles > 300 * quick.cycles
-    for name in ("static", "modulators_ns", "receivers_ns"):
+    for name in ("static", "laser", "modulators_ns", "receivers_ns"):
         assert slow.energy_j[name] == pytest.approx(quick.energy_j[name] * slow.cycles / quick.cycles)
     assert "waited" in slow.trace[0].what
 

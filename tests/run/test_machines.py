@@ -91,3 +91,12 @@ def test_the_simulator_takes_the_machines_time_and_energy(plan: Plan) -> None:
     assert all(plan.estimates[name].provenance == "simulated" for name in segments)
     taken_s = sum(plan.estimates[name].seconds for name in segments)
     assert run.devices["array"].busy_s == pytest.approx(8 * taken_s, rel=0.01)
+
+
+def test_what_a_machine_draws_for_being_on_is_its_devices_idle_power(plan: Plan) -> None:
+    estimates = [plan.estimates[name] for name, unit in plan.segment_units.items() if unit == "array/array"]
+    assert estimates
+    for estimate in estimates:
+        parts = {name: figure for name, figure in estimate.breakdown.items() if name.endswith("_j")}
+        assert parts["static_j"] > 0
+        assert estimate.joules == pytest.approx(sum(parts.values()) - parts["static_j"])

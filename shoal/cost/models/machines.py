@@ -47,7 +47,10 @@ class MachineCosts:
     rest: Costs
 
     def estimate(self, key: CostKey) -> Estimate:
-        """See `Costs.estimate`. Breakdown: each component's joules as "…_j", cycles, and the parts of memory."""
+        """See `Costs.estimate`. Breakdown: each component's joules as "…_j", cycles, and the parts of memory.
+
+        What the machine draws for being on is the device's idle power, and not counted again.
+        """
         machine = machine_of(key.engine)
         if machine is None:
             return self.rest.estimate(key)
@@ -56,7 +59,7 @@ class MachineCosts:
         need = memory.footprint(self.graph, key.ops, key.engine)
         parts = _together(taken) | need.breakdown
         seconds = sum(each.seconds for each in taken) / point.speed
-        joules = sum(each.joules for each in taken)
+        joules = sum(each.dynamic_j for each in taken)
         return Estimate(seconds, joules, need.resident_bytes, need.peak_bytes, "simulated", parts)
 
     def op_seconds(self, unit: str, engine: str) -> Array:

@@ -35,6 +35,11 @@ class Taken:
         """All components."""
         return sum(self.energy_j.values())
 
+    @property
+    def dynamic_j(self) -> float:
+        """Without what it takes for being on."""
+        return self.joules - self.energy_j.get("static", 0.0)
+
 
 def accelerator(text: str) -> Accelerator[Any]:
     """The machine that `text` asks for: "name" or "name+option=value+option=value".

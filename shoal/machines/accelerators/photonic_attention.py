@@ -149,9 +149,12 @@ class PhotonicAttention:
         port = ceil(self._streamed_bytes(task) / self.memory_bytes_per_s * self.clock_hz)
         cycles = max(computing, port)
         seconds = cycles / self.clock_hz + self.start_s
-        counters = self._counters(task, highs, seconds)
-        static_w = self.static_w + self.cores * self.laser_w
-        joules = bill(counters, self._parts.prices(self.operand_bits, self.low_bits), static_w, seconds)
+        counters = {**self._counters(task, highs, seconds), "laser": self.cores * seconds}
+        prices = {
+            **self._parts.prices(self.operand_bits, self.low_bits),
+            "laser": (),
+        }  # of its budget, not the table
+        joules = bill(counters, prices, self.static_w, seconds) | {"laser": counters["laser"] * self.laser_w}
         name = task.call.name
         spans = (Span("light", f"{name}, waited {stalls}", 0, light),
                  Span("multipliers", f"{name}, at most {longest} in the queue", 0, busy * self.mac_every),
