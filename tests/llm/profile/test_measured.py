@@ -45,6 +45,7 @@ def test_memory_is_as_predicted_and_its_limit_is_kept() -> None:
         assert free.cache_bytes == subject.architecture.cache_bytes(4097, 4)
 
 
+@pytest.mark.serial
 def test_shares_add_up_to_the_whole() -> None:
     llama, bamba = breakdown([LLAMA, BAMBA], [Point(1024)])
     for each in (llama, bamba):
