@@ -1,0 +1,37 @@
+"""Tensors larger than memory: tiers, a budget, what is fetched beforehand and what leaves."""
+
+from shoal.store.contract import POLICIES, PREDICTORS, Guess, Keeper, Policy, Predictor, Tier
+from shoal.store.file import FileTier, write_file
+from shoal.store.ledger import Ledger
+from shoal.store.memory import MemoryTier
+from shoal.store.routes import RoutingTrace, joined
+from shoal.store.store import Read, TensorStore, Told, Use
+from shoal.store.throttle import Throttled
+from shoal.store.values import PAGE, Key, Part, Record, TierFigures, pages
+
+__all__ = [
+    "PAGE",
+    "POLICIES",
+    "PREDICTORS",
+    "FileTier",
+    "Guess",
+    "Keeper",
+    "Key",
+    "Ledger",
+    "MemoryTier",
+    "Part",
+    "Policy",
+    "Predictor",
+    "Read",
+    "Record",
+    "RoutingTrace",
+    "TensorStore",
+    "Throttled",
+    "Tier",
+    "TierFigures",
+    "Told",
+    "Use",
+    "joined",
+    "pages",
+    "write_file",
+]

@@ -1,0 +1,179 @@
+"""Which records are held, wanted and let go: the decisions of a tensor store, without clock, thread or byte.
+
+The store and its simulation both stand on it, so that what is simulated is what runs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from shoal.errors import InputError, LimitError
+from shoal.store.contract import Keeper
+from shoal.store.values import Key
+
+DEMAND = -1  # the priority of what somebody waits for; preloads have 0 and more, the lowest first
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A read to be done now."""
+
+    key: Key
+    gone: tuple[Key, ...]  # what leaves for it
+    demanded: bool  # somebody waits
+
+
+class Ledger:
+    """What is where, and what is read next.
+
+    Args:
+        sizes: bytes of every record.
+        budget_bytes: what may be held at once, records on their way among it.
+        keeper: what leaves first.
+
+    Raises:
+        LimitError: not even the largest record fits.
+    """
+
+    def __init__(self, sizes: Mapping[Key, int], budget_bytes: int, keeper: Keeper) -> None:
+        self._sizes, self._budget_bytes, self._keeper = sizes, budget_bytes, keeper
+        largest = max(sizes, key=lambda key: sizes[key])
+        if sizes[largest] > budget_bytes:
+            raise LimitError("the budget holds not even one record", where=str(largest), hint="cut it into tiles",
+                             needed=f"{sizes[largest]} bytes", had=f"{budget_bytes}")  # fmt: skip
+        self._held: set[Key] = set()
+        self._loading: set[Key] = set()
+        self._fresh: set[Key] = set()  # preloaded, and not used since
+        self._pins: dict[Key, int] = {}  # how many use it; a key stays here while it is being read, too
+        self._wanted: dict[Key, tuple[int, int]] = {}  # priority, order of asking
+        self._queue: list[tuple[int, int, Key]] = []
+        self._asked = 0
+        self.used_bytes = 0
+        self.peak_bytes = 0
+
+    def here(self, key: Key) -> bool:
+        """Whether a key can be used at once."""
+        return key in self._held
+
+    def coming(self, key: Key) -> bool:
+        """Whether a key is being read."""
+        return key in self._loading
+
+    def wants(self, key: Key) -> bool:
+        """Whether a key waits to be read."""
+        return key in self._wanted
+
+    def size(self, key: Key) -> int:
+        """Bytes of a key.
+
+        Raises:
+            InputError: nothing is stored under it.
+        """
+        if key not in self._sizes:
+            raise InputError("nothing is stored under this key", where=str(key))
+        return self._sizes[key]
+
+    def hold(self, keys: Collection[Key]) -> None:
+        """Somebody is about to use these together: they are asked for where they are not here, and stay until let go.
+
+        Raises:
+            InputError: nothing is stored under a key.
+            LimitError: all that is held at once would not fit.
+        """
+        needed = sum(self.size(key) for key in set(self._pins) | set(keys))
+        if needed > self._budget_bytes:
+            raise LimitError("what is used at once is larger than the budget", where=", ".join(map(str, sorted(keys))),
+                             needed=f"{needed} bytes", had=f"{self._budget_bytes}")  # fmt: skip
+        for key in keys:
+            self._keeper.used(key)
+            self._pins[key] = self._pins.get(key, 0) + 1
+            self._fresh.discard(key)
+            self._want(key, DEMAND)
+
+    def let_go(self, keys: Iterable[Key]) -> None:
+        """What `hold` was asked for is not in use any more."""
+        for key in keys:
+            self._pins[key] -= 1
+            if not self._pins[key]:
+                del self._pins[key]
+
+    def preload(self, keys: Iterable[Key], priority: int = 0) -> None:
+        """Have these read when nobody waits for another."""
+        for key in keys:
+            self.size(key)
+            self._want(key, priority)
+
+    def forget(self, keep: Collection[Key] = ()) -> int:
+        """Strike preloads that have not begun, but for some; how many. What others have brought may leave as anything."""
+        self._fresh &= set(keep)
+        gone = [key for key, (priority, _) in self._wanted.items() if priority != DEMAND and key not in keep]
+        for key in gone:
+            del self._wanted[key]
+        return len(gone)
+
+    def begin(self) -> Begun | None:
+        """What to read now and what leaves for it; None if nothing is asked for, or there is no room as yet."""
+        key = self._foremost()
+        if key is None:
+            return None
+        demanded = self._wanted[key][0] == DEMAND
+        gone = self._room(self._sizes[key], demanded=demanded)
+        if gone is None:
+            return None
+        heapq.heappop(self._queue)
+        del self._wanted[key]
+        self._held -= set(gone)
+        self._fresh -= set(gone)
+        if not demanded:
+            self._fresh.add(key)
+        self.used_bytes += self._sizes[key] - sum(self._sizes[each] for each in gone)
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        self._loading.add(key)
+        return Begun(key, gone, demanded)
+
+    def came(self, key: Key) -> None:
+        """A record has been read."""
+        self._loading.remove(key)
+        self._held.add(key)
+
+    def failed(self, key: Key) -> None:
+        """A record could not be read: its room is free again."""
+        self._loading.remove(key)
+        self._fresh.discard(key)
+        self.used_bytes -= self._sizes[key]
+
+    def _want(self, key: Key, priority: int) -> None:
+        if key in self._held or key in self._loading:
+            return
+        if key in self._wanted and self._wanted[key][0] <= priority:
+            return
+        self._asked += 1
+        self._wanted[key] = (priority, self._asked)
+        heapq.heappush(self._queue, (priority, self._asked, key))
+
+    def _foremost(self) -> Key | None:
+        while self._queue:
+            priority, asked, key = self._queue[0]
+            if self._wanted.get(key) == (priority, asked):
+                return key
+            heapq.heappop(self._queue)  # struck, or asked for again more urgently
+        return None
+
+    def _room(self, size: int, *, demanded: bool) -> tuple[Key, ...] | None:
+        """What leaves so that `size` fits; None if what could leave is not enough.
+
+        What a preload has brought and nobody has used yet leaves last, and never for another preload.
+        """
+        free = self._held - set(self._pins)
+        gone: list[Key] = []
+        left = self._budget_bytes - self.used_bytes
+        while left < size:
+            among = free - self._fresh or (free if demanded else set())
+            if not among:
+                return None
+            gone.append(self._keeper.victim(among))
+            free.remove(gone[-1])
+            left += self._sizes[gone[-1]]
+        return tuple(gone)

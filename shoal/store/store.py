@@ -1,0 +1,230 @@
+"""Tensors of a slow tier within a budget of memory: fetched when asked for, or before."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from shoal.errors import ShoalError, WorkError
+from shoal.store.contract import Policy, Tier
+from shoal.store.ledger import Ledger
+from shoal.store.pool import Pool
+from shoal.store.values import Key
+
+END_S = 30.0  # how long a read may still take when the store is closed
+
+
+@dataclass(frozen=True)
+class Use:
+    """Keys that were held together."""
+
+    keys: tuple[Key, ...]
+    asked_s: float  # by the store's clock
+    ready_s: float
+    ended_s: float
+    hits: int  # there when asked for
+    late: int  # on their way
+
+
+@dataclass(frozen=True)
+class Read:
+    """One record from the slow tier."""
+
+    key: Key
+    bytes: int
+    begun_s: float
+    ended_s: float
+    demanded: bool  # somebody waited for it when it began
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a store did: all that is needed to run it again at other figures."""
+
+    uses: tuple[Use, ...] = ()
+    reads: tuple[Read, ...] = ()
+    peak_bytes: int = 0  # of memory for records, buffers that were free among it
+    budget_bytes: int = 0
+    records: dict[str, int] = field(default_factory=dict)  # bytes, by the key in words
+
+    @property
+    def read_bytes(self) -> int:
+        """From the slow tier."""
+        return sum(each.bytes for each in self.reads)
+
+    @property
+    def stall_s(self) -> float:
+        """How long users waited."""
+        return sum(each.ready_s - each.asked_s for each in self.uses)
+
+    @property
+    def hit_rate(self) -> float:
+        """Of keys that were there when asked for."""
+        return sum(each.hits for each in self.uses) / max(1, sum(len(each.keys) for each in self.uses))
+
+
+class TensorStore:
+    """Records of a tier in a fixed amount of memory.
+
+    Args:
+        tier: where they all lie; closed with the store.
+        budget_bytes: for records, those on their way among them; a hard limit.
+        policy: what leaves where something has to.
+        uses: all that will be asked for, in order, for policies that must know.
+        readers: threads that read; one is what a single disk or line serves best.
+
+    Raises:
+        LimitError: the budget holds not even the largest record.
+        InputError: the policy needs to know the uses.
+    """
+
+    def __init__(
+        self, tier: Tier, budget_bytes: int, policy: Policy, uses: Sequence[Key] | None = None, readers: int = 1
+    ) -> None:
+        sizes = {key: record.bytes for key, record in tier.records.items()}
+        self._tier, self._budget_bytes, self._pool = tier, budget_bytes, Pool(budget_bytes)
+        self._ledger = Ledger(sizes, budget_bytes, policy.keeper(tuple(sizes), uses))
+        self._buffers: dict[Key, mmap.mmap] = {}
+        self._faults: dict[Key, ShoalError] = {}
+        self._changed, self._ended = threading.Condition(), False
+        self._begun_s, self._uses, self._reads, self._peak_bytes = time.perf_counter(), list[Use](), list[Read](), 0
+        self._threads = [
+            threading.Thread(target=self._read_on, name=f"store-{at}", daemon=True) for at in range(readers)
+        ]
+        for each in self._threads:
+            each.start()
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """All there are."""
+        return self._tier.records.keys()
+
+    @contextmanager
+    def hold(self, keys: Sequence[Key]) -> Iterator[list[dict[str, NDArray[Any]]]]:
+        """The arrays of these keys, in order; they must not be used after the end of the block.
+
+        Raises:
+            InputError: nothing is stored under a key.
+            LimitError: all that is in use at once is larger than the budget.
+            ModelError: what was read is damaged.
+            WorkError: it cannot be read, or the store is closed.
+        """
+        asked_s = self.now_s()
+        with self._changed:
+            self._check_open()
+            self._ledger.hold(keys)
+            hits = sum(map(self._ledger.here, keys))
+            late = sum(map(self._ledger.coming, keys))
+            self._changed.notify_all()
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or all(map(self._settled, keys)))
+                self._check_open()
+                for key in keys:
+                    if key in self._faults:
+                        raise self._faults.pop(key)
+                ready_s = self.now_s()
+                arrays = [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
+            yield arrays
+            self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late))
+        finally:
+            with self._changed:
+                self._ledger.let_go(keys)
+                self._changed.notify_all()
+
+    def preload(self, keys: Iterable[Key], priority: int = 0, *, instead: bool = False) -> None:
+        """Have these read when nobody waits; `instead` of preloads asked for before that have not begun.
+
+        Raises:
+            InputError: nothing is stored under a key.
+        """
+        wanted = tuple(keys)
+        with self._changed:
+            if instead:
+                self._ledger.forget(wanted)
+            self._ledger.preload(wanted, priority)
+            self._changed.notify_all()
+
+    def told(self) -> Told:
+        """What it has done so far."""
+        with self._changed:
+            records = {str(key): record.bytes for key, record in self._tier.records.items()}
+            return Told(tuple(self._uses), tuple(self._reads), self._peak_bytes, self._budget_bytes, records)
+
+    def now_s(self) -> float:
+        """Seconds since the store was opened."""
+        return time.perf_counter() - self._begun_s
+
+    def close(self) -> None:
+        """Stop reading, and close the tier; a second time nothing happens.
+
+        Raises:
+            WorkError: a read does not come back.
+        """
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        for each in self._threads:
+            each.join(END_S)
+            if each.is_alive():
+                raise WorkError("a read does not end", where=self._tier.figures.name)
+        self._tier.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise WorkError("the store is closed", where=self._tier.figures.name)
+
+    def _settled(self, key: Key) -> bool:
+        return self._ledger.here(key) or key in self._faults
+
+    def _read_on(self) -> None:
+        """What a reader does until the store is closed."""
+        while True:
+            with self._changed:
+                begun = None
+                while not self._ended and (begun := self._ledger.begin()) is None:
+                    self._changed.wait()
+                if self._ended or begun is None:
+                    return
+                buffer = self._room_for(begun.key, begun.gone)
+            self._read(begun.key, begun.demanded, buffer)
+
+    def _room_for(self, key: Key, gone: tuple[Key, ...]) -> mmap.mmap:
+        for each in gone:
+            self._pool.give(self._buffers.pop(each))
+        buffer = self._pool.take(self._tier.records[key].bytes)
+        self._peak_bytes = max(self._peak_bytes, self._pool.mapped_bytes)
+        return buffer
+
+    def _read(self, key: Key, demanded: bool, buffer: mmap.mmap) -> None:
+        begun_s, fault = self.now_s(), None
+        try:
+            self._tier.read(key, memoryview(buffer))
+        except ShoalError as found:  # it is raised where somebody waits for the key
+            fault = found
+        with self._changed:
+            if fault is None:
+                self._buffers[key] = buffer
+                self._ledger.came(key)
+                self._reads.append(Read(key, len(buffer), begun_s, self.now_s(), demanded))
+            else:
+                self._pool.give(buffer)
+                self._ledger.failed(key)
+                self._faults[key] = fault
+            self._changed.notify_all()

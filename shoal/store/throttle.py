@@ -1,0 +1,44 @@
+"""A tier held to a slower one's figures, by waiting: emulated, and said to be."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from shoal.store.contract import Tier
+from shoal.store.values import Key, Record, TierFigures
+
+
+class Throttled:
+    """One channel of a rate and a latency before another tier; reads queue for it as they come.
+
+    What the inner tier takes counts as part of it: an inner tier that is slower than the figures stays slower.
+    """
+
+    def __init__(self, inner: Tier, read_bytes_per_s: float, latency_s: float = 0.0) -> None:
+        self._inner = inner
+        self.figures = replace(
+            TierFigures(inner.figures.name, read_bytes_per_s, latency_s, inner.figures.energy_j_per_byte),
+            emulated=True,
+        )
+        self._channel = threading.Lock()
+        self._free_s = 0.0
+
+    @property
+    def records(self) -> Mapping[Key, Record]:
+        """See `Tier`."""
+        return self._inner.records
+
+    def read(self, key: Key, into: memoryview) -> None:
+        """See `Tier`."""
+        with self._channel:
+            begin_s = max(time.monotonic(), self._free_s)
+            self._free_s = due_s = begin_s + self.figures.read_s(len(into))
+        self._inner.read(key, into)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+
+    def close(self) -> None:
+        """See `Tier`."""
+        self._inner.close()

@@ -1,0 +1,117 @@
+"""What a tensor store holds: keys in the order of use, records of arrays, tiers and their figures."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.errors import InputError
+
+Arrays = Mapping[str, NDArray[Any]]
+PAGE = 4096  # bytes; records begin and end with one, so that they can be read past the system's cache
+ALIGNED = 64  # bytes; arrays within a record
+LARGEST = 1 << 40  # bytes of one record that anything believes
+
+
+class Key(NamedTuple):
+    """What is fetched as one; keys are ordered as a model uses them."""
+
+    layer: int  # place in the order of use
+    part: int = 0  # expert, tile or page there
+    plane: int = 0  # bits of it, the highest first
+
+    def __str__(self) -> str:
+        return "/".join(map(str, self if self.plane else self[:2] if self.part else self[:1]))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of a record."""
+
+    name: str
+    dtype: str  # of numpy ("<f4"); codes of other formats travel as "|u1"
+    shape: tuple[int, ...]
+    offset: int  # bytes from the record's beginning
+
+    def __post_init__(self) -> None:
+        kind = np.dtype(self.dtype)
+        if kind.hasobject or self.offset < 0 or any(each < 0 for each in self.shape):
+            raise InputError("no array of numbers", where=self.name, had=f"{self.dtype} {self.shape}")
+
+    @property
+    def bytes(self) -> int:
+        """Without what fills up to the next array."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where one key's arrays lie in a tier."""
+
+    key: Key
+    offset: int
+    bytes: int  # whole pages
+    crc32: int  # of all of them
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.bytes <= LARGEST or self.bytes % PAGE or self.offset % PAGE or self.offset < 0:
+            raise InputError("a record is whole pages", where=str(self.key), had=f"{self.bytes} at {self.offset}")
+        if any(each.offset + each.bytes > self.bytes for each in self.parts):
+            raise InputError("an array ends beyond its record", where=str(self.key))
+
+    def views(self, held: memoryview) -> dict[str, NDArray[Any]]:
+        """The arrays within the bytes of the record, without a copy."""
+        return {
+            each.name: np.frombuffer(held, np.dtype(each.dtype), math.prod(each.shape), each.offset).reshape(
+                each.shape
+            )
+            for each in self.parts
+        }
+
+
+@dataclass(frozen=True)
+class TierFigures:
+    """What a tier does; infinite where nothing limits it."""
+
+    name: str
+    read_bytes_per_s: float = math.inf
+    latency_s: float = 0.0  # of every read
+    energy_j_per_byte: float = 0.0
+    emulated: bool = False  # held to these figures by waiting
+
+    def __post_init__(self) -> None:
+        if not self.read_bytes_per_s > 0 or not 0 <= self.latency_s < math.inf or not self.energy_j_per_byte >= 0:
+            raise InputError("a tier reads at a rate above zero, after a time of zero or more", where=self.name,
+                             had=f"{self.read_bytes_per_s:g} B/s, {self.latency_s:g} s")  # fmt: skip
+
+    def read_s(self, size: int) -> float:
+        """Seconds of one read."""
+        return self.latency_s + size / self.read_bytes_per_s
+
+
+def laid_out(key: Key, arrays: Arrays, offset: int) -> tuple[Record, bytes]:
+    """A record that begins at `offset`, and its bytes.
+
+    Raises:
+        InputError: an array is none of numbers.
+    """
+    parts: list[Part] = []
+    data = bytearray()
+    for name, array in arrays.items():
+        parts.append(Part(name, array.dtype.str, array.shape, len(data)))
+        data += np.ascontiguousarray(array).tobytes()
+        data += bytes(-len(data) % ALIGNED)
+    data += bytes(pages(len(data)) - len(data))
+    return Record(key, offset, len(data), zlib.crc32(data), tuple(parts)), bytes(data)
+
+
+def pages(size: int) -> int:
+    """`size` in whole pages, in bytes; one at least."""
+    return max(1, -(-size // PAGE)) * PAGE

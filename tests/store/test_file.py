@@ -1,0 +1,109 @@
+"""A file of records gives back what was written, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoal.errors import InputError, ModelError, WorkError
+from shoal.store import PAGE, FileTier, Key, write_file
+from shoal.store.values import Arrays
+
+SOURCE = np.random.default_rng(5)
+RECORDS: dict[Key, Arrays] = {
+    Key(0): {"weight": SOURCE.standard_normal((70, 33)).astype(np.float32), "bias": np.arange(7, dtype=np.int8)},
+    Key(1, 3): {"codes": SOURCE.integers(0, 255, 3 * PAGE, np.uint8)},
+    Key(1, 3, 2): {"empty": np.zeros((0, 4), np.float16), "flag": np.array(True)},
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_file(RECORDS.items(), tmp_path / "weights.store")
+    return tmp_path / "weights.store"
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_what_is_read_is_what_was_written(path: Path, direct: bool) -> None:
+    tier = FileTier(path, direct=direct)
+    for key, arrays in RECORDS.items():
+        held = memoryview(mmap.mmap(-1, tier.records[key].bytes))  # begins with a page, as direct reads need
+        tier.read(key, held)
+        found = tier.records[key].views(held)
+        assert list(found) == list(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+    tier.close()
+    tier.close()
+
+
+def test_every_record_is_whole_pages_and_begins_with_one(path: Path) -> None:
+    records = FileTier(path).records
+    assert [each.offset % PAGE for each in records.values()] == [0, 0, 0]
+    assert [each.bytes // PAGE for each in records.values()] == [3, 3, 1]  # 9240 + 7 bytes; three pages; one byte
+
+
+@pytest.mark.parametrize("key", list(RECORDS))
+def test_a_changed_byte_is_found(path: Path, key: Key) -> None:
+    tier = FileTier(path, direct=False)
+    data = bytearray(path.read_bytes())
+    data[tier.records[key].offset] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=f"{key}: a record of the store is not what was written"):
+        tier.read(key, memoryview(bytearray(tier.records[key].bytes)))
+
+
+def test_a_file_that_is_cut_short_is_refused_at_the_door_and_on_the_way(path: Path) -> None:
+    tier, whole = FileTier(path, direct=False), path.read_bytes()
+    with path.open("r+b") as file:
+        file.truncate(PAGE + 100)
+    with pytest.raises(ModelError, match="cut short"):
+        tier.read(Key(0), memoryview(bytearray(tier.records[Key(0)].bytes)))
+    for size in (len(whole) - 1, PAGE, 20, 0):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ModelError, match=r"cut short|not a store"):
+            FileTier(path)
+
+
+def test_a_damaged_index_another_kind_of_file_and_none_are_refused(path: Path, tmp_path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="index is damaged"):
+        FileTier(path)
+    (tmp_path / "other").write_bytes(b"PK" * 4000)
+    with pytest.raises(ModelError, match="not a store"):
+        FileTier(tmp_path / "other")
+    with pytest.raises(ModelError, match="No such file"):
+        FileTier(tmp_path / "nothing")
+
+
+def test_keys_come_once_and_arrays_are_numbers(tmp_path: Path) -> None:
+    array = np.zeros(3, np.float32)
+    with pytest.raises(InputError, match="each of them once"):
+        write_file([(Key(0), {"a": array}), (Key(0), {"b": array})], tmp_path / "x")
+    with pytest.raises(InputError, match="each of them once"):
+        write_file([], tmp_path / "x")
+    with pytest.raises(InputError, match="no array of numbers"):
+        write_file([(Key(0), {"a": np.array([{}], object)})], tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4 * PAGE, limits[1])
+    )  # as a full disk, the system refuses to write on
+    try:
+        with pytest.raises(WorkError, match=r"x: cannot write the store"):
+            write_file([(Key(0), {"a": np.zeros(100 * PAGE, np.uint8)})], tmp_path / "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []

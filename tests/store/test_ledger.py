@@ -1,0 +1,126 @@
+"""Books that are kept: nothing over the budget, nothing lost, what is waited for first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal import catalog
+from shoal.errors import InputError, LimitError
+from shoal.store import POLICIES, Key, Ledger, Policy
+
+KEYS = [Key(layer, part) for layer in range(3) for part in range(3)]
+SIZES = dict(zip(KEYS, [3, 1, 2, 2, 2, 1, 3, 1, 1], strict=True))
+
+
+def ledger(budget: int = 6, policy: str = "lru") -> Ledger:
+    found: Policy = catalog.make(POLICIES, policy)
+    return Ledger(SIZES, budget, found.keeper(KEYS))
+
+
+def drained(books: Ledger) -> list[Key]:
+    """Read all that can be read."""
+    read = []
+    while begun := books.begin():
+        books.came(begun.key)
+        read.append(begun.key)
+    return read
+
+
+def test_what_is_waited_for_goes_before_what_is_preloaded_earlier() -> None:
+    books = ledger()
+    books.preload([KEYS[1]], priority=1)
+    books.preload([KEYS[7]])
+    books.hold([KEYS[2]])
+    assert drained(books) == [KEYS[2], KEYS[7], KEYS[1]]
+
+
+def test_a_preload_that_is_waited_for_later_moves_up_and_is_read_once() -> None:
+    books = ledger()
+    books.preload([KEYS[1], KEYS[5], KEYS[7]])
+    books.hold([KEYS[7]])
+    assert drained(books) == [KEYS[7], KEYS[1], KEYS[5]]
+
+
+def test_a_preload_takes_no_room_of_what_is_used_nor_of_another_preload() -> None:
+    books = ledger(budget=4)
+    books.hold([KEYS[0]])
+    books.preload([KEYS[1], KEYS[7]])
+    assert drained(books) == [KEYS[0], KEYS[1]]
+    books.let_go([KEYS[0]])
+    assert drained(books) == [KEYS[7]]
+    assert not books.here(KEYS[0])
+    books.preload([KEYS[6]])
+    assert drained(books) == []  # both that are there were preloaded and not used yet
+    books.forget()
+    books.preload([KEYS[6]])
+    assert drained(books) == [KEYS[6]]
+
+
+def test_waiting_takes_the_room_of_preloads_when_nothing_else_is_left() -> None:
+    books = ledger(budget=3)
+    books.preload([KEYS[1], KEYS[7], KEYS[8]])
+    drained(books)
+    books.hold([KEYS[0]])
+    assert drained(books) == [KEYS[0]]
+
+
+def test_preloads_that_have_not_begun_are_struck_but_for_some() -> None:
+    books = ledger()
+    books.preload([KEYS[1], KEYS[5], KEYS[7]])
+    assert books.forget(keep=[KEYS[5]]) == 2
+    assert drained(books) == [KEYS[5]]
+
+
+def test_what_could_not_be_read_leaves_its_room() -> None:
+    books = ledger(budget=3)
+    books.hold([KEYS[0]])
+    begun = books.begin()
+    assert begun is not None
+    assert begun.demanded
+    books.failed(begun.key)
+    books.let_go([KEYS[0]])
+    books.hold([KEYS[6]])
+    assert drained(books) == [KEYS[6]]
+    assert books.peak_bytes == 3
+
+
+def test_limits_say_what_was_needed() -> None:
+    with pytest.raises(LimitError, match=r"0: the budget holds not even one record \(needed 3 bytes, had 2\)"):
+        ledger(budget=2)
+    books = ledger(budget=5)
+    books.hold([KEYS[0]])
+    with pytest.raises(LimitError, match=r"larger than the budget \(needed 6 bytes, had 5\)"):
+        books.hold([KEYS[6]])
+    with pytest.raises(InputError, match="7: nothing is stored"):
+        books.hold([Key(7)])
+
+
+@given(
+    st.sampled_from(["lru", "lfu", "fifo", "distance"]),
+    st.integers(6, 16),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["hold", "preload", "forget", "read"]), st.sets(st.sampled_from(KEYS), max_size=2)
+        )
+    ),
+)
+def test_whatever_is_asked_the_budget_holds_and_all_that_is_waited_for_comes(
+    policy: str, budget: int, steps: list[tuple[str, set[Key]]]
+) -> None:
+    books = ledger(budget, policy)
+    for what, keys in steps:
+        if what == "hold":
+            books.hold(sorted(keys))
+            drained(books)
+            assert all(map(books.here, keys))
+            books.let_go(keys)
+        elif what == "preload":
+            books.preload(sorted(keys))
+        elif what == "forget":
+            books.forget(keys)
+        else:
+            drained(books)
+        assert books.used_bytes == sum(SIZES[key] for key in KEYS if books.here(key)) <= budget
+        assert books.peak_bytes <= budget

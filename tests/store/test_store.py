@@ -1,0 +1,136 @@
+"""The store on real files and threads."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoal import catalog
+from shoal.errors import LimitError, ModelError, WorkError
+from shoal.store import POLICIES, FileTier, Key, MemoryTier, Policy, TensorStore, Throttled, write_file
+
+LAYERS, BYTES = 6, 1 << 18
+ARRAYS = {Key(at): {"w": np.full((BYTES // 8,), at, np.int64)} for at in range(LAYERS)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_file(ARRAYS.items(), tmp_path / "store")
+    return tmp_path / "store"
+
+
+def opened(path: Path, layers: int, policy: str = "cyclic") -> TensorStore:
+    found: Policy = catalog.make(POLICIES, policy)
+    return TensorStore(FileTier(path), layers * BYTES, found)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4, LAYERS])
+def test_all_records_go_through_a_budget(path: Path, layers: int) -> None:
+    with opened(path, layers) as store:
+        for _ in range(3):
+            for key in sorted(ARRAYS):
+                with store.hold([key]) as (found,):
+                    assert (found["w"] == key.layer).all()
+        told = store.told()
+    assert told.peak_bytes <= layers * BYTES
+    assert len(told.uses) == 3 * LAYERS
+    assert told.read_bytes == len(told.reads) * BYTES
+    hits = {1: 0, 2: 3, 4: 8, LAYERS: 12}  # the most there can be: by trying every choice of what leaves
+    assert sum(each.hits for each in told.uses) == hits[layers]
+
+
+def test_the_next_is_read_while_this_one_is_used(path: Path) -> None:
+    rate = BYTES / 0.03
+    found: Policy = catalog.make(POLICIES, "cyclic")
+    with TensorStore(Throttled(FileTier(path), rate), 3 * BYTES, found) as store:
+        for at in range(LAYERS):
+            with store.hold([Key(at)]):
+                store.preload([Key((at + 1) % LAYERS)])
+                time.sleep(0.04)
+        told = store.told()
+    assert [each.late + each.hits for each in told.uses] == [0] + [1] * (LAYERS - 1)
+    overlapped = [
+        read
+        for read in told.reads[1:]
+        if any(use.ready_s <= read.begun_s and read.ended_s <= use.ended_s for use in told.uses)
+    ]
+    assert len(overlapped) >= LAYERS - 2  # a busy machine may delay one
+
+
+def test_a_throttled_tier_keeps_its_rate(path: Path) -> None:
+    tier = Throttled(FileTier(path), BYTES / 0.02, 0.005)
+    assert tier.figures.emulated
+    begun_s = time.perf_counter()
+    for _ in range(2):
+        for key in ARRAYS:
+            tier.read(key, memoryview(mmap.mmap(-1, BYTES)))
+    took_s = time.perf_counter() - begun_s
+    assert took_s >= 2 * LAYERS * 0.025
+
+
+def test_damage_reaches_whoever_waits_and_the_rest_still_works(path: Path) -> None:
+    with opened(path, 2) as store:
+        data = bytearray(path.read_bytes())
+        at = FileTier(path).records[Key(3)].offset
+        data[at + 7] ^= 255
+        path.write_bytes(data)  # the same file: its inode stays
+        with pytest.raises(ModelError, match="not what was written"), store.hold([Key(3)]):
+            pass
+        with store.hold([Key(2), Key(4)]) as (second, fourth):
+            assert (second["w"][0], fourth["w"][0]) == (2, 4)
+        with pytest.raises(ModelError, match="not what was written"), store.hold([Key(3)]):
+            pass
+
+
+class Gone(MemoryTier):
+    """A tier that disappears in the middle of a read."""
+
+    def read(self, key: Key, into: memoryview) -> None:
+        raise WorkError("the peer has left", where=str(key))
+
+
+def test_a_tier_that_disappears_is_an_error_and_no_hang() -> None:
+    with TensorStore(Gone(ARRAYS.items()), BYTES * 2, catalog.make(POLICIES, "lru")) as store:
+        store.preload([Key(1)])
+        with pytest.raises(WorkError, match="the peer has left"), store.hold([Key(0)]):
+            pass
+
+
+def test_more_than_the_budget_at_once_is_refused_and_leaves_the_store_usable(path: Path) -> None:
+    with opened(path, 2) as store:
+        with pytest.raises(LimitError, match="larger than the budget"), store.hold([Key(0), Key(1), Key(2)]):
+            pass
+        with store.hold([Key(0), Key(1)]):
+            pass
+
+
+def test_many_users_at_once_get_what_they_ask_for(path: Path) -> None:
+    wrong: list[int] = []
+
+    def use(store: TensorStore, seed: int) -> None:
+        source = np.random.default_rng(seed)
+        for layer in source.integers(0, LAYERS, 40):
+            with store.hold([Key(int(layer))]) as (found,):
+                wrong.extend([int(layer)] * int((found["w"] != layer).any()))
+
+    with TensorStore(FileTier(path), 4 * BYTES, catalog.make(POLICIES, "lru"), readers=2) as store:
+        users = [threading.Thread(target=use, args=(store, seed)) for seed in range(4)]
+        for each in users:
+            each.start()
+        for each in users:
+            each.join(30)
+            assert not each.is_alive()
+    assert wrong == []
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    store = opened(path, 2)
+    store.close()
+    store.close()
+    with pytest.raises(WorkError, match="closed"), store.hold([Key(0)]):
+        pass
