@@ -4,12 +4,13 @@ from shoal.store.contract import POLICIES, PREDICTORS, Guess, Keeper, Policy, Pr
 from shoal.store.file import FileTier, write_file
 from shoal.store.ledger import Ledger
 from shoal.store.memory import MemoryTier
-from shoal.store.routes import RoutingTrace, joined
+from shoal.store.routes import NOBODY, RoutingTrace, joined
 from shoal.store.store import Read, TensorStore, Told, Use
 from shoal.store.throttle import Throttled
 from shoal.store.values import PAGE, Key, Part, Record, TierFigures, pages
 
 __all__ = [
+    "NOBODY",
     "PAGE",
     "POLICIES",
     "PREDICTORS",
