@@ -5,8 +5,9 @@ from shoal.store.file import FileTier, write_file
 from shoal.store.ledger import Ledger
 from shoal.store.memory import MemoryTier
 from shoal.store.routes import NOBODY, RoutingTrace, joined
-from shoal.store.store import Read, TensorStore, Told, Use
+from shoal.store.store import TensorStore
 from shoal.store.throttle import Throttled
+from shoal.store.told import Preload, Read, Told, Use
 from shoal.store.values import PAGE, Key, Part, Record, TierFigures, pages
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Part",
     "Policy",
     "Predictor",
+    "Preload",
     "Read",
     "Record",
     "RoutingTrace",

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,58 +16,10 @@ from shoal.errors import ShoalError, WorkError
 from shoal.store.contract import Policy, Tier
 from shoal.store.ledger import Ledger
 from shoal.store.pool import Pool
+from shoal.store.told import Preload, Read, Told, Use
 from shoal.store.values import Key
 
 END_S = 30.0  # how long a read may still take when the store is closed
-
-
-@dataclass(frozen=True)
-class Use:
-    """Keys that were held together."""
-
-    keys: tuple[Key, ...]
-    asked_s: float  # by the store's clock
-    ready_s: float
-    ended_s: float
-    hits: int  # there when asked for
-    late: int  # on their way
-
-
-@dataclass(frozen=True)
-class Read:
-    """One record from the slow tier."""
-
-    key: Key
-    bytes: int
-    begun_s: float
-    ended_s: float
-    demanded: bool  # somebody waited for it when it began
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a store did: all that is needed to run it again at other figures."""
-
-    uses: tuple[Use, ...] = ()
-    reads: tuple[Read, ...] = ()
-    peak_bytes: int = 0  # of memory for records, buffers that were free among it
-    budget_bytes: int = 0
-    records: dict[str, int] = field(default_factory=dict)  # bytes, by the key in words
-
-    @property
-    def read_bytes(self) -> int:
-        """From the slow tier."""
-        return sum(each.bytes for each in self.reads)
-
-    @property
-    def stall_s(self) -> float:
-        """How long users waited."""
-        return sum(each.ready_s - each.asked_s for each in self.uses)
-
-    @property
-    def hit_rate(self) -> float:
-        """Of keys that were there when asked for."""
-        return sum(each.hits for each in self.uses) / max(1, sum(len(each.keys) for each in self.uses))
 
 
 class TensorStore:
@@ -95,7 +46,8 @@ class TensorStore:
         self._buffers: dict[Key, mmap.mmap] = {}
         self._faults: dict[Key, ShoalError] = {}
         self._changed, self._ended = threading.Condition(), False
-        self._begun_s, self._uses, self._reads, self._peak_bytes = time.perf_counter(), list[Use](), list[Read](), 0
+        self._begun_s, self._peak_bytes = time.perf_counter(), 0
+        self._uses, self._reads, self._preloads = list[Use](), list[Read](), list[Preload]()
         self._threads = [
             threading.Thread(target=self._read_on, name=f"store-{at}", daemon=True) for at in range(readers)
         ]
@@ -151,13 +103,15 @@ class TensorStore:
             if instead:
                 self._ledger.forget(wanted)
             self._ledger.preload(wanted, priority)
+            self._preloads.append(Preload(wanted, self.now_s(), priority, instead))
             self._changed.notify_all()
 
     def told(self) -> Told:
         """What it has done so far."""
         with self._changed:
-            records = {str(key): record.bytes for key, record in self._tier.records.items()}
-            return Told(tuple(self._uses), tuple(self._reads), self._peak_bytes, self._budget_bytes, records)
+            sizes = tuple((key, record.bytes) for key, record in self._tier.records.items())
+            done = tuple(self._uses), tuple(self._reads), tuple(self._preloads)
+            return Told(self._tier.figures, self._budget_bytes, sizes, *done, self._peak_bytes)
 
     def now_s(self) -> float:
         """Seconds since the store was opened."""
