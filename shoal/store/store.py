@@ -46,6 +46,7 @@ class TensorStore:
         self._buffers: dict[Key, mmap.mmap] = {}
         self._faults: dict[Key, ShoalError] = {}
         self._changed, self._ended = threading.Condition(), False
+        self._broken: ShoalError | None = None
         self._begun_s, self._peak_bytes = time.perf_counter(), 0
         self._uses, self._reads, self._preloads = list[Use](), list[Read](), list[Preload]()
         self._threads = [
@@ -78,7 +79,7 @@ class TensorStore:
             self._changed.notify_all()
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._ended or all(map(self._settled, keys)))
+                self._changed.wait_for(lambda: self._ended or self._broken or all(map(self._settled, keys)))
                 self._check_open()
                 for key in keys:
                     if key in self._faults:
@@ -86,6 +87,8 @@ class TensorStore:
                 ready_s = self.now_s()
                 arrays = [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
             yield arrays
+            for each in arrays:
+                each.clear()  # a name that is still bound to it holds no memory
             self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late))
         finally:
             with self._changed:
@@ -143,21 +146,37 @@ class TensorStore:
     def _check_open(self) -> None:
         if self._ended:
             raise WorkError("the store is closed", where=self._tier.figures.name)
+        if self._broken:
+            raise self._broken
 
     def _settled(self, key: Key) -> bool:
         return self._ledger.here(key) or key in self._faults
 
     def _read_on(self) -> None:
-        """What a reader does until the store is closed."""
-        while True:
+        """What a reader does until the store is closed; what ends it early reaches whoever waits."""
+        try:
+            while self._read_one():
+                pass
+        except BaseException as fault:
             with self._changed:
-                begun = None
-                while not self._ended and (begun := self._ledger.begin()) is None:
-                    self._changed.wait()
-                if self._ended or begun is None:
-                    return
-                buffer = self._room_for(begun.key, begun.gone)
-            self._read(begun.key, begun.demanded, buffer)
+                self._broken = (
+                    fault if isinstance(fault, ShoalError) else WorkError(f"a reader has ended: {fault!r}")
+                )
+                self._changed.notify_all()
+            if not isinstance(fault, ShoalError):
+                raise
+
+    def _read_one(self) -> bool:
+        """Wait for something to read, and read it; False at the end."""
+        with self._changed:
+            begun = None
+            while not self._ended and (begun := self._ledger.begin()) is None:
+                self._changed.wait()
+            if begun is None:
+                return False
+            buffer = self._room_for(begun.key, begun.gone)
+        self._read(begun.key, begun.demanded, buffer)
+        return True
 
     def _room_for(self, key: Key, gone: tuple[Key, ...]) -> mmap.mmap:
         for each in gone:

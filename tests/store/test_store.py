@@ -12,7 +12,7 @@ import pytest
 
 from shoal import catalog
 from shoal.errors import LimitError, ModelError, WorkError
-from shoal.store import POLICIES, FileTier, Key, MemoryTier, Policy, TensorStore, Throttled, write_file
+from shoal.store import PAGE, POLICIES, FileTier, Key, MemoryTier, Policy, TensorStore, Throttled, write_file
 
 LAYERS, BYTES = 6, 1 << 18
 ARRAYS = {Key(at): {"w": np.full((BYTES // 8,), at, np.int64)} for at in range(LAYERS)}
@@ -126,6 +126,22 @@ def test_many_users_at_once_get_what_they_ask_for(path: Path) -> None:
             each.join(30)
             assert not each.is_alive()
     assert wrong == []
+
+
+def test_an_array_that_is_kept_is_found_out_when_its_memory_is_needed(tmp_path: Path) -> None:
+    sizes = [3, 2, 1]
+    write_file(
+        [(Key(at), {"w": np.zeros(size * PAGE, np.uint8)}) for at, size in enumerate(sizes)], tmp_path / "store"
+    )
+    with TensorStore(FileTier(tmp_path / "store"), 3 * PAGE, catalog.make(POLICIES, "lru")) as store:
+        with store.hold([Key(0)]) as (found,):
+            kept = found["w"]
+        assert not found
+        with pytest.raises(WorkError, match="used after it was let go"), store.hold([Key(1)]):
+            pass
+        with pytest.raises(WorkError, match="used after it was let go"), store.hold([Key(2)]):
+            pass
+    assert not kept.any()
 
 
 def test_a_closed_store_says_so(path: Path) -> None:

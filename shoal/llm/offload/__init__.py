@@ -1,0 +1,1 @@
+"""Language models larger than memory: their weights in a tensor store, held while they are used."""
