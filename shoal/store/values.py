@@ -78,21 +78,30 @@ class Record:
 
 @dataclass(frozen=True)
 class TierFigures:
-    """What a tier does; infinite where nothing limits it."""
+    """What a tier does, as far as it is known."""
 
     name: str
-    read_bytes_per_s: float = math.inf
+    read_bytes_per_s: float | None = None  # none: nobody has said
     latency_s: float = 0.0  # of every read
     energy_j_per_byte: float = 0.0
     emulated: bool = False  # held to these figures by waiting
 
     def __post_init__(self) -> None:
-        if not self.read_bytes_per_s > 0 or not 0 <= self.latency_s < math.inf or not self.energy_j_per_byte >= 0:
+        rate = math.inf if self.read_bytes_per_s is None else self.read_bytes_per_s
+        if not rate > 0 or not 0 <= self.latency_s < math.inf or not self.energy_j_per_byte >= 0:
             raise InputError("a tier reads at a rate above zero, after a time of zero or more", where=self.name,
-                             had=f"{self.read_bytes_per_s:g} B/s, {self.latency_s:g} s")  # fmt: skip
+                             had=f"{rate:g} B/s, {self.latency_s:g} s")  # fmt: skip
 
     def read_s(self, size: int) -> float:
-        """Seconds of one read."""
+        """Seconds of one read.
+
+        Raises:
+            InputError: nobody has said how fast the tier is.
+        """
+        if self.read_bytes_per_s is None:
+            raise InputError(
+                "nobody has said how fast the tier is", where=self.name, hint="measure it, or state a rate"
+            )
         return self.latency_s + size / self.read_bytes_per_s
 
 

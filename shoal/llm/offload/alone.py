@@ -1,0 +1,55 @@
+"""`python -m shoal.llm.offload.alone`: steps of a model whose weights come from a store, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from shoal import catalog, codec
+from shoal.llm.library import transformers_module
+from shoal.llm.offload.kept import FACTS, WEIGHTS, Facts, Stored
+from shoal.llm.offload.layers import offloaded
+from shoal.llm.offload.timed import Job, Steps
+from shoal.measure.watched import worked
+from shoal.store import POLICIES, FileTier, TensorStore, Throttled, Tier
+
+
+def main(job: Job) -> Steps:
+    """All steps, timed."""
+    torch = transformers_module("torch")
+    torch.set_num_threads(1)
+    folder = Path(job.folder)
+    found = Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
+    tier: Tier = FileTier(found.path, name="disk")
+    if job.read_bytes_per_s:
+        tier = Throttled(tier, job.read_bytes_per_s, job.latency_s)
+    with (
+        TensorStore(tier, job.budget_bytes, catalog.make(POLICIES, job.policy)) as store,
+        offloaded(found.facts.config, found.laid, store, job.ahead) as model,
+        torch.no_grad(),
+    ):
+        given, logits, seconds = _stepped(model, job)
+        return Steps(tuple(given), tuple(logits), tuple(seconds), store.told())
+
+
+def _stepped(model: Any, job: Job) -> tuple[list[int], list[float], list[float]]:
+    torch = transformers_module("torch")
+    symbols, cache, given, seconds = torch.tensor([job.tokens]), None, [], []
+    first: list[float] = []
+    for _ in range(max(job.repeats, 1 + job.new)):
+        begun_s = time.perf_counter()
+        answer = model(symbols, past_key_values=cache, use_cache=bool(job.new), logits_to_keep=1)
+        seconds.append(time.perf_counter() - begun_s)
+        last = answer.logits[0, -1]
+        first = first or last.tolist()
+        if job.new:
+            cache, symbols = answer.past_key_values, last.argmax().view(1, 1)
+            given.append(int(symbols))
+    return given[: job.new], first, seconds
+
+
+if __name__ == "__main__":
+    transformers_module()
+    transformers_module("torch")
+    worked(main, Job)

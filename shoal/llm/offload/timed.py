@@ -1,0 +1,42 @@
+"""How long steps of a model take whose weights come from a store, and what memory that needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoal.measure.watched import Watched, watched
+from shoal.store import Told
+
+
+@dataclass(frozen=True)
+class Job:
+    """Steps in a process of its own."""
+
+    folder: str  # of the kept store
+    budget_bytes: int
+    ahead: int
+    tokens: tuple[int, ...]  # read in the first step
+    new: int = 0  # tokens then given one by one, the likeliest each time
+    repeats: int = 1  # of reading, where nothing is given
+    policy: str = "cyclic"
+    read_bytes_per_s: float = 0.0  # that the store is held to; 0: what the disk gives
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the process answers."""
+
+    given: tuple[int, ...]
+    logits: tuple[float, ...]  # of the last place of the first step
+    seconds: tuple[float, ...]  # of each step
+    told: Told
+
+
+def run(job: Job, patience_s: float = 900.0) -> Watched[Steps]:
+    """Do it.
+
+    Raises:
+        WorkError: the process died or took too long; its message is the last of what it said.
+    """
+    return watched("shoal.llm.offload.alone", job, Steps, "steps of a model from a store", patience_s)
