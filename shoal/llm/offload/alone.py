@@ -15,10 +15,15 @@ from shoal.measure.watched import worked
 from shoal.store import POLICIES, FileTier, TensorStore, Throttled, Tier
 
 
-def main(job: Job) -> Steps:
-    """All steps, timed."""
+def main(jobs: tuple[Job, ...]) -> tuple[Steps, ...]:
+    """One job after another."""
+    transformers_module("torch").set_num_threads(1)
+    return tuple(map(_done, jobs))
+
+
+def _done(job: Job) -> Steps:
+    """All steps of one, timed."""
     torch = transformers_module("torch")
-    torch.set_num_threads(1)
     folder = Path(job.folder)
     found = Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
     tier: Tier = FileTier(found.path, name="disk")
@@ -52,4 +57,4 @@ def _stepped(model: Any, job: Job) -> tuple[list[int], list[float], list[float]]
 if __name__ == "__main__":
     transformers_module()
     transformers_module("torch")
-    worked(main, Job)
+    worked(main, tuple[Job, ...])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shoal.measure.watched import Watched, watched
 from shoal.store import Told
+
+MODULE, WHERE = "shoal.llm.offload.alone", "steps of a model from a store"
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,19 @@ class Steps:
 
 
 def run(job: Job, patience_s: float = 900.0) -> Watched[Steps]:
-    """Do it.
+    """Do it in a process of its own, whose memory is looked at.
 
     Raises:
         WorkError: the process died or took too long; its message is the last of what it said.
     """
-    return watched("shoal.llm.offload.alone", job, Steps, "steps of a model from a store", patience_s)
+    found = watched(MODULE, (job,), tuple[Steps, ...], WHERE, patience_s)
+    return Watched(found.answer[0], found.before_bytes, found.peak_bytes)
+
+
+def run_all(jobs: Sequence[Job], patience_s: float = 1800.0) -> tuple[Steps, ...]:
+    """Do them one after another in one process.
+
+    Raises:
+        WorkError: see `run`.
+    """
+    return watched(MODULE, tuple(jobs), tuple[Steps, ...], WHERE, patience_s).answer

@@ -1,0 +1,65 @@
+"""A model within a fraction of its own size in memory: fetched ahead, in tiles, read by several at once, trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shoal.study import AtLeast, AtMost, Bench, Claim, Holds, Shown, Source, Within
+
+MODEL = "gemma3-270m"
+
+
+@dataclass(frozen=True)
+class ZeroInfinity:
+    """A decoder runs in transformers' own modules while its weights lie in a file on this machine's disk.
+
+    Records are fetched ahead of their use within a hard budget of memory; the vocabulary is read in tiles. Each run is a
+    process of its own whose memory is looked at from outside. Against the clock, the disk is held to a rate (emulated) at
+    which a step's reading takes as long as its arithmetic, and the store's record is replayed in simulated time.
+    """
+
+    model: str = MODEL  # or a small one that comes with shoal: "llama"
+    budget: float = 0.25  # of the weights' bytes
+    new: int = 8  # tokens of text
+    tokens: int = 64  # of a step against the clock
+    steps: int = 4  # of it
+    rates: str = (
+        "0.5+1+2+4"  # of reading over arithmetic, where the share of arithmetic is held against the formula
+    )
+    tile_kb: int = 24576  # of a tile
+
+    title = "ZeRO-Infinity: models larger than memory, fetched ahead in tiles"
+    source = Source("Rajbhandari et al.", "ZeRO-Infinity: Breaking the GPU Memory Wall for Extreme Scale Deep Learning",
+                    2021, "2104.07857", "SC 2021")  # fmt: skip
+    quick = "model=llama,tokens=16,steps=2,rates=1,tile_kb=64,new=3"
+    claims = (
+        Claim("states", "bytes a parameter of weights, gradients and Adam's states", 20, "B", Within()),
+        Claim("half", "bandwidth for half the peak of 70 Tflop/s, a batch of one of 1,024 tokens", 70, "GB/s",
+              Within(relative=0.03)),
+        Claim("optimiser", "… for nine tenths with Adam's states, a batch of two", 1500, "GB/s", AtMost()),
+        Claim("text", "text is that of the model in memory", None, "", Holds()),
+        Claim("logits", "logits off those of the model in memory", 0, "", AtMost(1e-4)),
+        Claim("again", "logits with all weights in memory and with the budget are equal to the bit", None, "", Holds()),
+        Claim("held", "memory of records over the budget", 1.0, "×", AtMost()),
+        Claim("resident", "resident memory that the budget saves, of the bytes that it leaves out", None, "%", AtLeast(90)),
+        Claim("overlap", "one record ahead: the longer of reading and arithmetic, over the time taken", None, "%", AtLeast(90)),
+        Claim("ahead", "… times quicker than without", None, "×", AtLeast(1.2)),
+        Claim("efficiency", "share of arithmetic without overlap, off the formula", None, "%", AtMost(20)),
+        Claim("replayed", "time of all runs against the clock, off the replay in simulated time", None, "%", AtMost(15)),
+        Claim("tiled", "a vocabulary larger than the budget: refused whole, answered in tiles", None, "", Holds()),
+        Claim("working", "… bytes used at once, whole over tiles, of as many tiles", None, "×", AtLeast(2.0)),
+    )  # fmt: skip
+
+    def run(self, bench: Bench) -> Iterator[Shown]:
+        """Formulas, then the model."""
+        from shoal.study import _zero_infinity_clock as clock
+        from shoal.study import _zero_infinity_text as text
+
+        yield from text.formulas()
+        bench.say("weights")
+        subject = text.subject(self.model, self.tile_kb << 10)
+        budget_bytes = max(round(self.budget * subject.bytes), subject.least_bytes)
+        yield from text.same(subject, budget_bytes, self.new, bench)
+        yield from text.tiled(subject, bench)
+        yield from clock.clocked(subject, budget_bytes, self.tokens, self.steps, self.rates, bench)
