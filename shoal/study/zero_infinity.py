@@ -22,8 +22,8 @@ class ZeroInfinity:
     model: str = MODEL  # or a small one that comes with shoal: "llama"
     budget: float = 0.25  # of the weights' bytes
     new: int = 8  # tokens of text
-    tokens: int = 64  # of a step against the clock
-    steps: int = 4  # of it
+    tokens: int = 192  # of a step against the clock
+    steps: int = 2  # of it, beside the first
     rates: str = (
         "0.5+1+2+4"  # of reading over arithmetic, where the share of arithmetic is held against the formula
     )
@@ -32,7 +32,7 @@ class ZeroInfinity:
     title = "ZeRO-Infinity: models larger than memory, fetched ahead in tiles"
     source = Source("Rajbhandari et al.", "ZeRO-Infinity: Breaking the GPU Memory Wall for Extreme Scale Deep Learning",
                     2021, "2104.07857", "SC 2021")  # fmt: skip
-    quick = "model=llama,tokens=16,steps=2,rates=1,tile_kb=64,new=3"
+    quick = "model=llama,tokens=16,steps=1,rates=1,tile_kb=256,new=2"
     claims = (
         Claim("states", "bytes a parameter of weights, gradients and Adam's states", 20, "B", Within()),
         Claim("half", "bandwidth for half the peak of 70 Tflop/s, a batch of one of 1,024 tokens", 70, "GB/s",
