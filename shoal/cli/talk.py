@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from shoal import fleet as fleets
 from shoal.catalog import nearest
@@ -16,6 +16,10 @@ from shoal.llm.checkpoint import Kept, Wanted, prepared
 from shoal.llm.checkpoint.kept import Bits
 from shoal.llm.config import FILE
 from shoal.llm.service import Generator, Placed, Room, generating, placed
+from shoal.units import parse
+
+if TYPE_CHECKING:
+    from shoal.llm.offload.text import Paged
 
 HERE = '[devices.here]\nboard = "this-machine"\n'
 HEAD_PARTS = 16  # pieces of the vocabulary where several units can share it
@@ -60,6 +64,21 @@ def ready(model: Path, ways: Ways) -> Iterator[tuple[Kept, Generator]]:
 
     with generating(places, kept.facts.context, ways.over) as generator:
         yield kept, generator
+
+
+@contextmanager
+def within(model: Path, memory: str, ahead: int) -> Iterator[tuple[Kept, Paged]]:
+    """The model with its weights on disk, but for so much memory ("256 MB").
+
+    Raises:
+        ModelError: there is no such model, or its kind cannot be read.
+        UnitError: no amount of memory.
+        LimitError: it is too little.
+    """
+    from shoal.llm.offload.text import paged
+
+    with paged(model, round(parse(memory, "byte")), ahead) as found:
+        yield found
 
 
 def _bits(text: str) -> Bits:

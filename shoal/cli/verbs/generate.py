@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from shoal.cli import options, talk
-from shoal.errors import WorkError
+from shoal.errors import InputError, WorkError
 from shoal.llm.service import Request, Sampling, Words
 
 EXAMPLES = (
     "shoal generate gemma-3-270m.gguf 'The capital of France is'",
     "shoal generate llama/ 'Once upon a time' --tokens 200 --temperature 0.8 --seed 1",
     "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
+    "shoal generate gemma-3-270m.gguf 'The capital of France is' --memory 256MB",
 )
 
 
@@ -38,12 +39,24 @@ def command(
     over: Annotated[
         str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
     ] = "shm",
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE", help="keep the weights on disk, but for so much memory: 256MB (float32, exact)"
+        ),
+    ] = "",
+    ahead: Annotated[int, typer.Option(min=0, help="with --memory: pieces of weights read before their use")] = 1,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Go on with a text by a trained language model."""
     sampling = Sampling(temperature, top_p, seed=seed)
     said = sys.stdin.read() if prompt == "-" else prompt
-    with talk.ready(model, talk.Ways(fleet, 1, context, weights, over)) as (kept, generator):
+    if memory and (fleet or context or weights != "stored"):
+        raise InputError(
+            "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights"
+        )
+    ways = talk.Ways(fleet, 1, context, weights, over)
+    with talk.within(model, memory, ahead) if memory else talk.ready(model, ways) as (kept, generator):
         asked = kept.text.chat([{"role": "user", "content": said}]) if chat else said
         request = Request(tuple(kept.text.tokens(asked)), tokens, sampling, kept.text.ends)
         words, pieces = Words(kept.text), []
