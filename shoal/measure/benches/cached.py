@@ -51,9 +51,8 @@ class Cached:
         parts = [np.ones((ARRAYS, count), np.float32) for _ in range(threads)]
         engine, add = _passing()
         with ThreadPoolExecutor(threads) as pool:
-            took = clocked(
-                lambda: list(pool.map(lambda part: add(*part, passes), parts)), self.repeats, least_s=self.least_s
-            )
+            each = lambda part: add(part[0], part[1], part[2], passes)  # noqa: E731
+            took = clocked(lambda: list(pool.map(each, parts)), self.repeats, least_s=self.least_s)
         subject = bench_subject(f"cached:{self.level}:{capacity}", ARRAYS * WORD * count * passes * threads)
         return Sample(
             subject, machine_id(), engine, "float32", threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,14 +21,14 @@ class Launch:
     Ops so small are not divided over threads, so what dividing a larger one takes is not in it.
     """
 
-    chain: int = 256  # ops one after another, so that calling the session is a small part
+    chain: int = 2048  # ops one after another, so that calling the session is a small part
     repeats: int = 50  # timed calls at least
     least_s: float = 0.1  # how long to go on
 
     def run(self, threads: int) -> Sample:
         """See `Bench.run`."""
         names = ["x", *(f"h{index}" for index in range(1, self.chain)), "y"]
-        nodes = [("Neg", (given,), made) for given, made in zip(names, names[1:], strict=False)]
+        nodes = [("Neg", (given,), made) for given, made in pairwise(names)]
         chain = session(nodes, (1,), threads, optimised=False)
         value = np.ones(1, np.float32)
         took = clocked(lambda: chain.run(None, {"x": value}), self.repeats, 3, self.least_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,14 +22,14 @@ class Sigmoid:
     """
 
     count: int = 16384  # values: in and out are 128 KiB
-    chain: int = 32  # ops one after another, so that calling the session is a small part
+    chain: int = 128  # ops one after another, so that calling the session is a small part
     repeats: int = 20  # timed calls at least
     least_s: float = 0.3  # how long to go on
 
     def run(self, threads: int) -> Sample:
         """See `Bench.run`."""
         names = ["x", *(f"h{index}" for index in range(1, self.chain)), "y"]
-        nodes = [("Sigmoid", (given,), made) for given, made in zip(names, names[1:], strict=False)]
+        nodes = [("Sigmoid", (given,), made) for given, made in pairwise(names)]
         chain = session(nodes, (self.count,), threads, optimised=False)
         values = np.random.default_rng(0).standard_normal(self.count).astype(np.float32)
         took = clocked(lambda: chain.run(None, {"x": values}), self.repeats, 3, self.least_s)
