@@ -122,7 +122,9 @@ def explain(name: str, ops: Sequence[Sample], known: Sequence[Sample]) -> None:
     found = model.estimate(CostKey(tuple(graph.position), UNIT))
     parts = {key: part / found.seconds for key, part in found.breakdown.items() if key.endswith("_s") and part}
     print(f"\n{name}: " + ", ".join(f"{key.removesuffix('_s')} {part:.0%}" for key, part in parts.items()))
-    pairs = zip(graph.ops, model.op_seconds(UNIT, "onnxruntime"), table.op_seconds(UNIT, "onnxruntime"), strict=True)
+    pairs = zip(
+        graph.ops, model.op_seconds(UNIT, "onnxruntime"), table.op_seconds(UNIT, "onnxruntime"), strict=True
+    )
     missed: dict[str, list[float]] = {}
     for op, said_s, took_s in pairs:
         row = missed.setdefault(op.kind, [0.0, 0.0])

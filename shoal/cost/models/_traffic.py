@@ -15,7 +15,9 @@ from shoal.cost.models._work import met_bytes
 from shoal.graph import Graph, Op
 
 Array = NDArray[np.float64]
-VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"))  # the same bytes under another name
+VIEWS = frozenset(
+    ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+)  # the same bytes under another name
 POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
 FUNCTIONS = frozenset(("Sigmoid", "Tanh", "Exp", "Log", "Erf", "Gelu", "Softmax", "LogSoftmax", "Softplus", "Elu", "Pow",
                        "Sqrt", "LRN", "HardSwish", "Mish"))  # fmt: skip

@@ -50,7 +50,9 @@ class Levels:
                 raise InputError("not a size", where="cost model 'levels'", needed=f"{name} ≥ 1",
                                  had=str(getattr(self, name)))  # fmt: skip
         if not self.launch_s >= 0:
-            raise InputError("not a time", where="cost model 'levels'", needed="launch_s ≥ 0", had=str(self.launch_s))
+            raise InputError(
+                "not a time", where="cost model 'levels'", needed="launch_s ≥ 0", had=str(self.launch_s)
+            )
 
     def over(self, graph: Graph, fleet: Fleet, samples: Sequence[Sample]) -> Costs:
         """Answers about `graph` on `fleet`, by the benches among the samples."""
