@@ -30,7 +30,9 @@ def test_the_roof_of_the_systolic_array_by_hand() -> None:
     assert set(MACHINES) <= set(catalog.names(FAMILY))
 
 
-@pytest.mark.parametrize("name", ["systolic", "photonic_attention", "tellme", "rtx-3060-12gb", "raspberry-pi-5-8gb"])
+@pytest.mark.parametrize(
+    "name", ["systolic", "photonic_attention", "tellme", "rtx-3060-12gb", "raspberry-pi-5-8gb"]
+)
 def test_what_is_reached_lies_below_its_roof(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     roof = roof_of(name)
     assert roof is not None

@@ -9,6 +9,8 @@ import numpy as np
 
 from shoal.graph import Graph, Op
 
+CONVOLUTIONS = frozenset(("Conv", "ConvInteger", "QLinearConv", "ConvTranspose"))
+
 
 @dataclass(frozen=True)
 class Product:
@@ -75,7 +77,7 @@ def product_of(graph: Graph, op: Op) -> Product | None:
     if not op.macs:
         return None
     out = graph.tensors[op.outputs[0]]
-    parts, rows, columns = _conv(graph, op) if op.kind.endswith("Conv") else _matrix(graph, op)
+    parts, rows, columns = _conv(graph, op) if op.kind in CONVOLUTIONS else _matrix(graph, op)
     right_bytes = op.weights_bytes if op.weights else graph.tensors[op.inputs[-1]].bytes
     left_bytes = op.read_bytes if op.weights else op.read_bytes - right_bytes
     depth = max(1, op.macs // (parts * rows * columns))
@@ -83,8 +85,10 @@ def product_of(graph: Graph, op: Op) -> Product | None:
 
 
 def _conv(graph: Graph, op: Op) -> tuple[int, int, int]:
-    """Places are rows, the filters of a group columns."""
+    """Places are rows, the filters of a group columns; one that is transposed counts as one group."""
     batch, filters, *places = graph.tensors[op.outputs[0]].shape
+    if op.kind == "ConvTranspose":
+        return 1, batch * prod(places), filters
     shapes = [graph.weights[name].shape for name in op.weights]
     shapes += [graph.tensors[name].shape for name in op.inputs[1:]]
     kernel = next((shape for shape in shapes if len(shape) == 2 + len(places)), None)

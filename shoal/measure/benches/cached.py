@@ -50,9 +50,12 @@ class Cached:
         passes = max(1, self.call_bytes // (ARRAYS * WORD * count * threads))
         parts = [np.ones((ARRAYS, count), np.float32) for _ in range(threads)]
         engine, add = _passing()
+
+        def make_passes(part: Array) -> None:
+            add(part[0], part[1], part[2], passes)
+
         with ThreadPoolExecutor(threads) as pool:
-            each = lambda part: add(part[0], part[1], part[2], passes)  # noqa: E731
-            took = clocked(lambda: list(pool.map(each, parts)), self.repeats, least_s=self.least_s)
+            took = clocked(lambda: list(pool.map(make_passes, parts)), self.repeats, least_s=self.least_s)
         subject = bench_subject(f"cached:{self.level}:{capacity}", ARRAYS * WORD * count * passes * threads)
         return Sample(
             subject, machine_id(), engine, "float32", threads,

@@ -110,6 +110,12 @@ def test_a_convolution_is_products_by_groups(tmp_path: Path) -> None:
     assert not found.bytes[1].any()  # all of it fits into the cache
 
 
+def test_a_transposed_convolution_counts_as_one_product(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])]
+    (op,) = (graph := made(tmp_path, nodes, (1, 4, 3, 3), {"w": (4, 6, 2, 2)}, {"y": (1, 6, 6, 6)})).ops
+    assert product_of(graph, op) == Product(1, 36, 6, 4, 4, 144, 384, 864)  # 864 multiply-accumulates, 4 an output
+
+
 def test_what_follows_a_convolution_is_done_in_registers(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"]),
