@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from shoal import catalog
 from shoal.fleet import Device, Fleet, Link, Unit, board
+from shoal.measure.caches import caches
 from shoal.measure.link import measure_link
 from shoal.measure.machine import installed_engines, machine_id
 from shoal.measure.meters.rapl import Rapl
@@ -16,6 +17,7 @@ from shoal.measure.subject import bench_rate
 from shoal.measure.table import Table, bench_path, load
 from shoal.record import Sample
 
+FAMILY = "measure/benches"
 THIS_MACHINE = "this-machine"
 IDLE_S = 0.5  # how long to watch an energy counter with nothing to do
 
@@ -42,10 +44,19 @@ def probe(peer: str | None = None) -> Fleet:
 
 def bench_samples() -> tuple[Sample, ...]:
     """Every bench of the family with each of a few thread counts, run now and kept in the sample table."""
-    benches = [catalog.make("measure/benches", name) for name in catalog.names("measure/benches")]
+    benches = [catalog.make(FAMILY, text) for text in bench_texts()]
     samples = tuple(bench.run(threads) for bench in benches for threads in thread_counts())
     Table(samples).save(bench_path())
     return samples
+
+
+def bench_texts() -> tuple[str, ...]:
+    """Every bench of the family, those with an option `level` once for each cache of this machine."""
+    texts: list[str] = []
+    for name in catalog.names(FAMILY):
+        leveled = any(field.name == "level" for field in dataclasses.fields(catalog.find(FAMILY, name)))
+        texts += [f"{name}:level={cache.level}" for cache in caches()] if leveled else [name]
+    return tuple(texts)
 
 
 def kept_benches() -> tuple[Sample, ...]:

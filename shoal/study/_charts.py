@@ -16,16 +16,20 @@ def drawn(chart: Chart) -> Drawn:
     """The figure; series differ in colour, and in dash or symbol for those who see no colour."""
     if chart.kind == "heat":
         return _heat(chart)
+    own = [each for each in chart.series if not each.roof_of]
     frame = layout(
-        360 + 20 * max(0, len(chart.series) - 4),
+        360 + 20 * max(0, len(own) - 4),
         xaxis=_axis(chart.x, chart.log_x),
         yaxis=_axis(chart.y, chart.log_y),
-        showlegend=len(chart.series) > 1,
+        showlegend=len(own) > 1,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         barmode="group",
         bargap=0.4,
     )
-    return {"data": [_series(chart, each, index) for index, each in enumerate(chart.series)], "layout": frame}
+    place = {each.name: index for index, each in enumerate(own)}
+    data = [_series(chart, each, index) for index, each in enumerate(own)]
+    data += [_roof(each, place[each.roof_of]) for each in chart.series if each.roof_of]
+    return {"data": data, "layout": frame}
 
 
 def _axis(title: str, log: bool) -> dict[str, Any]:
@@ -45,10 +49,19 @@ def _heat(chart: Chart) -> Drawn:
     }], "layout": frame}  # fmt: skip
 
 
+def _roof(series: Series, index: int) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": label(series.name), "x": list(series.x), "y": list(series.y),
+        "line": {"color": COLOURS[index % len(COLOURS)], "width": 1, "dash": _DASHES[index % len(_DASHES)]},
+        "opacity": 0.7, "legendgroup": label(series.roof_of), "showlegend": False,
+    }  # fmt: skip
+
+
 def _series(chart: Chart, series: Series, index: int) -> dict[str, Any]:
     colour = COLOURS[index % len(COLOURS)]
     shared = {
         "name": label(series.name),
+        "legendgroup": label(series.name),
         "x": [label(x) if isinstance(x, str) else x for x in series.x],
         "y": list(series.y),
     }

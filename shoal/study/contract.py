@@ -119,6 +119,7 @@ class Series:
     name: str
     x: Sequence[float | str]
     y: Sequence[float | None]  # None leaves a gap
+    roof_of: str = ""  # the series whose limit this is: a thin line in its colour, shown and hidden with it
 
     def __post_init__(self) -> None:
         _set(self, x=tuple(map(_plain, self.x)), y=tuple(map(_plain, self.y)))
@@ -141,6 +142,11 @@ class Chart:
         _set(self, series=tuple(self.series))
         if any(len(each.x) != len(each.y) for each in self.series):
             raise InputError("x and y differ in length", where=f"chart '{self.title}'")
+        lost = (
+            {each.roof_of for each in self.series} - {each.name for each in self.series if not each.roof_of} - {""}
+        )
+        if lost:
+            raise InputError(f"a roof of '{min(lost)}', which is no series", where=f"chart '{self.title}'")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class Machines:
     def _roofline(self, bench: Bench, rows: dict[str, list[Row]]) -> Chart:
         """What each obtains of each workload, by how much the workload computes on a byte that it must move."""
         from shoal.study._machines_models import WORKLOADS
+        from shoal.study._machines_roofs import roofs
         from shoal.study._machines_shown import intensity
 
         work = {name: intensity(WORKLOADS[name](bench.scratch)) for name in rows}
@@ -104,9 +105,10 @@ class Machines:
                     tuple(at.flop / row.seconds for at, row in found),
                 )
             )
-        return Chart("Arithmetic a second over arithmetic a byte", "flop/byte", "flop/s", tuple(series), kind="points",
-                     log_x=True, log_y=True,
-                     note="one point a workload that is taken; zeros of the sparse layer count as arithmetic")  # fmt: skip
+        return Chart("Arithmetic a second over arithmetic a byte", "flop/byte", "flop/s", (*series, *roofs(series)),
+                     kind="points", log_x=True, log_y=True,
+                     note="a point for each workload that is taken; lines are peak, and memory with a machine's own bits a value; "
+                     "zeros of the sparse layer count as arithmetic, so one that leaves them out may lie above its line")  # fmt: skip
 
     @property
     def _machines(self) -> tuple[str, ...]:

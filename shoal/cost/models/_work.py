@@ -29,10 +29,10 @@ def work_of(graph: Graph) -> Work:
 
 
 def _moved_bytes(op: Op) -> int:
-    return op.read_bytes + op.written_bytes + _met_bytes(op)
+    return op.read_bytes + op.written_bytes + met_bytes(op)
 
 
-def _met_bytes(op: Op) -> int:
+def met_bytes(op: Op) -> int:
     """Of its weights, what the op reads."""
     if op.met_bytes is not None:
         return op.met_bytes

@@ -60,11 +60,11 @@ class TableCosts:
     fleet: Fleet
     samples: tuple[Sample, ...]
     fallback: CostModel
-    _ratios: dict[tuple[str, str], Array | None] = field(default_factory=dict, init=False, repr=False)
+    _ratios: dict[tuple[str, str, bool], Array | None] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def _fallback(self) -> Costs:
-        return self.fallback.over(self.graph, self.fleet, ())
+        return self.fallback.over(self.graph, self.fleet, self.samples)
 
     @cached_property
     def _segments(self) -> dict[tuple[str, str, str], list[Sample]]:
@@ -163,7 +163,7 @@ class TableCosts:
         return np.where(known, seconds / speed, base), known & self._whole & (nearest == wanted and speed == 1)
 
     def _elsewhere(self, key: CostKey, base: Array) -> Array:
-        kind = (key.engine, key.format)
+        kind = (key.engine, key.format, self.fleet.device(key.unit).board == HERE)
         if kind not in self._ratios:
             self._ratios[kind] = self._against_fallback(*kind)
         ratio = self._ratios[kind]
@@ -174,13 +174,17 @@ class TableCosts:
         cores = threads_of(self.fleet, unit) if unit.endswith("/cpu") else 1
         return self.model.parallel_share + cores * (1.0 - self.model.parallel_share)
 
-    def _against_fallback(self, engine: str, number_format: str) -> Array | None:
-        """Measured seconds of each op on one thread here, over what the fallback says of here; 1 if unknown."""
+    def _against_fallback(self, engine: str, number_format: str, is_here: bool) -> Array | None:
+        """Measured seconds of each op on one thread here, over what the fallback says of here; 1 if unknown.
+
+        Of another board it knows the data sheet alone, so for one of those it is shown no samples of here either.
+        """
         seconds = self._measured.get((engine, number_format, 1))
         here = self._here_by_benches(engine)
         if seconds is None or here is None:
             return None
-        expected = self.fallback.over(self.graph, here, ()).op_seconds("here/cpu", engine)
+        samples = self.samples if is_here else ()
+        expected = self.fallback.over(self.graph, here, samples).op_seconds("here/cpu", engine)
         ratio = np.clip(seconds / expected, *SANE)
         ratio[seconds == 0.0] = 0.0
         ratio[np.isnan(seconds)] = 1.0
