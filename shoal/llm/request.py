@@ -20,22 +20,21 @@ GOALS = {"latency": "seconds", "energy": "joules"}  # that are told of a request
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt and its answer, alone in the fleet."""
+    """One prompt and its answer: seconds as if alone in the fleet, joules as when its pipes are full."""
 
     prefill: Plan
     decode: Plan
     new: int  # tokens after the first
+    kept_bytes: Mapping[str, int]  # of the prompt, by block
 
     @cached_property
     def moved_bytes(self) -> Mapping[tuple[str, str], int]:
         """What is kept of the prompt, from one unit to another where layers change devices."""
-        graph: Graph = catalog.make(FAMILY, self.prefill.model.entry).graph(self.prefill.model.path)
         found: dict[tuple[str, str], int] = {}
-        for each in graph.carried:
-            block = graph.ops[graph.producer[each.output]].name
+        for block, size in self.kept_bytes.items():
             way = self.prefill.owners[block], self.decode.owners[block]
             if way[0].partition("/")[0] != way[1].partition("/")[0]:
-                found[way] = found.get(way, 0) + graph.tensors[each.output].bytes
+                found[way] = found.get(way, 0) + size
         return found
 
     @property
@@ -68,12 +67,18 @@ class Request:
 
     @property
     def joules(self) -> float:
-        """Of all devices, items of either entry as when their pipes are full."""
+        """Of all devices that take part."""
         fleet = self.decode.fleet
         sent = (size * (fleet.device(one).link_j_per_byte + fleet.device(other).link_j_per_byte)
                 for (one, other), size in self.moved_bytes.items())  # fmt: skip
         of_prompt, of_token = (sum(each.prediction.energy_j.values()) for each in (self.prefill, self.decode))
         return of_prompt + self.new * of_token + sum(sent)
+
+
+def kept_bytes(prefill: Plan) -> Mapping[str, int]:
+    """What is kept of a prompt, by block."""
+    graph: Graph = catalog.make(FAMILY, prefill.model.entry).graph(prefill.model.path)
+    return {graph.ops[graph.producer[each.output]].name: graph.tensors[each.output].bytes for each in graph.carried}
 
 
 def plan_request(
@@ -103,7 +108,8 @@ def plan_request(
         for each in fronts[other].plans:
             if all(dict(each.owners) != dict(plan.owners) for plan in plans[name]):
                 plans[name] += _placed(config, entries[name], fleet, wishes, each)
-    pairs = [Request(one, other, new) for one in plans[PREFILL] for other in plans[DECODE]]
+    kept = kept_bytes(fronts[PREFILL].plan)
+    pairs = [Request(one, other, new, kept) for one in plans[PREFILL] for other in plans[DECODE]]
     best = min(pairs, key=lambda each: float(getattr(each, GOALS[goal])))
     chosen = {PREFILL: best.prefill, DECODE: best.decode}
     return {name: _choosing(front, chosen[name]) for name, front in fronts.items()}, best
