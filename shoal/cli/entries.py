@@ -55,7 +55,11 @@ class Question:
         if not self.new:
             return Answer(self._fronts())
         if self.entry or self.together:
-            raise InputError("a request has both entries, each where it suits", where="--answer", needed="neither --entry nor --together")
+            raise InputError(
+                "a request has both entries, each where it suits",
+                where="--answer",
+                needed="neither --entry nor --together",
+            )
         spelled = {name: self._spelled(name) for name in ENTRIES}
         return Answer(*plan_request(self.config, spelled, self.fleet, self.wishes, self.new))
 
@@ -138,7 +142,11 @@ def _told(found: Mapping[str, Outlook]) -> Sequence[str]:
 
 def _of_request(found: Request) -> str:
     """In a sentence."""
-    moved = f"{format_bytes(sum(found.moved_bytes.values()))} of the prompt's states moved in {format_seconds(found.moved_s)}, " if found.moved_bytes else ""
+    moved = (
+        f"{format_bytes(sum(found.moved_bytes.values()))} of the prompt's states moved in {format_seconds(found.moved_s)}, "
+        if found.moved_bytes
+        else ""
+    )
     return (f"a request: first token after {format_seconds(found.first_token_s)}, {moved}{found.new} more by "
             f"{format_seconds(found.seconds)}, {format_joules(found.joules)}")  # fmt: skip
 

@@ -14,7 +14,9 @@ from shoal.llm.library import transformers_module
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-OWN = {"matmul_free": "shoal.llm.matmul_free._module"}  # kinds that are shoal's: importing makes transformers know them
+OWN = {
+    "matmul_free": "shoal.llm.matmul_free._module"
+}  # kinds that are shoal's: importing makes transformers know them
 
 
 def module(

@@ -42,7 +42,7 @@ def ternary_decoder(model: Architecture, weights: str) -> TernaryDecoder:
     if not isinstance(form, Ternary) or form.group != WHOLE:
         raise ModelError("the weights are not ternary with one scale for a matrix", where=model.kind,
                          needed="--weights tern5x8t or tern3x5t", had=weights)  # fmt: skip
-    first, *others = model.layers
+    first = model.layers[0]
     for at, layer in enumerate(model.layers):
         if not _square(layer, model.width) or layer != first:
             raise ModelError("no formula for such a layer", where=f"{model.kind}, layers.{at}",
@@ -50,7 +50,9 @@ def ternary_decoder(model: Architecture, weights: str) -> TernaryDecoder:
                              "and all layers alike", had=f"{_said(layer.mixer)}, {_said(layer.product)}")  # fmt: skip
     assert isinstance(first.product, Dense)
     heads = first.mixer.heads if isinstance(first.mixer, Attention) else 0
-    return TernaryDecoder(model.kind, model.width, len(model.layers), first.product.hidden, model.vocabulary, heads, model.tied)
+    return TernaryDecoder(
+        model.kind, model.width, len(model.layers), first.product.hidden, model.vocabulary, heads, model.tied
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,11 @@ def _square(layer: Layer, width: int) -> bool:
     """Whether it has four matrices as wide as the model around what mixes tokens, and a gated product."""
     mixer = layer.mixer
     if isinstance(mixer, Attention):
-        plain = mixer.heads == mixer.kv_heads and mixer.heads * mixer.head == width and not (mixer.window or mixer.biased)
+        plain = (
+            mixer.heads == mixer.kv_heads
+            and mixer.heads * mixer.head == width
+            and not (mixer.window or mixer.biased)
+        )
     else:
         plain = isinstance(mixer, Recurrence) and mixer.channels == width
     return plain and isinstance(layer.product, Dense)

@@ -61,8 +61,14 @@ def plan_entry(config: Path, entry: str, fleet: Fleet, wishes: Wishes, as_placed
     costs = PhaseCosts(graph, fleet, nominal(graph, fleet), architecture(config), blocks.step(config))
     apart = refused(costs, units)
     if len(apart) == len(units):
-        raise PlanError("no machine here has a formula for the model", where=graph.name, had="; ".join(apart.values()))
-    found = _placed(graph, model, fleet, wishes, costs, as_placed) if as_placed else search(graph, model, fleet, costs, wishes)
+        raise PlanError(
+            "no machine here has a formula for the model", where=graph.name, had="; ".join(apart.values())
+        )
+    found = (
+        _placed(graph, model, fleet, wishes, costs, as_placed)
+        if as_placed
+        else search(graph, model, fleet, costs, wishes)
+    )
     return replace(found, notes=(*found.notes, *(f"without {unit}: {why}" for unit, why in apart.items())))
 
 
@@ -91,7 +97,9 @@ def refused(costs: PhaseCosts, units: Sequence[str]) -> Mapping[str, str]:
     """Units that are machines without a formula for this entry, and why."""
     engines = {unit: costs.fleet.unit(unit).engines for unit in units}
     found = {unit: [costs.refusal(each) for each in some if machine_of(each)] for unit, some in engines.items()}
-    return {unit: "; ".join(why) for unit, why in found.items() if why and all(why) and len(why) == len(engines[unit])}
+    return {
+        unit: "; ".join(why) for unit, why in found.items() if why and all(why) and len(why) == len(engines[unit])
+    }
 
 
 def _placed(

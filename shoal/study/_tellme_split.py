@@ -62,7 +62,10 @@ class Asked:
     @property
     def _entries(self) -> Mapping[str, str]:
         room = self.prompt + NEW
-        return {"prefill": f"prefill:tokens={self.prompt},weights=tern3x5t", "decode": f"decode:context={room},weights=tern3x5t"}
+        return {
+            "prefill": f"prefill:tokens={self.prompt},weights=tern3x5t",
+            "decode": f"decode:context={room},weights=tern3x5t",
+        }
 
     def _alone(self, fleet: Fleet, entry: str, device: str) -> Plan:
         from shoal.llm.planning import plan_entry
@@ -79,7 +82,9 @@ class Asked:
 
 def split(bench: Bench, count: int) -> Iterator[Shown]:
     """Findings "split" and "divided", of so many questions."""
-    config, rows, off, divided = _config(bench), [], 0.0, []
+    config, off = _config(bench), 0.0
+    rows: list[tuple[str | float, ...]] = []
+    divided = []
     questions = [Asked(config, *each) for each in product(GBIT_PER_S, PROMPTS, (LATENCY, ENERGY))][:count]
     for asked in bench.each(questions, "placements"):
         found, every = asked.placed(bench), asked.every(bench)
@@ -88,7 +93,13 @@ def split(bench: Bench, count: int) -> Iterator[Shown]:
         divided.append(best[0] != best[1])
         rows.append((asked.gbit_per_s, asked.prompt, asked.goal, found.prefill.label, found.decode.label, asked.figure(found),
                      *(asked.figure(each) for each in every.values())))  # fmt: skip
-    yield Finding("split", 100 * off, "simulated", len(rows), why="the planner may cut a phase too, or leave the head to the processors")
+    yield Finding(
+        "split",
+        100 * off,
+        "simulated",
+        len(rows),
+        why="the planner may cut a phase too, or leave the head to the processors",
+    )
     yield Finding("divided", sum(divided), "simulated", len(rows), why="of the four the best, by question")
     yield Table(f"A prompt, then {NEW} new tokens", ("Gbit/s", "prompt", "goal", "prompt on", "new tokens on", "s or J",
                 *(f"{one}, {other}" for one, other in product(BOARDS, repeat=2))), rows,

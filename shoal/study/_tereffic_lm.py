@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,12 +46,16 @@ def agrees(bench: Bench, letters: int) -> Iterator[Shown]:
     bench.say("greedy text")
     packed, text = packed_step(config, model, bench.scratch / "small"), corpus()[1]
     starts = [text[at : at + PROMPT] for at in range(0, len(text) - PROMPT, len(text) // PROMPTS)][:PROMPTS]
-    ours, theirs = (
-        [greedy(begun(), start, letters) for start in starts]
-        for begun in (lambda: open_step(packed.path, config, bench.scratch), lambda: _in_torch(model))
-    )
+    ours = [greedy(open_step(packed.path, config, bench.scratch), start, letters) for start in starts]
+    theirs = [greedy(_in_torch(model), start, letters) for start in starts]
     yield Finding("text", ours == theirs, "measured", PROMPTS * letters, why=f"{PROMPTS} beginnings; n: bytes")
-    yield Finding("size", 8 * packed.layers_bytes / packed.weights, "computed", packed.weights, why="n: weights; scales counted")
+    yield Finding(
+        "size",
+        8 * packed.layers_bytes / packed.weights,
+        "computed",
+        packed.weights,
+        why="n: weights; scales counted",
+    )
     yield Note(f"It goes on from “{_plain(starts[-1].tobytes())}” with “{_plain(ours[-1])}”.")
 
 
@@ -64,11 +67,17 @@ def speeds(bench: Bench, rounds: int, wide: int, layers: int) -> Iterator[Shown]
     try:
         config, model = _small()
     except MissingExtra as fault:
-        yield from (untestable(f"{name}_{other}", fault.message) for name in ("decode", "wide") for other in ("int8", "float"))
+        yield from (
+            untestable(f"{name}_{other}", fault.message)
+            for name in ("decode", "wide")
+            for other in ("int8", "float")
+        )
         return
     large = {**config, "hidden_size": wide, "intermediate_size": wide * 11 // 4, "num_hidden_layers": layers}
     rows: list[tuple[str | float, ...]] = []
-    for name, (entries, made) in bench.each((("decode", (config, model)), ("wide", (large, module(large)))), "speed"):
+    for name, (entries, made) in bench.each(
+        (("decode", (config, model)), ("wide", (large, module(large)))), "speed"
+    ):
         packed = packed_step(entries, made, bench.scratch / name)
         took = medians(packed.path, bench.scratch / name, rounds)
         for other, seconds in took.items():
@@ -105,7 +114,9 @@ def _foresees(model: PreTrainedModel) -> Finding:
 
     held = stretches(corpus()[1][: HELD * PLACES], PLACES)
     found = perplexity(runner(answering(model)), held)
-    return Finding("foresees", found, "measured", HELD, why=f"n: stretches of {PLACES} bytes; weights that came with shoal")
+    return Finding(
+        "foresees", found, "measured", HELD, why=f"n: stretches of {PLACES} bytes; weights that came with shoal"
+    )
 
 
 def _in_torch(model: PreTrainedModel) -> Callable[[int], NDArray[np.float32]]:

@@ -18,7 +18,7 @@ from shoal.train.language._module import Norm
 from shoal.train.ternary._layers import TernaryLinear
 
 
-class MatmulFreeConfig(PreTrainedConfig):
+class MatmulFreeConfig(PreTrainedConfig):  # type: ignore[misc]  # of an untyped library
     """Sizes, by the names that others have for them."""
 
     model_type = "matmul_free"
@@ -82,7 +82,7 @@ class Block(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x)), state
 
 
-class MatmulFree(PreTrainedModel, GenerationMixin):
+class MatmulFree(PreTrainedModel, GenerationMixin):  # type: ignore[misc]  # likewise
     """(batch, places) symbols → logits of what follows each; the embedding is the head."""
 
     config_class: ClassVar[Any] = MatmulFreeConfig
@@ -106,9 +106,9 @@ class MatmulFree(PreTrainedModel, GenerationMixin):
     def step(self, symbols: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of further symbols, and what is then kept."""
         x, kept = self.embed_tokens(symbols), []
-        for layer, state in zip(self.layers, states, strict=True):
-            x, state = layer(x, state)
-            kept.append(state)
+        for layer, before in zip(self.layers, states, strict=True):
+            x, after = layer(x, before)
+            kept.append(after)
         return self.norm(x) @ self.embed_tokens.weight.T, torch.stack(kept)
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, **_: Any) -> dict[str, Any]:

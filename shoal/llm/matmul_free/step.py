@@ -90,18 +90,24 @@ class _Token(Writer):
         head = self.constant("lm_head.weight", np.ascontiguousarray(self.weights["embed_tokens.weight"].T))
         self.node("MatMul", [self.norm(x, "norm"), head], "logits")
         given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in kept.items()]
-        left = [helper.make_tensor_value_info(f"{name}.next", TensorProto.FLOAT, shape) for name, shape in kept.items()]
+        left = [
+            helper.make_tensor_value_info(f"{name}.next", TensorProto.FLOAT, shape) for name, shape in kept.items()
+        ]
         symbols = helper.make_tensor_value_info("symbols", TensorProto.INT64, (1, 1))
         logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, (1, 1, config["vocab_size"]))
         return self.model("step", [symbols, *given], [logits, *left])
 
     def layer(self, x: str, at: str, kept: str) -> str:
-        x = self.node("Add", [x, self.mixed(self.norm(x, f"{at}.input_layernorm"), f"{at}.mixer", kept)], f"{at}.mixed")
+        x = self.node(
+            "Add", [x, self.mixed(self.norm(x, f"{at}.input_layernorm"), f"{at}.mixer", kept)], f"{at}.mixed"
+        )
         return self.node("Add", [x, self.gated(self.norm(x, f"{at}.post_attention_layernorm"), f"{at}.mlp")], at)
 
     def mixed(self, x: str, at: str, kept: str) -> str:
         """h ← c + f·(h − c), and g of it."""
-        forget, let = (self.node("Sigmoid", [self.product(x, f"{at}.{name}_proj")], f"{at}.{name}") for name in "fg")
+        forget, let = (
+            self.node("Sigmoid", [self.product(x, f"{at}.{name}_proj")], f"{at}.{name}") for name in "fg"
+        )
         told = self.product(x, f"{at}.c_proj")
         told = self.node("Mul", [told, self.node("Sigmoid", [told], f"{at}.c.sigmoid")], f"{at}.c")
         held = self.node("Mul", [forget, self.node("Sub", [kept, told], f"{at}.apart")], f"{at}.held")

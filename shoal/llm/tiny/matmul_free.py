@@ -13,6 +13,7 @@ from shoal.formats import ternary
 from shoal.llm.tiny._kept import BYTES, SHORT, Kept
 
 Weights = Mapping[str, NDArray[Any]]
+WIDTH, HIDDEN = 256, 704
 PACKED, SCALE = ".packed", ".scale"  # what the file has of a ternary matrix
 
 
@@ -21,7 +22,7 @@ class MatmulFree(Kept):
     """Four layers, 256 wide: 3.2 million ternary weights, and a state of 256 channels in each layer."""
 
     config = BYTES | {
-        "model_type": "matmul_free", "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4,
+        "model_type": "matmul_free", "hidden_size": WIDTH, "intermediate_size": HIDDEN, "num_hidden_layers": 4,
         "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "initializer_range": 0.06, "tie_word_embeddings": True,
     }  # fmt: skip
     recipe = replace(SHORT, steps=1000)
@@ -49,14 +50,12 @@ class MatmulFree(Kept):
         """Weights that, made ternary, are those of the file: −w, 0 and w, whose mean magnitude is the scale."""
         plain = {name: each for name, each in held.items() if not name.endswith((PACKED, SCALE))}
         matrices = [name.removesuffix(PACKED) for name in held if name.endswith(PACKED)]
-        return plain | {name: cls._matrix(name, held) for name in matrices}
+        return plain | {name: _matrix(name, held) for name in matrices}
 
-    @classmethod
-    def _matrix(cls, name: str, held: Weights) -> NDArray[np.float32]:
-        width, hidden = cls.config["hidden_size"], cls.config["intermediate_size"]
-        rows = hidden if name.endswith(("gate_proj.weight", "up_proj.weight")) else width
-        columns = hidden if name.endswith("down_proj.weight") else width
-        trits = ternary.fives(held[name + PACKED])[: rows * columns].reshape(rows, columns).astype(np.float32) - 1
-        share = np.float32(np.count_nonzero(trits) / trits.size)
-        found: NDArray[np.float32] = trits * (held[name + SCALE] / share)
-        return found
+
+def _matrix(name: str, held: Weights) -> NDArray[np.float32]:
+    rows = HIDDEN if name.endswith(("gate_proj.weight", "up_proj.weight")) else WIDTH
+    columns = HIDDEN if name.endswith("down_proj.weight") else WIDTH
+    trits = ternary.fives(held[name + PACKED])[: rows * columns].reshape(rows, columns).astype(np.float32) - 1
+    share = np.count_nonzero(trits) / trits.size
+    return np.asarray(trits * (held[name + SCALE] / share), np.float32)

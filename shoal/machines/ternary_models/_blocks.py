@@ -67,7 +67,9 @@ def _engine(machine: Tellme, model: TernaryDecoder, item: Item) -> Parts:
 def _cards(machine: Tereffic, model: TernaryDecoder, item: Item) -> Parts:
     """Embedding and head are not on the cards."""
     if model.heads:
-        raise ModelError("no unit for attention", where="tereffic", needed="a decoder without it: docs/ternary_fpga.md")
+        raise ModelError(
+            "no unit for attention", where="tereffic", needed="a decoder without it: docs/ternary_fpga.md"
+        )
     if item.tokens > 1:
         found = prompting(machine, model, item.batch * item.tokens)
         item_s, joules = found.token_s, found.energy_j

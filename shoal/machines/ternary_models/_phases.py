@@ -77,7 +77,9 @@ def layer_halves(machine: Tellme, model: TernaryDecoder, rows: int, seen: int) -
         seen: others before a single new one.
     """
     prompt = rows > 1
-    attention, _ = _prompt_attention(machine, model, rows, "reversed") if prompt else _one_attention(machine, model, seen)
+    attention, _ = (
+        _prompt_attention(machine, model, rows, "reversed") if prompt else _one_attention(machine, model, seen)
+    )
     return _half(machine, model, 0, rows, attention), _half(machine, model, 1, rows, attention)
 
 
