@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from shoal import catalog, codec
 from shoal.engines import engine_name, machine_of
 from shoal.errors import LimitError, PlanError
@@ -17,6 +19,7 @@ from shoal.llm.config import architecture
 from shoal.llm.phases import PhaseCosts
 from shoal.plan import Front, ModelRef, Plan, Wishes, mapping_of, search
 from shoal.plan.costs import nominal
+from shoal.plan.problem import usable_engines
 from shoal.plan.search import WHOLE_LAYERS
 from shoal.plan.wishes import strategies_of, units_of
 from shoal.program import Workload
@@ -60,10 +63,7 @@ def plan_entry(config: Path, entry: str, fleet: Fleet, wishes: Wishes, as_placed
     wishes = replace(wishes, workload=workload)
     costs = PhaseCosts(graph, fleet, nominal(graph, fleet), architecture(config), blocks.step(config))
     apart = refused(costs, units)
-    if len(apart) == len(units):
-        raise PlanError(
-            "no machine here has a formula for the model", where=graph.name, had="; ".join(apart.values())
-        )
+    check_units(costs, units, apart)
     found = (
         _placed(graph, model, fleet, wishes, costs, as_placed)
         if as_placed
@@ -100,6 +100,34 @@ def refused(costs: PhaseCosts, units: Sequence[str]) -> Mapping[str, str]:
     return {
         unit: "; ".join(why) for unit, why in found.items() if why and all(why) and len(why) == len(engines[unit])
     }
+
+
+def check_units(costs: PhaseCosts, units: Sequence[str], apart: Mapping[str, str]) -> None:
+    """Refuse a model of which no unit can run some block.
+
+    Raises:
+        PlanError: the first such block, and why machines have no formula for it.
+    """
+    engines = {unit: costs.fleet.unit(unit).engines for unit in units}
+    able = np.any([np.isfinite(costs.op_seconds(unit, each)) for unit, some in engines.items() for each in some], axis=0)
+    if not able.all():
+        raise PlanError(f"no unit for the block '{costs.graph.ops[int(able.argmin())].name}'", where=costs.graph.name,
+                        had="; ".join(apart.values()) or ", ".join(units), hint="add a device that computes in float32")  # fmt: skip
+
+
+def check_units(costs: PhaseCosts, units: Sequence[str], apart: Mapping[str, str]) -> None:
+    """Refuse a model with a block that no unit can run.
+
+    Raises:
+        PlanError: the first such block, and why machines have no formula for the model.
+    """
+    offered = {unit: usable_engines(costs.graph, costs.fleet, unit, ()) for unit in units}
+    seconds = [costs.op_seconds(unit, each) for unit, engines in offered.items() for each in engines]
+    able = np.isfinite(seconds).any(axis=0)
+    if not able.all():
+        raise PlanError(f"no unit for the block '{costs.graph.ops[int(able.argmin())].name}'", where=costs.graph.name,
+                        had="; ".join(apart.values()) or ", ".join(units),
+                        hint=None if apart else "add a device with an engine for any op")  # fmt: skip
 
 
 def _placed(
