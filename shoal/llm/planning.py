@@ -103,19 +103,6 @@ def refused(costs: PhaseCosts, units: Sequence[str]) -> Mapping[str, str]:
 
 
 def check_units(costs: PhaseCosts, units: Sequence[str], apart: Mapping[str, str]) -> None:
-    """Refuse a model of which no unit can run some block.
-
-    Raises:
-        PlanError: the first such block, and why machines have no formula for it.
-    """
-    engines = {unit: costs.fleet.unit(unit).engines for unit in units}
-    able = np.any([np.isfinite(costs.op_seconds(unit, each)) for unit, some in engines.items() for each in some], axis=0)
-    if not able.all():
-        raise PlanError(f"no unit for the block '{costs.graph.ops[int(able.argmin())].name}'", where=costs.graph.name,
-                        had="; ".join(apart.values()) or ", ".join(units), hint="add a device that computes in float32")  # fmt: skip
-
-
-def check_units(costs: PhaseCosts, units: Sequence[str], apart: Mapping[str, str]) -> None:
     """Refuse a model with a block that no unit can run.
 
     Raises:

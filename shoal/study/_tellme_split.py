@@ -93,13 +93,8 @@ def split(bench: Bench, count: int) -> Iterator[Shown]:
         divided.append(best[0] != best[1])
         rows.append((asked.gbit_per_s, asked.prompt, asked.goal, found.prefill.label, found.decode.label, asked.figure(found),
                      *(asked.figure(each) for each in every.values())))  # fmt: skip
-    yield Finding(
-        "split",
-        100 * off,
-        "simulated",
-        len(rows),
-        why="the planner may cut a phase too, or leave the head to the processors",
-    )
+    yield Finding("split", off < 1e-9, "simulated", len(rows), why="it may cut a phase too, or leave the head to processors; "
+                  "n: rates of the link, prompts and goals")  # fmt: skip
     yield Finding("divided", sum(divided), "simulated", len(rows), why="of the four the best, by question")
     yield Table(f"A prompt, then {NEW} new tokens", ("Gbit/s", "prompt", "goal", "prompt on", "new tokens on", "s or J",
                 *(f"{one}, {other}" for one, other in product(BOARDS, repeat=2))), rows,

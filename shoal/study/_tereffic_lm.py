@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KIND = "matmul_free"
 PROMPT, PROMPTS = 32, 6  # bytes of a beginning, and how many
-PLACES, HELD = 128, 200  # bytes of a stretch of text that is held out, and how many stretches
+PLACES = 128  # bytes of a stretch of text that is held out
 
 
 def small_layers() -> Iterator[TernaryLayer]:
@@ -32,7 +32,7 @@ def small_layers() -> Iterator[TernaryLayer]:
     return layers_of(_small()[1])
 
 
-def agrees(bench: Bench, letters: int) -> Iterator[Shown]:
+def agrees(bench: Bench, letters: int, held: int) -> Iterator[Shown]:
     """Findings "foresees", "text" and "size"."""
     from shoal.llm.matmul_free import open_step, packed_step
     from shoal.train.language import corpus
@@ -42,7 +42,7 @@ def agrees(bench: Bench, letters: int) -> Iterator[Shown]:
     except MissingExtra as fault:
         yield from (untestable(key, fault.message) for key in ("foresees", "text", "size"))
         return
-    yield _foresees(model)
+    yield _foresees(model, held)
     bench.say("greedy text")
     packed, text = packed_step(config, model, bench.scratch / "small"), corpus()[1]
     starts = [text[at : at + PROMPT] for at in range(0, len(text) - PROMPT, len(text) // PROMPTS)][:PROMPTS]
@@ -108,14 +108,14 @@ def _small() -> tuple[Mapping[str, Any], PreTrainedModel]:
     return found.config, found.module()
 
 
-def _foresees(model: PreTrainedModel) -> Finding:
+def _foresees(model: PreTrainedModel, count: int) -> Finding:
     from shoal.llm.tiny._learn import answering
     from shoal.train.language import corpus, perplexity, runner, stretches
 
-    held = stretches(corpus()[1][: HELD * PLACES], PLACES)
+    held = stretches(corpus()[1][: count * PLACES], PLACES)
     found = perplexity(runner(answering(model)), held)
     return Finding(
-        "foresees", found, "measured", HELD, why=f"n: stretches of {PLACES} bytes; weights that came with shoal"
+        "foresees", found, "measured", count, why=f"n: stretches of {PLACES} bytes; weights that came with shoal"
     )
 
 

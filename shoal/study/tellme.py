@@ -61,8 +61,8 @@ class Tellme:
         Claim("prefill_float", "… over onnxruntime's float32", None, "×", AtLeast(1.0)),
         Claim("decode_int8", "decoding packed over onnxruntime's int8, this machine", None, "×", AtLeast(1.0)),
         Claim("decode_float", "… over onnxruntime's float32", None, "×", AtLeast(1.0)),
-        Claim("split", "the planner's placement of both phases on FPGA and laptop off the best of all four, at most", None, "%",
-              AtMost(0.01)),
+        Claim("split", "the planner places both phases on FPGA and laptop as well as the best of all four ways, or better", None,
+              "", Holds()),
         Claim("divided", "… questions whose best of four divides the phases", None, "", AtLeast(1)),
     )  # fmt: skip
 

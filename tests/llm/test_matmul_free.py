@@ -59,7 +59,9 @@ def test_token_by_token_is_as_all_at_once() -> None:
         for at in range(9):
             logits, state = model.step(symbols[:, at : at + 1], state)
             parts.append(logits)
-    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=2e-3)  # activations may round to another code
+    torch.testing.assert_close(
+        torch.cat(parts, 1), whole, rtol=0, atol=2e-3
+    )  # activations may round to another code
 
 
 def test_what_is_kept_is_a_mean_that_forgets() -> None:

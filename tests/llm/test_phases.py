@@ -76,7 +76,10 @@ def test_what_engines_have_no_formula_for_is_named(entries: dict[str, Any], weig
 def test_an_engine_alone_takes_what_its_formulas_say(tmp_path: Path) -> None:
     path, machines = written(tmp_path, BITNET), fleet(fpga="kv260-ternary")
     alone = Wishes(objective=Objective(("latency",)), exclude=("fpga/cpu",))
-    wanted = {"prefill:tokens=64": prefill(Tellme(), BITNET_700M, 64), "decode:context=129": decode(Tellme(), BITNET_700M, 128)}
+    wanted = {
+        "prefill:tokens=64": prefill(Tellme(), BITNET_700M, 64),
+        "decode:context=129": decode(Tellme(), BITNET_700M, 128),
+    }
     for entry, phase in wanted.items():
         plan = plan_entry(path, f"{entry},weights=tern3x5t", machines, alone).plan
         assert plan.prediction.alone_latency_s == pytest.approx(phase.seconds, rel=1e-9)
@@ -88,7 +91,9 @@ def test_an_engine_alone_takes_what_its_formulas_say(tmp_path: Path) -> None:
 def test_a_head_in_pieces_is_no_quicker(tmp_path: Path) -> None:
     path, machines = written(tmp_path, BITNET), fleet(fpga="kv260-ternary")
     alone = Wishes(exclude=("fpga/cpu",))
-    one, four = (plan_entry(path, f"decode:weights=tern3x5t,heads={heads}", machines, alone).plan for heads in (1, 4))
+    one, four = (
+        plan_entry(path, f"decode:weights=tern3x5t,heads={heads}", machines, alone).plan for heads in (1, 4)
+    )
     assert four.prediction.period_s == pytest.approx(one.prediction.period_s)
 
 

@@ -132,7 +132,10 @@ def test_a_prompt_on_cards_reads_a_tile_once_for_all_tokens() -> None:
     assert many.token_s == pytest.approx(24 * (64 * 784 + 36) / 250e6 + link_s(CARDS, MATMUL_FREE_370M, 64))
     assert many.energy_j["weights"] == pytest.approx(one.energy_j["weights"])
     assert many.energy_j["trit"] == pytest.approx(64 * one.energy_j["trit"])
-    for fault, asked in (("no token", (CARDS, MATMUL_FREE_370M, 0)), ("no split", (replace(STREAMING, cards=2), SMALL, 1))):
+    for fault, asked in (
+        ("no token", (CARDS, MATMUL_FREE_370M, 0)),
+        ("no split", (replace(STREAMING, cards=2), SMALL, 1)),
+    ):
         with pytest.raises(InputError, match=fault):
             prompting(*asked)
 
