@@ -75,11 +75,12 @@ def test_what_is_kept_is_a_mean_that_forgets() -> None:
     torch.testing.assert_close(state[0], told[2] / 2 + told[1] / 4 + told[0] / 8 + 1 / 8)
 
 
-def test_the_packed_file_writes_what_torch_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("form", "bits"), [("tern5x8t", 1.6), ("tern3x5t", 5 / 3)])
+def test_the_packed_file_writes_what_torch_writes(form: str, bits: float, tmp_path: Path) -> None:
     found = tiny("matmul_free")
     model = found.module()
-    packed = packed_step(found.config, model, tmp_path / "packed")
-    assert 8 * packed.layers_bytes / packed.weights == pytest.approx(1.6, rel=0.01)
+    packed = packed_step(found.config, model, tmp_path / "packed", form)
+    assert 8 * packed.layers_bytes / packed.weights == pytest.approx(bits, rel=0.01)
     step, state = open_step(packed.path, found.config, tmp_path), model.begin(1)
     ours = theirs = ord("R")
     with torch.no_grad():
