@@ -17,11 +17,20 @@ from shoal.fleet import Fleet
 from shoal.graph import Graph
 from shoal.llm.outlook import DECODE, ENTRIES, PREFILL, Outlook, Pace, both_bytes
 from shoal.llm.planning import plan_entry
+from shoal.llm.request import Request, plan_request
 from shoal.plan import Front, Plan, Wishes
 from shoal.plan.show import front_json, print_front
 from shoal.report import print_table, summary
 from shoal.run.simulated import simulated
 from shoal.units import format_bytes, format_joules, format_seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The plans of each entry, and what a request takes if they were chosen for one."""
+
+    fronts: dict[str, Front]
+    request: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,27 @@ class Question:
     entry: str  # "prefill", "decode"; empty: both
     sizes: Mapping[str, str | int]  # what items bring and how blocks are cut, by the names of the entries' options
     together: bool  # prefill runs where decode does
+    new: int  # tokens of a request that both are chosen for; 0: each for itself
 
-    def fronts(self) -> dict[str, Front]:
+    def answered(self) -> Answer:
         """The plans of each entry.
 
         Raises:
-            InputError: there is no such entry, or a size is out of range.
+            InputError: there is no such entry, a size is out of range, or what is asked contradicts itself.
             LimitError: the fleet does not hold the model.
         """
+        if not self.new:
+            return Answer(self._fronts())
+        if self.entry or self.together:
+            raise InputError(
+                "a request has both entries, each where it suits",
+                where="--answer",
+                needed="neither --entry nor --together",
+            )
+        spelled = {name: self._spelled(name) for name in ENTRIES}
+        return Answer(*plan_request(self.config, spelled, self.fleet, self.wishes, self.new))
+
+    def _fronts(self) -> dict[str, Front]:
         if self.entry not in ("", *ENTRIES):
             hint = catalog.nearest(self.entry, ENTRIES)
             raise InputError(f"no entry is called '{self.entry}'", where="--entry", hint=hint)
@@ -57,11 +79,13 @@ class Question:
         return f"{entry}:{','.join(f'{name}={value}' for name, value in self.sizes.items() if name in has)}"
 
 
-def tell(fronts: Mapping[str, Front], output: Path, *, json: bool) -> None:
+def tell(answer: Answer, output: Path, *, json: bool) -> None:
     """The fronts, each written below `output`, and what follows for the model's users."""
+    fronts, request = answer.fronts, answer.request
     outlooks = {name: Outlook(front.plan, Pace.planned(front.plan)) for name, front in fronts.items()}
     if json:
-        options.emit({name: front_json(front) | outlooks[name].facts for name, front in fronts.items()})
+        told = {name: front_json(front) | outlooks[name].facts for name, front in fronts.items()}
+        options.emit(told | ({"request": request.facts} if request else {}))
         return
     for name, front in fronts.items():
         model = front.plan.model
@@ -69,6 +93,8 @@ def tell(fronts: Mapping[str, Front], output: Path, *, json: bool) -> None:
         print_front(graph, front, output / name)
         sys.stdout.write("\n")
     _show(outlooks)
+    if request:
+        sys.stdout.write(_of_request(request) + "\n")
 
 
 def simulate(folder: Path, items: int | None, output: Path, *, json: bool) -> None:
@@ -112,6 +138,17 @@ def _told(found: Mapping[str, Outlook]) -> Sequence[str]:
             f"{format_joules(facts['energy_j_per_token'])} each; one sequence alone: {1 / pace.alone_s:.3g} tokens/s"
         )
     return lines
+
+
+def _of_request(found: Request) -> str:
+    """In a sentence."""
+    moved = (
+        f"{format_bytes(sum(found.moved_bytes.values()))} of the prompt's states moved in {format_seconds(found.moved_s)}, "
+        if found.moved_bytes
+        else ""
+    )
+    return (f"a request: first token after {format_seconds(found.first_token_s)}, {moved}{found.new} more by "
+            f"{format_seconds(found.seconds)}, {format_joules(found.joules)}")  # fmt: skip
 
 
 def _memory(prefill: Plan, decode: Plan) -> Table:

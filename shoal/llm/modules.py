@@ -14,6 +14,10 @@ from shoal.llm.library import transformers_module
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+OWN = {
+    "matmul_free": "shoal.llm.matmul_free._module"
+}  # kinds that are shoal's: importing makes transformers know them
+
 
 def module(
     config: Mapping[str, Any],
@@ -37,6 +41,8 @@ def module(
     library = transformers_module()
     entries = dict(config)
     kind = entries.pop("model_type", None)
+    if kind in OWN:
+        transformers_module(OWN[kind])
     try:
         read = library.AutoConfig.for_model(kind, **entries)
     except ValueError as fault:

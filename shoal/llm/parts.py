@@ -154,6 +154,28 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """A gated recurrence, channel by channel: three matrices make its gates and what it takes in, one reads it.
+
+    [Zhu et al., "Scalable MatMul-free Language Modeling", arXiv 2406.02528]
+    """
+
+    channels: int
+
+    def parameters(self, width: int) -> int:
+        """See `Mixer`."""
+        return 4 * width * self.channels
+
+    def cached(self, tokens: int) -> int:
+        """A value for each channel, whatever `tokens` is."""
+        return self.channels
+
+    def macs(self, width: int, seen: int) -> int:
+        """Of the matrices alone."""
+        return self.parameters(width)
+
+
+@dataclass(frozen=True)
 class Dense:
     """A gated product: two matrices in, one out."""
 

@@ -13,7 +13,6 @@ from shoal.study.contract import Finding, Note, Shown, Table, untestable
 if TYPE_CHECKING:
     from shoal.study._bench import Bench
     from shoal.study._hgf_arms import Trained
-    from shoal.study._hgf_files import File
 
 PROMPT, PROMPTS = 32, 6  # bytes of a beginning, and how many
 OURS, FLOAT, INT8 = "packed, native", "float32, onnxruntime", "int8, onnxruntime"
@@ -113,24 +112,30 @@ class OnCpu:
         )
 
     def _seconds(self, trained: Trained, places: int, folder: Path) -> tuple[dict[str, float], int]:
-        """Medians of alternating rounds, and bytes of the packed layers."""
-        from shoal.measure import Timed, Timing, cores_for, time_files
+        """See `medians`; and bytes of the packed layers."""
         from shoal.study._hgf_files import exported
 
         file = exported(trained, places, folder, self.packed)
-        plain = _decoded(file, folder)
-        paths = {OURS: file.path, FLOAT: plain, INT8: _whole(plain, folder / "int8.onnx")}
-        timed = tuple(Timed(str(path), engine="native" * (name == OURS)) for name, path in paths.items())
-        found = time_files(Timing(timed, cores=cores_for(1), repeats=10, most_s=0.5, rounds=self.rounds))
-        return {name: each.median_s for name, each in zip(paths, found.spreads, strict=True)}, file.layers_bytes
+        return medians(file.path, folder, self.rounds), file.layers_bytes
 
 
-def _decoded(file: File, folder: Path) -> Path:
+def medians(packed: Path, folder: Path, rounds: int) -> dict[str, float]:
+    """Seconds of a packed file, and of what it stands for in float32 and int8: medians of alternating rounds, one core."""
+    from shoal.measure import Timed, Timing, cores_for, time_files
+
+    plain = _decoded(packed, folder)
+    paths = {OURS: packed, FLOAT: plain, INT8: _whole(plain, folder / "int8.onnx")}
+    timed = tuple(Timed(str(path), engine="native" * (name == OURS)) for name, path in paths.items())
+    found = time_files(Timing(timed, cores=cores_for(1), repeats=10, most_s=0.5, rounds=rounds))
+    return {name: each.median_s for name, each in zip(paths, found.spreads, strict=True)}
+
+
+def _decoded(packed: Path, folder: Path) -> Path:
     """The same with layers in float32, as other engines have them."""
     from shoal.graph import load
     from shoal.measure.segment import whole_segment
 
-    _, segment = whole_segment(load(file.path), "onnxruntime", folder)
+    _, segment = whole_segment(load(packed), "onnxruntime", folder)
     return folder / segment.files[0]
 
 

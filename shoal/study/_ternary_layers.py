@@ -13,7 +13,7 @@ from shoal.kernels.trits import fives
 from shoal.machines.accelerators import Accelerator, Call, Operand, Ran
 
 if TYPE_CHECKING:
-    from shoal.study._hgf_arms import Trained
+    from torch import nn
 
 F32 = NDArray[np.float32]
 
@@ -49,11 +49,11 @@ class TernaryLayer:
         return fives((self.trits.T + 1).astype(np.uint8), scales, by_token=True).product(x, "numpy")
 
 
-def layers_of(trained: Trained) -> Iterator[TernaryLayer]:
-    """Those of its first block, which has one of every size."""
+def layers_of(model: nn.Module) -> Iterator[TernaryLayer]:
+    """Those of a trained decoder's first block, which has one of every size."""
     from shoal.train.ternary import stored_layers
 
-    for name, stored in stored_layers(trained.model).items():
+    for name, stored in stored_layers(model).items():
         if name.startswith("layers.0."):
             scale = np.float32(stored.coded.params["scales"].reshape(-1)[0])
             yield TernaryLayer(name, stored.coded.codes.T.astype(np.int8) - np.int8(1), scale)

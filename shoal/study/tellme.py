@@ -27,6 +27,7 @@ class Tellme:
     steps: int = 300  # of its training
     letters: int = 64  # of greedy text
     rounds: int = 15  # of timing
+    placements: int = 12  # questions to the planner
     seed: int = 0  # of weights and of what is drawn
 
     title = "TeLLMe: prompts and new tokens of a ternary model on a small FPGA, by tables"
@@ -36,7 +37,7 @@ class Tellme:
         2025,
         arxiv="2510.15926",
     )
-    quick = "width=32,layers=1,heads=2,hidden=64,context=32,steps=6,letters=3,rounds=1"
+    quick = "width=32,layers=1,heads=2,hidden=64,context=32,steps=6,letters=3,rounds=1,placements=1"
     claims = (
         Claim("ttft_64", "time to the first token, 64 tokens", 0.45, "s", Within(relative=0.15)),
         Claim("ttft_128", "time to the first token, 128 tokens", 0.96, "s", Within(relative=0.15)),
@@ -60,7 +61,9 @@ class Tellme:
         Claim("prefill_float", "… over onnxruntime's float32", None, "×", AtLeast(1.0)),
         Claim("decode_int8", "decoding packed over onnxruntime's int8, this machine", None, "×", AtLeast(1.0)),
         Claim("decode_float", "… over onnxruntime's float32", None, "×", AtLeast(1.0)),
-        Claim("split", "of four placements on FPGA and laptop one that divides the phases is on the front", None, "", Holds()),
+        Claim("split", "the planner places both phases on FPGA and laptop as well as the best of all four ways, or better", None,
+              "", Holds()),
+        Claim("divided", "… questions whose best of four divides the phases", None, "", AtLeast(1)),
     )  # fmt: skip
 
     def run(self, bench: Bench) -> Iterator[Shown]:
@@ -77,13 +80,13 @@ class Tellme:
         yield from engine.tiles()
         yield from engine.orders(self.seed)
         yield engine.look_up_tables()
-        yield from split(bench)
+        yield from split(bench, self.placements)
         sizes = Sizes(self.width, self.layers, self.heads, self.hidden, self.context, self.steps, self.seed)
         trained = sizes.trained(bench)
         if isinstance(trained, MissingExtra):
             yield from (untestable(key, trained.message) for key in ("layer", "counted"))
         else:
-            yield from engine.layers_exact(list(layers_of(trained)))
+            yield from engine.layers_exact(list(layers_of(trained.model)))
         places = {"prefill": self.context, "decode": 1}
         kernels = OnCpu("tern3x5t", 5 / 3, self.letters, self.rounds)
         yield from kernels.agrees(bench, sizes)

@@ -89,3 +89,16 @@ def test_a_plan_without_weights_is_not_run(config: Path, fleet: Path, shoal: Any
     assert "simulate it, or give the model's weights" in refused
     config.write_text(json.dumps(CONFIG | {"num_hidden_layers": 4}))
     assert "changed since it was planned" in shoal("simulate", Path("plan") / "decode").complaint
+
+
+def test_both_entries_are_chosen_for_a_request(config: Path, fleet: Path, shoal: Any) -> None:
+    asked = ("plan", config, fleet, "--minimize", "latency", "--answer", 8)
+    told = shoal(*asked, "--json").json
+    assert set(told) == {"prefill", "decode", "request"}
+    request = told["request"]
+    of_tokens_s = 8 * told["decode"]["token_alone_s"]
+    assert request["seconds"] == pytest.approx(request["first_token_s"] + request["moved_s"] + of_tokens_s)
+    assert "a request: first token after" in shoal(*asked, columns=100).out
+    for more in ("--together", "--entry=decode"):
+        assert "needed neither --entry nor --together" in shoal(*asked, more).err
+    assert "a request has no such figure" in shoal("plan", config, fleet, "--answer", 8).err

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shoal.errors import InputError, LimitError
+from shoal.errors import InputError, LimitError, ModelError
 from shoal.machines.accelerators._ternary import streamed
 from shoal.machines.accelerators.tellme import Tellme
 from shoal.machines.accelerators.tereffic import Tereffic
@@ -14,13 +14,16 @@ from shoal.machines.ternary_models import (
     BITNET_700M,
     MATMUL_FREE_370M,
     MATMUL_FREE_2700M,
+    Item,
     TernaryDecoder,
     decode,
     decoding,
     layer_jobs,
     link_s,
+    parts,
     placed,
     prefill,
+    prompting,
 )
 
 CARDS = Tereffic()
@@ -120,3 +123,45 @@ def test_no_token_is_refused() -> None:
     for asked in (prefill, decode):
         with pytest.raises(InputError, match="no token"):
             asked(Tellme(), SMALL, 0)
+
+
+def test_a_prompt_on_cards_reads_a_tile_once_for_all_tokens() -> None:
+    one = prompting(CARDS, MATMUL_FREE_370M, 1)
+    assert one.token_s == pytest.approx(decoding(CARDS, MATMUL_FREE_370M).token_s)
+    many = prompting(CARDS, MATMUL_FREE_370M, 64)
+    assert many.token_s == pytest.approx(24 * (64 * 784 + 36) / 250e6 + link_s(CARDS, MATMUL_FREE_370M, 64))
+    assert many.energy_j["weights"] == pytest.approx(one.energy_j["weights"])
+    assert many.energy_j["trit"] == pytest.approx(64 * one.energy_j["trit"])
+    for fault, asked in (
+        ("no token", (CARDS, MATMUL_FREE_370M, 0)),
+        ("no split", (replace(STREAMING, cards=2), SMALL, 1)),
+    ):
+        with pytest.raises(InputError, match=fault):
+            prompting(*asked)
+
+
+@pytest.mark.parametrize("item", [Item(1, 64, 1), Item(1, 1, 100)])
+def test_parts_are_the_whole(item: Item) -> None:
+    machine = Tellme()
+    whole = prefill(machine, BITNET_700M, 64) if item.tokens > 1 else decode(machine, BITNET_700M, 100)
+    found = parts(machine, BITNET_700M, item)
+    together_s = 24 * (found.mixer_s + found.product_s) + sum(found.ends_s.values())
+    assert together_s == pytest.approx(whole.seconds)
+    assert found.watts * whole.seconds == pytest.approx(whole.joules - whole.energy_j["static"])
+    assert found.ends_s["head"] == whole.head_s
+    assert 0.5 < found.product_s / found.mixer_s < 4  # 18.9 of 28.3 million weights are in the product
+
+
+def test_parts_on_cards_are_layers_alone() -> None:
+    for batch in (1, 3):
+        found = parts(STREAMING, MATMUL_FREE_2700M, Item(batch, 1, 5))
+        assert 32 * (found.mixer_s + found.product_s) == pytest.approx(
+            decoding(STREAMING, MATMUL_FREE_2700M, batch).token_s
+        )
+        assert not found.ends_s
+    with pytest.raises(ModelError, match="no unit for attention"):
+        parts(CARDS, BITNET_700M, Item(1, 1, 5))
+    with pytest.raises(ModelError, match="several sequences at once"):
+        parts(Tellme(), BITNET_700M, Item(2, 1, 5))
+    with pytest.raises(ModelError, match="no formula for whole language models"):
+        parts(object(), BITNET_700M, Item(1, 1, 5))

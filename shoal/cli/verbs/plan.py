@@ -124,6 +124,14 @@ def command(
         bool,
         typer.Option("--together", help="of a config.json: prefill runs where decode does, on the same weights"),
     ] = False,
+    answer: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="TOKENS",
+            help="of a config.json: choose both entries together, for a request of so many new tokens",
+        ),
+    ] = 0,
     batch: Annotated[int, typer.Option(help="of a config.json: sequences of an item")] = 1,
     tokens: Annotated[int, typer.Option(min=0, help="of a config.json: tokens of a prompt; 0: up to 1024")] = 0,
     context: Annotated[
@@ -163,15 +171,15 @@ def command(
         _no_weights(
             {"--formats": formats, "--shape": shape, "--carry": carry, "--measure": measure, "--mapping": mapping}
         )
-        fronts = entries.Question(
+        found = entries.Question(
             model, machines, wishes, entry,
             {"batch": batch, "tokens": tokens, "context": context, "weights": weights, "experts": experts, "heads": heads},
-            together,
-        ).fronts()  # fmt: skip
+            together, answer,
+        ).answered()  # fmt: skip
         (output / options.PLAN_FILE).unlink(missing_ok=True)  # of another model: the folder is now one of entries
-        for name, front in fronts.items():
+        for name, front in found.fronts.items():
             _write(front, output / name, None)
-        entries.tell(fronts, output, json=json)
+        entries.tell(found, output, json=json)
         return
     if formats:
         question = Mixing(
@@ -179,11 +187,11 @@ def command(
             AUTO if formats == "auto" else listed(formats), tuple(techniques) or ("rtn",),
             *options.shapes_of(shape), measure=profile,
         )  # fmt: skip
-        found = question.solve(output / MODEL_FOLDER)
-        graph, front = found.graph, found.front
-        codec.save({"formats": dict(found.formats), "error": found.error}, output / MODEL_FOLDER / FORMATS_FILE)
+        mixed = question.solve(output / MODEL_FOLDER)
+        graph, front = mixed.graph, mixed.front
+        codec.save({"formats": dict(mixed.formats), "error": mixed.error}, output / MODEL_FOLDER / FORMATS_FILE)
         if not json:
-            typer.echo(_mixed(found))
+            typer.echo(_mixed(mixed))
     else:
         graph, reference = options.model(model, shape, carry)
         front = search(graph, reference, machines, costs_of(graph, machines, measure=profile), wishes)

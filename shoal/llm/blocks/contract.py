@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shoal.graph import Graph
+from shoal.llm.blocks._made import Step
 
 
 class Blocks(Protocol):
@@ -25,3 +26,6 @@ class Blocks(Protocol):
             ModelError: the configuration does not say what is needed.
             InputError: a size is out of range, or there is no such format.
         """
+
+    def step(self, config: str | Path | Mapping[str, Any]) -> Step:
+        """What an item brings; raises like `graph`."""

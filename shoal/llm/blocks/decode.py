@@ -27,6 +27,9 @@ class Decode:
 
     def graph(self, config: str | Path | Mapping[str, Any]) -> Graph:
         """See `Blocks`."""
+        return graph_of(config, self.step(config), catalog.spelled("decode", self))
+
+    def step(self, config: str | Path | Mapping[str, Any]) -> Step:
+        """See `Blocks`."""
         context = self.context or min(USUAL, architecture(config).context)
-        step = Step(self.batch, 1, context, self.weights, self.experts, self.heads)
-        return graph_of(config, step, catalog.spelled("decode", self))
+        return Step(self.batch, 1, context, self.weights, self.experts, self.heads)

@@ -27,6 +27,9 @@ class Prefill:
 
     def graph(self, config: str | Path | Mapping[str, Any]) -> Graph:
         """See `Blocks`."""
+        return graph_of(config, self.step(config), catalog.spelled("prefill", self))
+
+    def step(self, config: str | Path | Mapping[str, Any]) -> Step:
+        """See `Blocks`."""
         tokens = self.tokens or min(USUAL, architecture(config).context)
-        step = Step(self.batch, tokens, tokens, self.weights, self.experts, self.heads)
-        return graph_of(config, step, catalog.spelled("prefill", self))
+        return Step(self.batch, tokens, tokens, self.weights, self.experts, self.heads)

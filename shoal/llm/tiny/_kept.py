@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from shoal.llm.tiny.contract import Tiny
@@ -32,9 +31,19 @@ class Kept:
     def model(self) -> Tiny:
         """See `Kind`."""
         name = type(self).__module__.rpartition(".")[2]
-        return Tiny(self.config, _read(name, self.sha256))
+        return Tiny(self.config, self.read(_read(name, self.sha256)))
+
+    @classmethod
+    def written(cls, weights: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """What the file has of weights after training; it keeps float16, and bytes as they are."""
+        return weights
+
+    @classmethod
+    def read(cls, held: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """The weights of a file."""
+        return held
 
 
 @lru_cache(maxsize=8)
-def _read(name: str, sha256: str) -> Mapping[str, NDArray[np.float32]]:
+def _read(name: str, sha256: str) -> Mapping[str, NDArray[Any]]:
     return kept("shoal.llm.tiny", f"{name}.safetensors", sha256)

@@ -32,7 +32,7 @@ def make(kind: str, path: Path) -> str:
     fitted = fit(
         model, stretches(learned, PLACES, PLACES // 2), found.recipe, loss=surprise, penalty=spread, arm=kind
     )
-    checksum = keep(_own(made), path)
+    checksum = keep(found.written(_own(made)), path)
     reached = perplexity(runner(model), stretches(held[: 200 * PLACES], PLACES))
     return f"{fitted.duration_s:.0f} s; perplexity a byte {reached:.3f}; {checksum}"
 

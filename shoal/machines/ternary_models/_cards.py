@@ -86,20 +86,43 @@ def decoding(machine: Tereffic, model: TernaryDecoder, streams: int = 1, head_s:
         InputError: no stream, or several cards that stream weights.
         LimitError: the weights do not fit.
     """
-    if streams < 1:
-        raise InputError("no stream", where="tereffic", needed="at least 1", had=str(streams))
+    _check(machine, streams, "stream")
     layers = placed(machine, model)
     if machine.weights == "hbm":
-        if machine.cards > 1:
-            raise InputError("no split of streamed weights over cards", where="tereffic", needed="cards=1",
-                             had=f"cards={machine.cards}")  # fmt: skip
         return _streamed(machine, model, streams, head_s)
     return _resident(machine, model, layers, streams, head_s)
 
 
-def link_s(machine: Tereffic, model: TernaryDecoder) -> float:
-    """Seconds on links of one token: from card to card, and back."""
-    return 2 * (machine.cards - 1) * machine.link_s + (machine.cards > 1) * machine.cards * _hop_s(machine, model)
+def prompting(machine: Tereffic, model: TernaryDecoder, tokens: int) -> Decoding:
+    """All tokens of a prompt at once, as a token of one stream; a tile of weights meets all of them.
+
+    Raises:
+        InputError: several cards that stream weights, or no token.
+        LimitError: the weights do not fit.
+    """
+    _check(machine, tokens, "token")
+    layers = placed(machine, model)
+    one_s = streamed(layer_jobs(machine, model, tokens) * model.layers).cycles / machine.clock_hz
+    events = machine.counted(tokens * model.ternary_weights, layer_bytes(machine, model) * model.layers,
+                             2 * (machine.cards - 1) * tokens * model.width)  # fmt: skip
+    seconds = one_s + link_s(machine, model, tokens)
+    joules = bill(events, machine.prices(), machine.static_w * machine.cards, seconds)
+    held = tuple(count * layer_bytes(machine, model) for count in layers)
+    return Decoding(1 / seconds, seconds, held, tuple(one_s * count / model.layers for count in layers), joules)
+
+
+def link_s(machine: Tereffic, model: TernaryDecoder, tokens: int = 1) -> float:
+    """Seconds on links, of one token or of several together: from card to card, and back."""
+    sent_s = tokens * machine.cards * _hop_s(machine, model)
+    return 2 * (machine.cards - 1) * machine.link_s + (machine.cards > 1) * sent_s
+
+
+def _check(machine: Tereffic, count: int, what: str) -> None:
+    if count < 1:
+        raise InputError(f"no {what}", where="tereffic", needed="at least 1", had=str(count))
+    if machine.weights == "hbm" and machine.cards > 1:
+        raise InputError("no split of streamed weights over cards", where="tereffic", needed="cards=1",
+                         had=f"cards={machine.cards}")  # fmt: skip
 
 
 def _hop_s(machine: Tereffic, model: TernaryDecoder) -> float:

@@ -57,8 +57,7 @@ def decode(machine: Tellme, model: TernaryDecoder, seen: int, head: Head = "host
         LimitError: URAM holds no two tiles.
     """
     _check(seen)
-    macs = 2 * seen * model.width * bool(model.heads)
-    attention = ceil(macs / machine.decode_lanes)
+    attention, macs = _one_attention(machine, model, seen)
     jobs = [*_layers(machine, model, 1, attention), *_head(machine, model, head)]
     return _phase(machine, model, jobs, steady_cycles(jobs), 1, macs, attention, head)
 
@@ -68,15 +67,34 @@ def _check(tokens: int) -> None:
         raise InputError("no token", where="tellme", needed="at least 1", had=str(tokens))
 
 
+def layer_halves(machine: Tellme, model: TernaryDecoder, rows: int, seen: int) -> tuple[list[Job], list[Job]]:
+    """The jobs of one layer: up to what mixes tokens, and what each goes through by itself.
+
+    Args:
+        machine: whose.
+        model: whose layer.
+        rows: new tokens.
+        seen: others before a single new one.
+    """
+    prompt = rows > 1
+    attention, _ = (
+        _prompt_attention(machine, model, rows, "reversed") if prompt else _one_attention(machine, model, seen)
+    )
+    return _half(machine, model, 0, rows, attention), _half(machine, model, 1, rows, attention)
+
+
 def _layers(machine: Tellme, model: TernaryDecoder, rows: int, attention: int) -> list[Job]:
+    return [job for half in (0, 1) for job in _half(machine, model, half, rows, attention)] * model.layers
+
+
+def _half(machine: Tellme, model: TernaryDecoder, half: int, rows: int, attention: int) -> list[Job]:
     """Norms need a whole vector, of the last token at least; attention stands before the second group."""
-    norm = Job("norm", ceil(model.width / machine.vector_lanes), drain=machine.fill_cycles)
-    found = []
-    for at, group in enumerate(model.groups):
-        found += [norm] * (at % 2 == 0) + [Job("attention", attention)] * (at == 1)
+    found = [Job("norm", ceil(model.width / machine.vector_lanes), drain=machine.fill_cycles)]
+    for at, group in enumerate(model.groups[2 * half : 2 * half + 2]):
+        found += [Job("attention", attention)] * (at == 1 and half == 0)
         found += [job for each in group for job in machine.jobs(each.name, each.inputs, each.outputs, rows)]
         found.append(Job("fill", 0, drain=machine.fill_cycles))
-    return found * model.layers
+    return found
 
 
 def _head(machine: Tellme, model: TernaryDecoder, head: Head) -> list[Job]:
@@ -95,6 +113,12 @@ def _prompt_attention(machine: Tellme, model: TernaryDecoder, tokens: int, order
     macs = found.tiles * block * block * model.width * 2
     loaded = found.loads * block * 2 * model.width
     return max(ceil(macs / machine.prefill_lanes), ceil(loaded / machine.port_bytes)), macs
+
+
+def _one_attention(machine: Tellme, model: TernaryDecoder, seen: int) -> tuple[int, int]:
+    """The same of one new token, whose port brings keys and values as fast as they are met."""
+    macs = 2 * seen * model.width * bool(model.heads)
+    return ceil(macs / machine.decode_lanes), macs
 
 
 def _phase(machine: Tellme, model: TernaryDecoder, jobs: list[Job], cycles: float, rows: int, macs: int, attention: int,

@@ -44,15 +44,13 @@ def _model(decoder: Decoder, weights: Mapping[str, F32], places: int) -> onnx.Mo
     from onnx import TensorProto, helper
 
     _check(decoder, weights)
-    writer = _Writer(decoder, weights, places)
+    writer = _Stretch(weights, decoder.epsilon, decoder=decoder, places=places)
     logits = writer.whole("symbols")
-    graph = helper.make_graph(
-        writer.nodes, "language",
+    return writer.model(
+        "language",
         [helper.make_tensor_value_info("symbols", TensorProto.INT64, (1, places))],
         [helper.make_tensor_value_info(logits, TensorProto.FLOAT, (1, places, decoder.vocabulary))],
-        writer.constants,
-    )  # fmt: skip
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    )
 
 
 def _check(decoder: Decoder, weights: Mapping[str, F32]) -> None:
@@ -64,14 +62,68 @@ def _check(decoder: Decoder, weights: Mapping[str, F32]) -> None:
 
 
 @dataclass(eq=False)
-class _Writer:
-    """Nodes and constants, written one after another."""
+class Writer:
+    """Nodes and constants, written one after another; what decoders have in common."""
 
-    decoder: Decoder
     weights: Mapping[str, F32]
-    places: int
+    epsilon: float  # of the norms
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
+
+    def model(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> onnx.ModelProto:
+        """All that was written."""
+        from onnx import helper
+
+        graph = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+    def norm(self, x: str, at: str) -> str:
+        """RMSNorm with its weights."""
+        epsilon = self.constant(f"{at}.epsilon", np.float32(self.epsilon))
+        square = self.node("Mul", [x, x], f"{at}.square")
+        mean = self.node("ReduceMean", [square, self.indices(f"{at}.axis", [-1])], f"{at}.mean", keepdims=1)
+        root = self.node("Sqrt", [self.node("Add", [mean, epsilon], f"{at}.sum")], f"{at}.root")
+        scaled = self.node("Div", [x, root], f"{at}.scaled")
+        return self.node("Mul", [scaled, self.constant(f"{at}.weight")], at)
+
+    def gated(self, x: str, at: str) -> str:
+        """SwiGLU."""
+        gate = self.product(x, f"{at}.gate_proj")
+        silu = self.node("Mul", [gate, self.node("Sigmoid", [gate], f"{at}.sigmoid")], f"{at}.silu")
+        both = self.node("Mul", [silu, self.product(x, f"{at}.up_proj")], f"{at}.gated")
+        return self.product(both, f"{at}.down_proj")
+
+    def product(self, x: str, name: str) -> str:
+        """With a matrix, the op of its name."""
+        matrix = np.ascontiguousarray(self.weights[f"{name}.weight"].T)
+        return self.node("MatMul", [x, self.constant(f"{name}.weight", matrix)], name)
+
+    def node(self, kind: str, given: Sequence[str], name: str, **options: Any) -> str:
+        """An op with one output, named as it."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, list(given), [name], name=name, **options))
+        return name
+
+    def constant(self, name: str, value: Any = None) -> str:
+        """A weight by its name, or another value."""
+        from onnx import numpy_helper
+
+        value = self.weights[name] if value is None else value
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def indices(self, name: str, values: Sequence[int]) -> str:
+        """Whole numbers, for shapes and axes."""
+        return self.constant(name, np.array(values, np.int64))
+
+
+@dataclass(eq=False)
+class _Stretch(Writer):
+    """A decoder of Llama's kind over all places of a stretch."""
+
+    decoder: Decoder = field(kw_only=True)
+    places: int = field(kw_only=True)
 
     def whole(self, symbols: str) -> str:
         x = self.node("Gather", [self.constant("embed_tokens.weight"), symbols], "embed_tokens")
@@ -88,14 +140,6 @@ class _Writer:
         x = self.node("Add", [x, attended], f"{at}.attended")
         gated = self.gated(self.norm(x, f"{at}.post_attention_layernorm"), f"{at}.mlp")
         return self.node("Add", [x, gated], at)
-
-    def norm(self, x: str, at: str) -> str:
-        epsilon = self.constant(f"{at}.epsilon", np.float32(self.decoder.epsilon))
-        square = self.node("Mul", [x, x], f"{at}.square")
-        mean = self.node("ReduceMean", [square, self.indices(f"{at}.axis", [-1])], f"{at}.mean", keepdims=1)
-        root = self.node("Sqrt", [self.node("Add", [mean, epsilon], f"{at}.sum")], f"{at}.root")
-        scaled = self.node("Div", [x, root], f"{at}.scaled")
-        return self.node("Mul", [scaled, self.constant(f"{at}.weight")], at)
 
     def attention(self, x: str, at: str) -> str:
         q, k, v = (self.headed(self.product(x, f"{at}.{name}_proj"), f"{at}.{name}") for name in "qkv")
@@ -131,29 +175,3 @@ class _Writer:
         sizes = self.indices(f"{first}.sizes", [half, half])
         self.nodes.append(helper.make_node("Split", [x, sizes], [first, second], name=first, axis=-1))
         return first, second
-
-    def gated(self, x: str, at: str) -> str:
-        gate = self.product(x, f"{at}.gate_proj")
-        silu = self.node("Mul", [gate, self.node("Sigmoid", [gate], f"{at}.sigmoid")], f"{at}.silu")
-        both = self.node("Mul", [silu, self.product(x, f"{at}.up_proj")], f"{at}.gated")
-        return self.product(both, f"{at}.down_proj")
-
-    def product(self, x: str, name: str) -> str:
-        matrix = np.ascontiguousarray(self.weights[f"{name}.weight"].T)
-        return self.node("MatMul", [x, self.constant(f"{name}.weight", matrix)], name)
-
-    def node(self, kind: str, given: Sequence[str], name: str, **options: Any) -> str:
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(kind, list(given), [name], name=name, **options))
-        return name
-
-    def constant(self, name: str, value: Any = None) -> str:
-        from onnx import numpy_helper
-
-        value = self.weights[name] if value is None else value
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def indices(self, name: str, values: Sequence[int]) -> str:
-        return self.constant(name, np.array(values, np.int64))
