@@ -1,4 +1,4 @@
-"""Sentences and chips of equal area, as findings, tables and charts."""
+"""Chips of equal area, as findings, tables and charts."""
 
 from __future__ import annotations
 
@@ -10,68 +10,9 @@ from shoal.machines.accelerators import Array
 from shoal.machines.accelerators.photonic_attention import PhotonicAttention
 from shoal.study import Chart, Finding, Note, Series, Shown, Table
 from shoal.study._hyatten_area import Attention, Spent, fitted
-from shoal.study._hyatten_text import Encoder, Tally, cosines, encoder
 from shoal.study.contract import Cell
 
-FINE = 24  # bits of a converter whose error is nothing
 SHARES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of large results, drawn
-
-
-def sentences(read: Encoder, machine: PhotonicAttention) -> Iterator[Shown]:
-    """Embeddings with attention in light, error by error; shares of small results by layer."""
-    exact = read.exact()
-    quiet = replace(machine, encoding_noise=0.0, additive_noise=0.0)
-    variants = {
-        "operands of 8 bits alone": replace(quiet, low_bits=FINE, high_bits=FINE),
-        "and converters of 8 bits": replace(quiet, low_bits=8),
-        "and the split at 4 bits": quiet,
-        "split at 4 bits, with noise": machine,
-        "converters of 8 bits, with noise": replace(machine, low_bits=8),
-        "all converters of 4 bits, with noise": replace(machine, low_bits=4, high_bits=4),
-        "split, one scale a tile, without noise": replace(quiet, scale_of="tile"),
-        "split, one scale a tile, with noise": replace(machine, scale_of="tile"),
-    }
-    found = {name: read.lit(each) for name, each in variants.items()}
-    found["split, every product in light, without noise"] = read.lit(quiet, every=True)
-    found["split, every product in light, with noise"] = read.lit(machine, every=True)
-    split = {name for name, each in variants.items() if each.conversion.split} | (found.keys() - variants.keys())
-    near = {name: cosines(exact, embeddings) for name, (embeddings, _) in found.items()}
-    kept, noisy = near["and the split at 4 bits"], near["split at 4 bits, with noise"]
-    lost = noisy.mean() - near["all converters of 4 bits, with noise"].mean()
-    yield Finding("quiet", kept.min(), "simulated", len(kept), (kept.min(), kept.max()), "interval: all passages")
-    yield Finding(
-        "noisy", noisy.min(), "simulated", len(noisy), (noisy.min(), noisy.max()), "interval: all passages"
-    )
-    yield Finding("four", lost, "simulated", len(noisy))
-    yield Table("MiniLM: cosine of its embeddings with those in float32", ("attention in light", "mean", "least", "small results, %"),
-                [(name, each.mean(), each.min(), _together(found[name][1]) if name in split else None)
-                 for name, each in near.items()])  # fmt: skip
-    other = encoder(len(read.samples), read.tokens, skipped=len(read.samples)).lit(machine)[1]
-    yield from _shares(
-        found["split at 4 bits, with noise"][1], found["split, one scale a tile, with noise"][1], other
-    )
-
-
-def _together(tallies: Mapping[str, Tally]) -> float:
-    return Tally(
-        sum(each.large for each in tallies.values()), sum(each.results for each in tallies.values())
-    ).small_percent
-
-
-def _shares(rows: Mapping[str, Tally], tiles: Mapping[str, Tally], other: Mapping[str, Tally]) -> Iterator[Shown]:
-    differ = all(rows[name].large != other[name].large for name in rows)
-    yield Finding("changes", differ, "simulated", len(rows))
-    shares: list[tuple[Cell, ...]] = [
-        (name, *(each[name].small_percent for each in (rows, tiles, other))) for name in rows
-    ]
-    columns = ("op", "a scale a row, %", "a scale a tile, %", "a scale a row, other text, %")
-    yield Table("Results that converters of 4 bits hold", columns, shares,
-                note="scores: queries by keys; taken: shares by values")  # fmt: skip
-    series = tuple(Series(f"{kind}, a scale a {what}", [str(layer) for layer in range(len(rows) // 2)],
-                          [each[name].small_percent for name in rows if name.endswith(end)])
-                   for end, kind in ((".scores", "queries by keys"), (".taken", "shares by values"))
-                   for what, each in (("row", rows), ("tile", tiles)))  # fmt: skip
-    yield Chart("Results that converters of 4 bits hold", "layer", "small results, %", series, kind="bars")
 
 
 @dataclass(frozen=True, eq=False)

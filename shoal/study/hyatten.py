@@ -32,7 +32,10 @@ class Hyatten:
     bits: str = "3+4+5+6+7"  # of converters of small results
     wavelengths: str = "6+12+24"  # products of a shot
     macs: str = "32+64+128+256+512+1024+1536+2048+3072"  # multipliers of a core
-    seed: int = 0  # of noise and of what is drawn
+    noises: str = "0+0.5+1+2+4+8+16"  # times the noise assumed
+    epochs: int = 60  # of training the vision transformer
+    tested: int = 597  # digits that it has not seen, at most
+    seed: int = 0  # of noise, of what is drawn and of training
 
     title = "HyAtten: converters of few bits for attention in light"
     source = Source(
@@ -42,12 +45,17 @@ class Hyatten:
         arxiv="2501.11286",
         venue="DATE 2025",
     )
-    quick = "items=1,tokens=32,bits=4+6,wavelengths=12,macs=64+512+2048"
+    quick = "items=1,tokens=32,bits=4+6,wavelengths=12,macs=64+512+2048,noises=1+8,epochs=2,tested=20"
     claims = (
         Claim("quiet", "MiniLM, attention in light without noise, operands of 8 bits: least cosine of embeddings with float32's",
               "negligible loss", "", AtLeast(0.97)),
         Claim("noisy", "the same with the noise assumed", "negligible loss", "", AtLeast(0.95)),
         Claim("four", "all converters of 4 bits instead: mean cosine that is lost beyond that", None, "", AtLeast(0.05)),
+        Claim("digits", "a vision transformer on digits, attention in light with the noise assumed: points of accuracy lost",
+              "negligible loss", "%", AtMost(1.0)),
+        Claim("digits_four", "all converters of 4 bits instead: points of accuracy lost beyond that", None, "%", AtLeast(1.0)),
+        Claim("robust", "at any noise tried: most points of accuracy that the split loses against converters of 8 bits", None,
+              "%", AtMost(1.0)),
         Claim("bell", "bell-shaped operands (a third of full scale): small results", None, "%", Within(absolute=2.0, target=94.0)),
         Claim("uniform", "uniform operands: small results", None, "%", Within(absolute=2.0, target=43.0)),
         Claim("changes", "other text has another share of small results in every layer", None, "", Holds()),
@@ -74,8 +82,10 @@ class Hyatten:
         """Sentences, operands, chips of equal area, and what decides between them."""
         from shoal.machines.accelerators.photonic_attention import PhotonicAttention
         from shoal.study import _hyatten_checks as checks
+        from shoal.study import _hyatten_lit as lit
+        from shoal.study._digits import digits
         from shoal.study._hyatten_area import Attention
-        from shoal.study._hyatten_shown import sentences
+        from shoal.study._hyatten_noise import noise
         from shoal.study._hyatten_text import encoder
 
         machine = PhotonicAttention(
@@ -83,7 +93,12 @@ class Hyatten:
         )
         bench.say("sentences")
         read = encoder(self.items, self.tokens)
-        yield from sentences(read, machine)
+        yield from lit.sentences(read, machine, self.tokens)
+        bench.say("digits")
+        seen = lit.vision(bench.scratch / "digits.onnx", *digits(self.seed, self.tested), self.epochs, self.seed)
+        yield from lit.pictures(seen, machine)
+        bench.say("noise")
+        yield from noise(read, seen, machine, [float(each) for each in words(self.noises)])
         bench.say("what is exact")
         yield from checks.shapes(machine, self.seed)
         yield checks.coincide(machine)
