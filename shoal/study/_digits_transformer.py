@@ -8,14 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from shoal.study._digits import Digits, Node, Weight, noisy, trained
+from shoal.study._digits import F32, Digits, Node, Weight, noisy, trained
 from shoal.train.library import torch_threads
 
 PATCH, PATCHES = 2, 16
 
 
 def transformer(
-    path: Path, data: Digits, epochs: int, items: int, blocks: int = 4, width: int = 32, heads: int = 2, seed: int = 0
+    path: Path,
+    data: Digits,
+    epochs: int,
+    items: int,
+    blocks: int = 4,
+    width: int = 32,
+    heads: int = 2,
+    seed: int = 0,
 ) -> Path:
     """A trained transformer written to `path`, for so many images at once; its nodes have the names of MiniLM's.
 
@@ -88,15 +95,22 @@ class _Net:
     def _linear(self, name: str, value: str, wider: int = 1, widest: int = 1) -> str:
         """A dense layer from `widest` times the width to `wider` times it."""
         inner, columns = widest * self.width, wider * self.width
-        self.weights |= {f"{name}.w": self._drawn((inner, columns), inner), f"{name}.b": np.zeros(columns, np.float32)}
+        self.weights |= {
+            f"{name}.w": self._drawn((inner, columns), inner),
+            f"{name}.b": np.zeros(columns, np.float32),
+        }
         return self._node("Add", name, [self._node("MatMul", f"{name}.product", [value, f"{name}.w"]), f"{name}.b"])
 
     def _norm(self, name: str, value: str) -> str:
-        self.weights |= {f"{name}.w": np.ones(self.width, np.float32), f"{name}.b": np.zeros(self.width, np.float32)}
+        self.weights |= {
+            f"{name}.w": np.ones(self.width, np.float32),
+            f"{name}.b": np.zeros(self.width, np.float32),
+        }
         return self._node("LayerNormalization", f"{name}.norm", [value, f"{name}.w", f"{name}.b"], axis=-1)
 
-    def _drawn(self, shape: tuple[int, ...], inner: int) -> Weight:
-        return (self.source.standard_normal(shape) / np.sqrt(inner)).astype(np.float32)
+    def _drawn(self, shape: tuple[int, ...], inner: int) -> F32:
+        drawn: F32 = (self.source.standard_normal(shape) / np.sqrt(inner)).astype(np.float32)
+        return drawn
 
     def _node(self, operator: str, name: str, inputs: list[str], **attributes: Any) -> str:
         """Append a node; its output has its name."""

@@ -15,7 +15,6 @@ from shoal.machines.accelerators.photonic_attention import PhotonicAttention
 from shoal.study import Chart, Finding, Series, Shown, Table
 from shoal.study._hyatten_network import ATTENTION, Network, Tally, together
 from shoal.study._hyatten_text import cosines, encoder
-from shoal.study.contract import Cell
 
 if TYPE_CHECKING:
     from shoal.study._digits import Digits
@@ -51,15 +50,15 @@ def sentences(read: Network, machine: PhotonicAttention, tokens: int) -> Iterato
     near = {name: cosines(exact, embeddings) for name, (embeddings, _) in found.items()}
     for key, name in (("quiet", QUIET), ("noisy", NOISY)):
         each = near[name]
-        yield Finding(
-            key, each.min(), "simulated", len(each), (each.min(), each.max()), "interval: all passages"
-        )
+        yield Finding(key, each.min(), "simulated", len(each), (each.min(), each.max()), "interval: all passages")
     yield Finding("four", near[NOISY].mean() - near[FOUR].mean(), "simulated", len(exact))
     yield Table("MiniLM: cosine of its embeddings with those in float32", ("attention in light", "mean", "least", "small results, %"),
                 [(name, each.mean(), each.min(), _small(found[name])) for name, each in near.items()])  # fmt: skip
     other = encoder(len(read.samples), tokens, skipped=len(read.samples)).lit(machine)[1]
     rows = found[NOISY][1]
-    yield Finding("changes", all((rows[name].large != other[name].large).any() for name in rows), "simulated", len(rows))
+    yield Finding(
+        "changes", all((rows[name].large != other[name].large).any() for name in rows), "simulated", len(rows)
+    )
     yield from _layers("MiniLM", found, {"other text": other})
     yield _heads("MiniLM", rows)
 
@@ -107,20 +106,25 @@ def _small(lit: Lit) -> float | None:
 
 
 def _layers(what: str, found: Mapping[str, Lit], others: Mapping[str, Mapping[str, Tally]]) -> Iterator[Shown]:
-    """Shares of small results, of projections too; of attention as a picture."""
+    """Shares of small results by layer, those of projections where they are in light; of attention as a picture."""
     rows, tiles, every = (found[name][1] for name in (NOISY, TILE, EVERY))
-    shares: list[tuple[Cell, ...]] = [
-        (name, *(each[name].small_percent if name in each else None for each in (rows, tiles, *others.values(), every)))
-        for name in every
+    asked: list[tuple[str, str, Mapping[str, Tally]]] = [
+        (f"{kind}{added}", end, tallies)
+        for end, kind in ATTENTION.items()
+        for added, tallies in (("", rows), (", one scale a tile", tiles), *((f", {name}", each) for name, each in others.items()))
     ]  # fmt: skip
-    columns = ("op", "a scale a row, %", "a scale a tile, %", *(f"{name}, %" for name in others), "every product in light, %")
+    projections = dict.fromkeys(name.partition(".")[2] for name in every if not name.endswith(tuple(ATTENTION)))
+    asked += [(f"{end.partition('.')[0]}, every product in light", f".{end}", every) for end in projections]
+    percent = {
+        name: [each.small_percent for op, each in tallies.items() if op.endswith(end)]
+        for name, end, tallies in asked
+    }
+    layers = [str(layer) for layer in range(len(rows) // len(ATTENTION))]
     title = f"{what}: results that converters of 4 bits hold"
-    yield Table(title, columns, shares, note="scores: queries by keys; taken: shares by values")
-    series = tuple(Series(f"{kind}, a scale a {scale}", [str(layer) for layer in range(len(rows) // 2)],
-                          [each[name].small_percent for name in rows if name.endswith(end)])
-                   for end, kind in zip(ATTENTION, ("queries by keys", "shares by values"), strict=True)
-                   for scale, each in (("row", rows), ("tile", tiles)))  # fmt: skip
-    yield Chart(title, "layer", "small results, %", series, kind="bars")
+    yield Table(title, ("product", *(f"layer {layer}, %" for layer in layers)),
+                [(name, *values) for name, values in percent.items()])  # fmt: skip
+    yield Chart(title, "layer", "small results, %", tuple(Series(name, layers, values) for name, values in percent.items()
+                                                          if name.partition(",")[0] in ATTENTION.values()), kind="bars")  # fmt: skip
 
 
 def _heads(what: str, rows: Mapping[str, Tally]) -> Chart:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shoal.graph import Graph
 
 DOMAIN = "light"
-ATTENTION = (".scores", ".taken")  # queries by keys, shares by values
+ATTENTION = {".scores": "queries by keys", ".taken": "shares by values"}  # ends of names
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,10 @@ class Tally:
 def together(tallies: Iterable[Tally]) -> float:
     """Of all ops, what the small converters hold, in per cent."""
     found = list(tallies)
-    large, results = sum(int(each.large.sum()) for each in found), sum(each.results * len(each.large) for each in found)
+    large, results = (
+        sum(int(each.large.sum()) for each in found),
+        sum(each.results * len(each.large) for each in found),
+    )
     return 100 * (1 - large / results)
 
 
@@ -78,7 +81,7 @@ class Network:
         seen: dict[str, list[tuple[Array, Array]]] = {}
 
         def kept(call: Call, left: Array, right: Array) -> Array:
-            if call.name.endswith(ATTENTION):
+            if call.name.endswith(tuple(ATTENTION)):
                 seen.setdefault(call.name, []).append((left, right))
             return left @ right
 
@@ -91,7 +94,7 @@ class Network:
         tasks: dict[str, Product] = {}
 
         def asked(call: Call, left: Array, right: Array) -> Array:
-            if not every and not call.name.endswith(ATTENTION):
+            if not every and not call.name.endswith(tuple(ATTENTION)):
                 return left @ right
             task = tasks.setdefault(call.name, machine.compiled(call))
             data = dict(zip(names(call), (left, right), strict=True))
@@ -140,6 +143,6 @@ def names(call: Call) -> list[str]:
 def _tally(call: Call, highs: Array, results: int) -> Tally:
     """Of one call; attention gives (items, heads, rows, columns), of which each batch has tiles of its own."""
     shape = call.outputs[0].shape
-    heads = shape[1] if call.name.endswith(ATTENTION) else 1
+    heads = shape[1] if call.name.endswith(tuple(ATTENTION)) else 1
     items = shape[0] if heads > 1 else 1
     return Tally(highs.reshape(items, heads, -1).sum((0, 2)), results // heads)

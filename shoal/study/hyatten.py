@@ -45,7 +45,7 @@ class Hyatten:
         arxiv="2501.11286",
         venue="DATE 2025",
     )
-    quick = "items=1,tokens=32,bits=4+6,wavelengths=12,macs=64+512+2048,noises=1+8,epochs=2,tested=20"
+    quick = "items=1,tokens=32,bits=4+6,wavelengths=12,macs=64+512+2048,noises=1+8,epochs=1,tested=10"
     claims = (
         Claim("quiet", "MiniLM, attention in light without noise, operands of 8 bits: least cosine of embeddings with float32's",
               "negligible loss", "", AtLeast(0.97)),
@@ -113,7 +113,7 @@ class Hyatten:
         chips = Chips(work, machine, whole(self.macs), self.seed)
         yield from chips.headline()
         bench.say("what decides")
-        yield chips.sensitivity()
+        yield from chips.sensitivity()
         bench.say("bits, multipliers, wavelengths")
         yield from chips.pareto(whole(self.bits), whole(self.wavelengths))
 
