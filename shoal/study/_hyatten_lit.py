@@ -132,4 +132,4 @@ def _heads(what: str, rows: Mapping[str, Tally]) -> Chart:
     series = [Series(name, [str(head) for head in range(len(each.large))], each.heads_percent.tolist())
               for name, each in rows.items()]  # fmt: skip
     return Chart(f"{what}: results that converters of 4 bits hold, by head", "head", "small results, %", tuple(series),
-                 kind="heat")  # fmt: skip
+                 kind="heat", note="scores: queries by keys; taken: shares by values")  # fmt: skip

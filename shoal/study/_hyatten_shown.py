@@ -52,8 +52,8 @@ class Chips:
             ("perf", "efficiency"), spent.gains(self._whole), self._free, ("area", "energy"), strict=True
         ):
             yield Finding(key, gain, "simulated",
-                          why=f"{macs} multipliers a core; converters of 8 bits are {100 * (1 - 1 / free):.0f} % of its {share}, so "
-                              f"that such as take none and nothing large would give {free:.2f} ×")  # fmt: skip
+                          why=f"{macs} multipliers a core; converters of 8 bits take {100 * (1 - 1 / free):.0f} % of the {share}, so "
+                              f"that free ones, with nothing large, would give {free:.2f} ×")  # fmt: skip
         taken = _taken(joules, spent.macs)
         for key, gain, why in zip(("digital_perf", "digital_efficiency"), spent.gains(digital),
                                   ("", f"a multiply-add takes {_pj(digital):.2g} pJ there; here {taken}"), strict=True):  # fmt: skip
@@ -92,7 +92,8 @@ class Chips:
                     ("assumption", "multipliers a core", "performance, ×", "energy efficiency, ×"), rows)  # fmt: skip
         yield Chart("What decides: how converters grow with bits", "exponent of two, a bit", "gain over converters of 8 bits, ×",
                     (Series("of area: performance", list(area), [each[1] for each in area.values()]),
-                     Series("of energy: energy efficiency", list(energy), [each[2] for each in energy.values()])))  # fmt: skip
+                     Series("of energy: energy efficiency", list(energy), [each[2] for each in energy.values()])),
+                    note="a chip has whole cores, and a product whole shots: performance goes in steps")  # fmt: skip
         yield _gains("What decides: large results", "results that are large, drawn, %", shares)
         yield _gains("What decides: multipliers", "multipliers a core", macs, log_x=True)
 

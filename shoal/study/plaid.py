@@ -80,8 +80,8 @@ class Plaid:
         yield Note(
             "Changed after first results: Plaid's registers a tile, from four to two (one to two points of power and area "
             "more are saved, cycles stayed); on all arrays a result enters links in the cycle in which it is made, which "
-            "helps the conventional one most; the wire from an ALU to its own register counts nothing; seidel adds the "
-            "element that the iteration before has just stored as the last of its five, so that only this sum waits for it."
+            "helps the conventional one most; the wire from an ALU to its own register counts nothing; the kernel seidel "
+            "adds the element that the iteration before stores last, so that one addition waits for it and not four."
         )
         yield Note("The data memory, clock trees and decoders are the same or left out; the tables' rows are of 45 nm, the "
                    "publication's silicon was of another node.")  # fmt: skip
