@@ -26,6 +26,7 @@ NO_FAMILIES = {"cli/verbs", "cost/carbon", "train/language", "measure/queue", "m
         "decoder",
         "drafting",
         "matmul_free",
+        "offload",
         "profile",
         "reasoning",
         "service",

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shoal.record import Run, Span
-from shoal.report.charts import Chart, axis, label, layout, scale
-from shoal.report.palette import LINE, colours
+from shoal.report.charts import Chart, axis, label, scale
+from shoal.report.gantt import bars, frame
+from shoal.report.palette import colours
 from shoal.report.text import quantity
 
 BARS = 2000  # drawn at most; more only slow the page down
@@ -24,23 +25,12 @@ def timeline(run: Run) -> Chart | None:
     factor, unit = scale(end_s - start_s)
     rows = {row: index for index, row in enumerate(_rows(run.spans, spans))}
     colour = colours(run.devices)
-    frame = layout(
-        60 + 34 * len(rows),
-        barmode="overlay",
-        bargap=0,
-        xaxis=axis(f"time in the run, {unit}", range=[start_s * factor, end_s * factor]),
-        yaxis=axis(
-            tickvals=list(rows.values()),
-            ticktext=[label(unit if kind == "run" else "sends", 22) for unit, kind in rows],
-            autorange="reversed",
-            gridcolor=LINE,
-        ),
-        uniformtext={"minsize": 9, "mode": "hide"},
-    )
+    names = [unit if kind == "run" else "sends" for unit, kind in rows]
+    across = axis(f"time in the run, {unit}", range=[start_s * factor, end_s * factor])
     data = [
         _bars(row, [s for s in spans if (s.unit, s.kind) == row], at, factor, colour) for row, at in rows.items()
     ]
-    return {"data": data, "layout": frame}
+    return {"data": data, "layout": frame(names, across)}
 
 
 def steady(run: Run, limit: int = BARS) -> tuple[list[Span], tuple[float, float]]:
@@ -74,25 +64,19 @@ def _bars(
     row: tuple[str, str], spans: Sequence[Span], at: int, factor: float, colour: dict[str, str]
 ) -> dict[str, Any]:
     works = row[1] == "run"
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "base": [span.start_s * factor for span in spans],
-        "x": [(span.end_s - span.start_s) * factor for span in spans],
-        "y": [at] * len(spans),
-        "width": 0.8 if works else 0.26,
-        "marker": {
-            "color": colour.get(row[0].partition("/")[0], _MUTED_BAR),
-            "opacity": [_opacity(span, works) for span in spans],
-            "line": {"color": "#ffffff", "width": 0.5},
-        },
-        "text": [str(span.item) for span in spans] if works else None,
-        "textposition": "inside",
-        "insidetextanchor": "middle",
-        "textangle": 0,
-        "hovertext": [_about(span) for span in spans],
-        "hoverinfo": "text",
+    look = {
+        "color": colour.get(row[0].partition("/")[0], _MUTED_BAR),
+        "opacity": [_opacity(span, works) for span in spans],
     }
+    return bars(
+        [at] * len(spans),
+        [span.start_s * factor for span in spans],
+        [(span.end_s - span.start_s) * factor for span in spans],
+        [_about(span) for span in spans],
+        look,
+        [str(span.item) for span in spans] if works else None,
+        0.8 if works else 0.26,
+    )
 
 
 def _opacity(span: Span, works: bool) -> float:

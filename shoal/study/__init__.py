@@ -9,9 +9,11 @@ from shoal.study._page import write_page
 from shoal.study._rules import AtLeast, AtMost, Holds, Within
 from shoal.study._text import print_list, print_study
 from shoal.study.contract import (
+    Bar,
     Chart,
     Claim,
     Finding,
+    Gantt,
     Note,
     Series,
     Shown,
@@ -26,10 +28,12 @@ from shoal.study.contract import (
 __all__ = [
     "AtLeast",
     "AtMost",
+    "Bar",
     "Bench",
     "Chart",
     "Claim",
     "Finding",
+    "Gantt",
     "Holds",
     "Job",
     "Judgement",

@@ -6,10 +6,14 @@ from typing import Any
 
 from shoal.report.charts import Chart as Drawn
 from shoal.report.charts import axis, label, layout
-from shoal.report.palette import COLOURS, SYMBOLS
-from shoal.study.contract import Chart, Series
+from shoal.report.gantt import bars, frame
+from shoal.report.palette import COLOURS, SYMBOLS, colours
+from shoal.study.contract import Bar, Chart, Gantt, Series
 
+ROW_PX = 26  # of bars that hold a word: with less plotly leaves it out
+COUNTED = 32  # whole steps on an axis that are all told
 _DASHES = ("solid", "dash", "dot", "dashdot")
+_LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
 def drawn(chart: Chart) -> Drawn:
@@ -22,7 +26,7 @@ def drawn(chart: Chart) -> Drawn:
         xaxis=_axis(chart.x, chart.log_x),
         yaxis=_axis(chart.y, chart.log_y),
         showlegend=len(own) > 1,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend=_LEGEND,
         barmode="group",
         bargap=0.4,
     )
@@ -30,6 +34,33 @@ def drawn(chart: Chart) -> Drawn:
     data = [_series(chart, each, index) for index, each in enumerate(own)]
     data += [_roof(each, place[each.roof_of]) for each in chart.series if each.roof_of]
     return {"data": data, "layout": frame}
+
+
+def gantt(chart: Gantt) -> Drawn:
+    """Bars of a group in one colour; what stands in them is left out where it has no place, and told on pointing."""
+    groups = list(dict.fromkeys(bar.group for bar in chart.bars))
+    colour, at = colours(groups), {row: index for index, row in enumerate(chart.rows)}
+    ends = [bar.start + bar.length for bar in chart.bars]
+    across = _axis(chart.x, log=False) | {
+        "range": [min((bar.start for bar in chart.bars), default=0), max(ends, default=1)]
+    }
+    if max(ends, default=1) <= COUNTED and not any(end % 1 for end in ends):
+        across["dtick"] = 1
+    figure = frame(chart.rows, across, ROW_PX, showlegend=any(groups), legend=_LEGEND)
+    data = []
+    for group in groups:
+        own = [bar for bar in chart.bars if bar.group == group]
+        data.append({
+            "name": label(group),
+            **bars([at[bar.row] for bar in own], [bar.start for bar in own], [bar.length for bar in own],
+                   [_told(bar) for bar in own], {"color": colour[group]}, [label(bar.label) for bar in own]),
+        })  # fmt: skip
+    return {"data": data, "layout": figure}
+
+
+def _told(bar: Bar) -> str:
+    lines = (f"<b>{label(bar.label)}</b>", label(bar.row), f"{bar.length:g} from {bar.start:g}", label(bar.group))
+    return "<br>".join(line for line in lines if line)
 
 
 def _axis(title: str, log: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from shoal.train.tasks._files import of_scikit_learn
 
 TRAINED = 1200  # of 1797; the others are for testing
 F32 = NDArray[np.float32]
+Weight = NDArray[np.float32] | NDArray[np.int64]  # whole numbers are shapes, which nothing learns
+Disturbed = Callable[[F32, np.random.Generator], F32]
+Node = tuple[str, list[str], str, dict[str, Any]]  # operator, inputs, output, attributes
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ def convolutional(path: Path, data: Digits, epochs: int, seed: int = 0) -> Path:
         nodes += _convolution(name, given, shape, dict(options))
     weights |= _drawn(source, "d0", (64, 1024)) | _drawn(source, "d1", (10, 64))
     nodes += [("Flatten", ["r7"], "f", {}), *_dense("d0", "f", "h"), *_dense("d1", "hr", "y")[:1]]
-    return _trained(path, nodes, weights, data, epochs, seed)
+    return trained(path, nodes, weights, data, epochs, seed)
 
 
 def dense(path: Path, data: Digits, epochs: int, width: int, seed: int = 0) -> Path:
@@ -79,7 +82,7 @@ def dense(path: Path, data: Digits, epochs: int, width: int, seed: int = 0) -> P
         *_dense("d1", "ar", "b"),
         *_dense("d2", "br", "y")[:1],
     ]
-    return _trained(path, nodes, weights, data, epochs, seed)
+    return trained(path, nodes, weights, data, epochs, seed)
 
 
 def accuracy(logits: Sequence[F32], labels: NDArray[np.int64]) -> float:
@@ -93,9 +96,6 @@ def surprise(logits: Sequence[F32], labels: NDArray[np.int64]) -> float:
     logs = rows - rows.max(axis=1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
     return float(-logs[np.arange(len(labels)), labels].mean())
-
-
-Node = tuple[str, list[str], str, dict[str, Any]]
 
 
 def _drawn(source: np.random.Generator, name: str, shape: tuple[int, ...]) -> dict[str, F32]:
@@ -122,34 +122,60 @@ def _dense(name: str, given: str, out: str) -> list[Node]:
     return [("Gemm", weights, out, {"transB": 1}), ("Relu", [out], f"{out}r", {})]
 
 
-def _trained(
-    path: Path, nodes: Sequence[Node], weights: Mapping[str, F32], data: Digits, epochs: int, seed: int
-) -> Path:
+def shifted(images: F32, source: np.random.Generator) -> F32:
+    """All by the same pixel, or none."""
+    return np.roll(images, tuple(source.integers(-1, 2, 2)), axis=(2, 3))
+
+
+def noisy(images: F32, source: np.random.Generator) -> F32:
+    """Every pixel by itself: for networks that cut images into patches, to which a shift is another image."""
+    return images + 0.4 * source.standard_normal(images.shape).astype(np.float32)
+
+
+def trained(
+    path: Path, nodes: Sequence[Node], weights: Mapping[str, Weight], data: Digits, epochs: int, seed: int,
+    disturbed: Disturbed = shifted, items: int = 1,
+) -> Path:  # fmt: skip
+    """Nodes from `x` to `y` with their weights fitted to the digits, written to `path`.
+
+    Args:
+        path: of the file.
+        nodes: in order.
+        weights: as they begin.
+        data: what is learned.
+        epochs: how often all of it.
+        seed: of the order of images and their disturbance.
+        disturbed: what is done to the images of each step.
+        items: images that the file takes at once.
+
+    Raises:
+        MissingExtra: torch is not installed.
+    """
     import onnx
 
     _save(path, nodes, weights)
-    found = _fitted(path, data, epochs, seed)
-    _save(path, nodes, found)
+    found = _fitted(path, data, epochs, seed, disturbed)
+    _save(path, nodes, found, items)
     onnx.checker.check_model(str(path))
     return path
 
 
-def _save(path: Path, nodes: Sequence[Node], weights: Mapping[str, F32]) -> None:
+def _save(path: Path, nodes: Sequence[Node], weights: Mapping[str, Weight], items: int = 1) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     graph = helper.make_graph(
         [helper.make_node(kind, given, [out], name=out, **options) for kind, given, out, options in nodes],
         "digits",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 1, 8, 8))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 10))],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (items, 1, 8, 8))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (items, 10))],
         [numpy_helper.from_array(each, name) for name, each in weights.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
 
 
-def _fitted(path: Path, data: Digits, epochs: int, seed: int) -> dict[str, F32]:
-    """The file's weights after so many epochs of Adam on the cross-entropy, images shifted by a pixel at random."""
+def _fitted(path: Path, data: Digits, epochs: int, seed: int, disturbed: Disturbed) -> dict[str, Weight]:
+    """The file's weights after so many epochs of Adam on the cross-entropy."""
     from shoal.compress.gradients import Differentiable
     from shoal.graph import load
     from shoal.train.library import torch_module
@@ -157,13 +183,13 @@ def _fitted(path: Path, data: Digits, epochs: int, seed: int) -> dict[str, F32]:
     library, network = torch_module(), Differentiable(load(path))
     library.manual_seed(seed)
     source = np.random.default_rng(seed)
-    leaves = [each.requires_grad_(True) for each in network.weights.values()]
+    leaves = [each.requires_grad_(True) for each in network.weights.values() if each.is_floating_point()]
     steps = epochs * -(-len(data.images) // 64)
     adam = library.optim.Adam(leaves, lr=2e-3)
     schedule = library.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(epochs):
         for chosen in np.array_split(source.permutation(len(data.images)), -(-len(data.images) // 64)):
-            images = np.roll(data.images[chosen, 0], tuple(source.integers(-1, 2, 2)), axis=(2, 3))
+            images = disturbed(data.images[chosen, 0], source)
             adam.zero_grad()
             logits = network({"x": library.from_numpy(images)}, ["y"])["y"]
             library.nn.functional.cross_entropy(logits, library.from_numpy(data.labels[chosen])).backward()

@@ -13,7 +13,7 @@ from shoal.machines.accelerators import Array, Call, Product
 from shoal.machines.accelerators._photonic_parts import mac_mm2, sram_mm2
 from shoal.machines.accelerators.photonic_attention import PhotonicAttention
 from shoal.machines.accelerators.systolic import Systolic
-from shoal.study._hyatten_text import names
+from shoal.study._hyatten_network import names
 
 DIGITAL_HZ = 1e9  # as the multipliers beside the light
 SIDE = 32  # of a square of the digital chip

@@ -16,7 +16,7 @@ from shoal.machines.accelerators.photonic_attention import KINDS, PhotonicAttent
 from shoal.study import Bench, Finding
 
 if TYPE_CHECKING:
-    from shoal.study._hyatten_text import Encoder
+    from shoal.study._hyatten_network import Network
 
 SIDE = 480
 BOARDS = """
@@ -79,7 +79,7 @@ def coincide(machine: PhotonicAttention) -> Finding:
     )
 
 
-def fleet(bench: Bench, read: Encoder) -> Finding:
+def fleet(bench: Bench, read: Network) -> Finding:
     """MiniLM on a Raspberry Pi beside such a card."""
     from shoal.cost import CostKey
     from shoal.machines.accelerators import VIEWS

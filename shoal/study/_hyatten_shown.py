@@ -1,4 +1,4 @@
-"""Sentences and chips of equal area, as findings, tables and charts."""
+"""Chips of equal area, as findings, tables and charts."""
 
 from __future__ import annotations
 
@@ -10,68 +10,28 @@ from shoal.machines.accelerators import Array
 from shoal.machines.accelerators.photonic_attention import PhotonicAttention
 from shoal.study import Chart, Finding, Note, Series, Shown, Table
 from shoal.study._hyatten_area import Attention, Spent, fitted
-from shoal.study._hyatten_text import Encoder, Tally, cosines, encoder
 from shoal.study.contract import Cell
 
-FINE = 24  # bits of a converter whose error is nothing
 SHARES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of large results, drawn
+EXPONENTS = (0.5, 1.0, 1.5, 2.0)  # of two, a bit of a converter
+PUBLISHED_GAIN = 9.8  # of performance an area
+PUBLISHED_TOPS_W = 42.0
+Gained = tuple[
+    int, float, float
+]  # multipliers a core; performance and energy efficiency, times those of eight bits
 
 
-def sentences(read: Encoder, machine: PhotonicAttention) -> Iterator[Shown]:
-    """Embeddings with attention in light, error by error; shares of small results by layer."""
-    exact = read.exact()
-    quiet = replace(machine, encoding_noise=0.0, additive_noise=0.0)
-    variants = {
-        "operands of 8 bits alone": replace(quiet, low_bits=FINE, high_bits=FINE),
-        "and converters of 8 bits": replace(quiet, low_bits=8),
-        "and the split at 4 bits": quiet,
-        "split at 4 bits, with noise": machine,
-        "converters of 8 bits, with noise": replace(machine, low_bits=8),
-        "all converters of 4 bits, with noise": replace(machine, low_bits=4, high_bits=4),
-        "split, one scale a tile, without noise": replace(quiet, scale_of="tile"),
-        "split, one scale a tile, with noise": replace(machine, scale_of="tile"),
-    }
-    found = {name: read.lit(each) for name, each in variants.items()}
-    found["split, every product in light, without noise"] = read.lit(quiet, every=True)
-    found["split, every product in light, with noise"] = read.lit(machine, every=True)
-    split = {name for name, each in variants.items() if each.conversion.split} | (found.keys() - variants.keys())
-    near = {name: cosines(exact, embeddings) for name, (embeddings, _) in found.items()}
-    kept, noisy = near["and the split at 4 bits"], near["split at 4 bits, with noise"]
-    lost = noisy.mean() - near["all converters of 4 bits, with noise"].mean()
-    yield Finding("quiet", kept.min(), "simulated", len(kept), (kept.min(), kept.max()), "interval: all passages")
-    yield Finding(
-        "noisy", noisy.min(), "simulated", len(noisy), (noisy.min(), noisy.max()), "interval: all passages"
-    )
-    yield Finding("four", lost, "simulated", len(noisy))
-    yield Table("MiniLM: cosine of its embeddings with those in float32", ("attention in light", "mean", "least", "small results, %"),
-                [(name, each.mean(), each.min(), _together(found[name][1]) if name in split else None)
-                 for name, each in near.items()])  # fmt: skip
-    other = encoder(len(read.samples), read.tokens, skipped=len(read.samples)).lit(machine)[1]
-    yield from _shares(
-        found["split at 4 bits, with noise"][1], found["split, one scale a tile, with noise"][1], other
-    )
-
-
-def _together(tallies: Mapping[str, Tally]) -> float:
-    return Tally(
-        sum(each.large for each in tallies.values()), sum(each.results for each in tallies.values())
-    ).small_percent
-
-
-def _shares(rows: Mapping[str, Tally], tiles: Mapping[str, Tally], other: Mapping[str, Tally]) -> Iterator[Shown]:
-    differ = all(rows[name].large != other[name].large for name in rows)
-    yield Finding("changes", differ, "simulated", len(rows))
-    shares: list[tuple[Cell, ...]] = [
-        (name, *(each[name].small_percent for each in (rows, tiles, other))) for name in rows
-    ]
-    columns = ("op", "a scale a row, %", "a scale a tile, %", "a scale a row, other text, %")
-    yield Table("Results that converters of 4 bits hold", columns, shares,
-                note="scores: queries by keys; taken: shares by values")  # fmt: skip
-    series = tuple(Series(f"{kind}, a scale a {what}", [str(layer) for layer in range(len(rows) // 2)],
-                          [each[name].small_percent for name in rows if name.endswith(end)])
-                   for end, kind in ((".scores", "queries by keys"), (".taken", "shares by values"))
-                   for what, each in (("row", rows), ("tile", tiles)))  # fmt: skip
-    yield Chart("Results that converters of 4 bits hold", "layer", "small results, %", series, kind="bars")
+CHANGES: Mapping[str, Mapping[str, str | float]] = {
+    "as it is": {},
+    "one scale a tile": {"scale_of": "tile"},
+    "converters: both by 2^bits": {"adc_area_exponent": 1.0, "adc_energy_exponent": 1.0},
+    "both by 2^bits, one scale a tile": {"adc_area_exponent": 1.0, "adc_energy_exponent": 1.0, "scale_of": "tile"},
+    "converters of Lightening-Transformer: energy by 2^(bits / 4), area by 2^bits":
+        {"adc": "lightening", "adc_area_exponent": 1.0, "adc_energy_exponent": 0.25},
+    "devices of Albireo": {"devices": "albireo"},
+    "devices of Albireo, both by 2^bits, one scale a tile":
+        {"devices": "albireo", "adc_area_exponent": 1.0, "adc_energy_exponent": 1.0, "scale_of": "tile"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,24 +44,25 @@ class Chips:
     seed: int
 
     def headline(self) -> Iterator[Shown]:
-        """The published split against eight bits and against digital squares."""
+        """The published split against eight bits and against digital squares, with what keeps it from more."""
         macs, spent = self._best(self.machine, self._highs)
-        digital = self.work.digital()
-        perf, efficiency = spent.gains(self._whole)
-        why = f"{macs} multipliers a core"
-        yield Finding("perf", perf, "simulated", why=why)
-        yield Finding("efficiency", efficiency, "simulated", why=why)
-        for key, gain in zip(("digital_perf", "digital_efficiency"), spent.gains(digital), strict=True):
-            yield Finding(key, gain, "simulated")
-        yield Finding(
-            "tops_w",
-            2 * spent.macs / spent.joules * 1e-12,
-            "simulated",
-            why="with its buffer, without what is off the die",
-        )
+        made = replace(self.machine, macs=macs)
+        digital, joules = self.work.digital(), self._energy_uj(made)
+        for key, gain, free, share in zip(
+            ("perf", "efficiency"), spent.gains(self._whole), self._free, ("area", "energy"), strict=True
+        ):
+            yield Finding(key, gain, "simulated",
+                          why=f"{macs} multipliers a core; converters of 8 bits take {100 * (1 - 1 / free):.0f} % of the {share}, so "
+                              f"that free ones, with nothing large, would give {free:.2f} ×")  # fmt: skip
+        taken = _taken(joules, spent.macs)
+        for key, gain, why in zip(("digital_perf", "digital_efficiency"), spent.gains(digital),
+                                  ("", f"a multiply-add takes {_pj(digital):.2g} pJ there; here {taken}"), strict=True):  # fmt: skip
+            yield Finding(key, gain, "simulated", why=why)
+        yield Finding("tops_w", _tops_w(spent), "simulated",
+                      why=f"with its buffer, without what is off the die; a multiply-add may take {2 / PUBLISHED_TOPS_W:.2g} pJ for the "
+                          f"published figure, it takes {taken}")  # fmt: skip
         large = self.work.drawn(self.machine, 1.0, self.seed)
         yield Finding("all_large", self._best(self.machine, large)[1].gains(self._whole)[0], "simulated")
-        made = replace(self.machine, macs=macs)
         chips = {"converters of 8 bits": (replace(made, low_bits=8), self._whole), "split at 4 bits": (made, spent)}
         rows: list[tuple[Cell, ...]] = [(name, fitted(each, self.work.area_mm2).cores, sum(each.core_mm2.values()), *_figures(found))
                 for name, (each, found) in chips.items()]  # fmt: skip
@@ -113,36 +74,37 @@ class Chips:
             {name: self._energy_uj(each) for name, (each, _) in chips.items()}, "Energy of attention", "µJ"
         )
 
-    def sensitivity(self) -> Table:
-        """One assumption after another, changed in both chips."""
-        changes: dict[str, dict[str, object]] = {
-            "as it is": {},
-            "one scale a tile": {"scale_of": "tile"},
-            **{f"converters: area by 2^({each:g} bits)": {"adc_area_exponent": each} for each in (0.5, 1.0)},
-            **{f"converters: energy by 2^({each:g} bits)": {"adc_energy_exponent": each} for each in (0.5, 1.0)},
-            "both by 2^bits": {"adc_area_exponent": 1.0, "adc_energy_exponent": 1.0},
-            "both by 2^bits, one scale a tile": {"adc_area_exponent": 1.0, "adc_energy_exponent": 1.0, "scale_of": "tile"},
-            "converters of Lightening-Transformer: energy by 2^(bits / 4), area by 2^bits":
-                {"adc": "lightening", "adc_area_exponent": 1.0, "adc_energy_exponent": 0.25},
-            "devices of Albireo": {"devices": "albireo"},
-            "devices of Albireo, both by 2^bits, one scale a tile":
-                {"devices": "albireo", "adc_area_exponent": 1.0, "adc_energy_exponent": 1.0, "scale_of": "tile"},
-        }  # fmt: skip
-        rows: list[tuple[str, int, float, float]] = []
-        for name, change in changes.items():
-            machine = replace(self.machine, **change)  # type: ignore[arg-type]
-            whole = self._without_split(machine)
-            highs = self._highs if "scale_of" not in change else self.work.highs(machine)
-            macs, spent = self._best(machine, highs)
-            rows.append((name, macs, *spent.gains(whole)))
-        for share in SHARES:
-            macs, spent = self._best(self.machine, self.work.drawn(self.machine, share, self.seed))
-            rows.append((f"{100 * share:g} % of results large, drawn", macs, *spent.gains(self._whole)))
-        for macs in self.macs:
-            spent = self.work.spent(replace(self.machine, macs=macs), self._highs)
-            rows.append((f"{macs} multipliers", macs, *spent.gains(self._whole)))
-        return Table("What decides: split at 4 bits over converters of 8 bits, equal area",
-                     ("assumption", "multipliers a core", "performance, ×", "energy efficiency, ×"), rows)  # fmt: skip
+    def sensitivity(self) -> Iterator[Shown]:
+        """One assumption after another, changed in both chips; those that are numbers as curves too."""
+        rows = [(name, *self._changed(change)) for name, change in CHANGES.items()]
+        area = {each: self._changed({"adc_area_exponent": each}) for each in EXPONENTS}
+        energy = {each: self._changed({"adc_energy_exponent": each}) for each in EXPONENTS}
+        shares = {100 * each: self._gained(*self._best(self.machine, self.work.drawn(self.machine, each, self.seed)))
+                  for each in SHARES}  # fmt: skip
+        macs = {
+            each: self._gained(each, self.work.spent(replace(self.machine, macs=each), self._highs))
+            for each in self.macs
+        }
+        for words, swept in (("converters: area by 2^({:g} bits)", area), ("converters: energy by 2^({:g} bits)", energy),
+                             ("{:g} % of results large, drawn", shares), ("{:g} multipliers", macs)):  # fmt: skip
+            rows += [(words.format(at), *gained) for at, gained in swept.items()]
+        yield Table("What decides: split at 4 bits over converters of 8 bits, equal area",
+                    ("assumption", "multipliers a core", "performance, ×", "energy efficiency, ×"), rows)  # fmt: skip
+        yield Chart("What decides: how converters grow with bits", "exponent of two, a bit", "gain over converters of 8 bits, ×",
+                    (Series("of area: performance", list(area), [each[1] for each in area.values()]),
+                     Series("of energy: energy efficiency", list(energy), [each[2] for each in energy.values()])),
+                    note="a chip has whole cores, and a product whole shots: performance goes in steps")  # fmt: skip
+        yield _gains("What decides: large results", "results that are large, drawn, %", shares)
+        yield _gains("What decides: multipliers", "multipliers a core", macs, log_x=True)
+
+    def _changed(self, change: Mapping[str, str | float]) -> Gained:
+        """Multipliers and gains under another assumption; the same operands unless their scales change."""
+        machine = replace(self.machine, **change)  # type: ignore[arg-type]
+        macs, spent = self._best(machine, self.work.highs(machine) if "scale_of" in change else self._highs)
+        return macs, *spent.gains(self._without_split(machine))
+
+    def _gained(self, macs: int, spent: Spent) -> Gained:
+        return macs, *spent.gains(self._whole)
 
     def pareto(self, bits: Sequence[int], wavelengths: Sequence[int]) -> Iterator[Shown]:
         """Every split with every number of wavelengths; those that no other beats in both."""
@@ -189,15 +151,30 @@ class Chips:
         return self.work.spent(whole, self.work.drawn(whole, 0.0, self.seed))
 
     def _bound(self) -> Note:
-        """What free converters would gain."""
-        area = replace(self.machine, low_bits=self.machine.high_bits).core_mm2
-        joules = self._energy_uj(replace(self.machine, low_bits=self.machine.high_bits))
-        least, spent = sum(area.values()) - area["adc"], sum(joules.values()) - joules["adc"]
-        return Note(f"Converters without area or energy, and no large results, would make {sum(area.values()) / least:.2f} of "
-                    f"performance an area and {sum(joules.values()) / spent:.2f} of energy efficiency: in a core of eight bits "
-                    f"they occupy {100 * area['adc'] / sum(area.values()):.0f} % of the area and take "
+        """What free converters would gain, and what the published gain would take."""
+        area = self._eight.core_mm2
+        joules = self._energy_uj(self._eight)
+        rest = sum(area.values()) - area["adc"]
+        return Note(f"Converters without area or energy, and no large results, would make {self._free[0]:.2f} of performance an "
+                    f"area and {self._free[1]:.2f} of energy efficiency: in a core of eight bits they occupy "
+                    f"{100 * area['adc'] / sum(area.values()):.0f} % of the area and take "
                     f"{100 * joules['adc'] / sum(joules.values()):.0f} % of the energy of attention. Drivers occupy "
-                    f"{100 * area['dac'] / sum(area.values()):.0f} % and take {100 * joules['dac'] / sum(joules.values()):.0f} %.")  # fmt: skip
+                    f"{100 * area['dac'] / sum(area.values()):.0f} % and take {100 * joules['dac'] / sum(joules.values()):.0f} %. "
+                    f"For {PUBLISHED_GAIN:g} × converters of eight bits have to occupy at least "
+                    f"{100 * (1 - 1 / PUBLISHED_GAIN):.0f} % of a core, {(PUBLISHED_GAIN - 1) * rest / area['adc']:.0f} times what the "
+                    "table has, whatever the exponents, the share of large results and the multipliers.")  # fmt: skip
+
+    @property
+    def _eight(self) -> PhotonicAttention:
+        return replace(self.machine, low_bits=self.machine.high_bits)
+
+    @cached_property
+    def _free(self) -> tuple[float, float]:
+        """Gains in performance and efficiency if converters took no area and no energy, and nothing were large."""
+        shares = [
+            parts["adc"] / sum(parts.values()) for parts in (self._eight.core_mm2, self._energy_uj(self._eight))
+        ]
+        return 1 / (1 - shares[0]), 1 / (1 - shares[1])
 
     def _energy_uj(self, machine: PhotonicAttention) -> dict[str, float]:
         made = fitted(machine, self.work.area_mm2)
@@ -210,7 +187,30 @@ class Chips:
 
 
 def _figures(spent: Spent) -> tuple[float, float, float, float]:
-    return spent.seconds * 1e6, spent.joules * 1e6, 2 * spent.macs / spent.joules * 1e-12, 100 * spent.waited
+    return spent.seconds * 1e6, spent.joules * 1e6, _tops_w(spent), 100 * spent.waited
+
+
+def _tops_w(spent: Spent) -> float:
+    return 2 * spent.macs / spent.joules * 1e-12
+
+
+def _pj(spent: Spent) -> float:
+    return spent.joules / spent.macs * 1e12
+
+
+def _taken(joules_uj: Mapping[str, float], macs: int) -> str:
+    """Of a multiply-add, component by component, the largest first."""
+    ordered = sorted(joules_uj.items(), key=lambda each: -each[1])[:4]
+    parts = ", ".join(f"{name} {uj / macs * 1e6:.2g}" for name, uj in ordered)
+    return f"{sum(joules_uj.values()) / macs * 1e6:.2g} pJ ({parts})"
+
+
+def _gains(
+    title: str, axis: str, found: Mapping[int, Gained] | Mapping[float, Gained], log_x: bool = False
+) -> Chart:
+    series = [Series(name, list(found), [each[at] for each in found.values()])
+              for at, name in ((1, "performance an area"), (2, "energy efficiency an area"))]  # fmt: skip
+    return Chart(title, axis, "gain over converters of 8 bits, ×", tuple(series), log_x=log_x)
 
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

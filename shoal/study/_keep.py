@@ -17,7 +17,7 @@ from pathlib import Path
 from shoal import cache, catalog, codec
 from shoal.errors import InputError
 from shoal.study._facts import Made
-from shoal.study.contract import Chart, Finding, Note, Shown, Table
+from shoal.study.contract import Chart, Finding, Gantt, Note, Shown, Table
 
 FAMILY = "study"
 
@@ -30,6 +30,7 @@ class Exhibit:
 
     table: Table | None = None
     chart: Chart | None = None
+    gantt: Gantt | None = None
     note: Note | None = None
 
 
@@ -59,6 +60,8 @@ class Result:
                 exhibit = Exhibit(table=shown)
             case Chart():
                 exhibit = Exhibit(chart=shown)
+            case Gantt():
+                exhibit = Exhibit(gantt=shown)
             case Note():
                 exhibit = Exhibit(note=shown)
         return dataclasses.replace(self, exhibits=(*self.exhibits, exhibit))

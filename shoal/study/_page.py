@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shoal import codec
+from shoal.report.charts import Chart as Drawn
 from shoal.report.html import Charts, document
 from shoal.report.sections import section, text
 from shoal.study import contract
-from shoal.study._charts import drawn
+from shoal.study._charts import drawn, gantt
 from shoal.study._facts import Made
 from shoal.study._judge import VERDICTS, Judgement, judged
 from shoal.study._keep import Exhibit, Result
@@ -124,11 +125,16 @@ def _paragraphs(study: contract.Study) -> str:
 
 def _exhibit(exhibit: Exhibit, charts: Charts) -> str:
     if exhibit.chart:
-        chart = exhibit.chart
-        return section(chart.title, charts.place(drawn(chart), chart.title), chart.note)
+        return _picture(exhibit.chart, drawn(exhibit.chart), charts)
+    if exhibit.gantt:
+        return _picture(exhibit.gantt, gantt(exhibit.gantt), charts)
     if exhibit.table:
         return section(exhibit.table.title, _table(exhibit.table), exhibit.table.note)
     return ""
+
+
+def _picture(shown: contract.Chart | contract.Gantt, figure: Drawn, charts: Charts) -> str:
+    return section(shown.title, charts.place(figure, shown.title), shown.note)
 
 
 def _table(table: contract.Table) -> str:

@@ -146,17 +146,6 @@ def mining(every: Sequence[Loops], exact_nodes: int) -> Iterator[Shown]:
                  for each, share in zip(every, shares, strict=True)])  # fmt: skip
 
 
-def gantt(loops: Loops) -> Table:
-    """Which unit does what in which slot, with the stage of the iteration."""
-    mapping = loops.plaid
-    cells = {(unit, time % mapping.ii): f"{node} {loops.graph.nodes[node].op}, {time // mapping.ii}"
-             for node, (unit, time) in enumerate(zip(mapping.units, mapping.times, strict=True))}  # fmt: skip
-    rows = [(unit.name, *(cells.get((at, slot), "") for slot in range(mapping.ii)))
-            for at, unit in enumerate(mapping.fabric.units)]  # fmt: skip
-    return Table(f"Plaid's configurations for {loops.name}", ("unit", *(f"slot {slot}" for slot in range(mapping.ii))),
-                 rows, "node and operation, and in which stage of its iteration")  # fmt: skip
-
-
 def silicon(loops: Loops) -> tuple[Silicon, Silicon]:
     """On the conventional array and on Plaid."""
     return on_array(loops.conventional), on_array(loops.plaid)

@@ -150,13 +150,43 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """What one row does for a while."""
+
+    row: str
+    start: float
+    length: float
+    label: str = ""  # what stands in it
+    group: str = ""  # bars of a group have one colour and a name in the legend
+
+
+@dataclass(frozen=True)
+class Gantt:
+    """A picture for the page of who does what when: a row for each name, bars along time."""
+
+    title: str
+    x: str  # the axis with its unit: "cycle"
+    rows: tuple[str, ...]  # from top to bottom, those too that do nothing
+    bars: tuple[Bar, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _set(self, rows=tuple(self.rows), bars=tuple(self.bars))
+        for bar in self.bars:
+            if bar.row not in self.rows:
+                raise InputError(f"a bar in a row '{bar.row}' that is not there", where=f"chart '{self.title}'")
+            if not bar.length > 0:
+                raise InputError(f"a bar without length in row '{bar.row}'", where=f"chart '{self.title}'")
+
+
+@dataclass(frozen=True)
 class Note:
     """A sentence that belongs to the result: a limit of the method, a choice, a surprise."""
 
     text: str
 
 
-Shown: TypeAlias = Finding | Table | Chart | Note
+Shown: TypeAlias = Finding | Table | Chart | Gantt | Note
 
 
 class Study(Protocol):
