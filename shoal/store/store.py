@@ -60,8 +60,15 @@ class TensorStore:
         return self._tier.records.keys()
 
     @contextmanager
-    def hold(self, keys: Sequence[Key]) -> Iterator[list[dict[str, NDArray[Any]]]]:
+    def hold(
+        self, keys: Sequence[Key], then: Sequence[Key] | None = None
+    ) -> Iterator[list[dict[str, NDArray[Any]]]]:
         """The arrays of these keys, in order; they must not be used after the end of the block.
+
+        Args:
+            keys: are read first where they are not here.
+            then: are preloaded after them, instead of preloads asked for before that have not begun. Asked for in one
+                with the keys, they neither overtake these nor wait until these are here. None: preloads stay as they are.
 
         Raises:
             InputError: nothing is stored under a key.
@@ -72,9 +79,14 @@ class TensorStore:
         asked_s = self.now_s()
         with self._changed:
             self._check_open()
+            for key in then or ():
+                self._ledger.size(key)  # unknown ones are refused before anything is held
             self._ledger.hold(keys)
             hits = sum(map(self._ledger.here, keys))
             late = sum(map(self._ledger.coming, keys))
+            if then is not None:
+                self._ledger.forget(then)
+                self._ledger.preload(then)
             self._changed.notify_all()
         try:
             with self._changed:
@@ -86,7 +98,8 @@ class TensorStore:
                 ready_s = self.now_s()
                 arrays = [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
             yield arrays
-            self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late))
+            foreseen = None if then is None else tuple(then)
+            self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late, foreseen))
         finally:
             with self._changed:
                 self._ledger.let_go(keys)
