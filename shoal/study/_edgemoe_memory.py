@@ -1,7 +1,7 @@
 """`python -m shoal.study._edgemoe_memory FOLDER BUDGET`: a process that decodes, watched from outside.
 
-It builds a model of random weights, takes the experts out if the budget is above 0, says "ready", waits for a line,
-decodes, says "done" and waits for another.
+It builds a model of random weights, says "ready", waits for a line, decodes, says "done" and waits for another; then it
+takes the experts out and does the same again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.errors import WorkerDied
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CONFIG: dict[str, Any] = {
     "model_type": "mixtral", "vocab_size": 256, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
@@ -26,8 +29,8 @@ M_MMAP_THRESHOLD = -3  # glibc: larger blocks go back to the system when they ar
 TOKENS = 24
 
 
-def peak_bytes(folder: Path, budget_bytes: int) -> int:
-    """The most memory that such a process has while it decodes, as the system tells others.
+def peaks_bytes(folder: Path, budget_bytes: int) -> tuple[int, int]:
+    """The most memory that a process has while it decodes, as the system tells others: with all experts, and with a budget.
 
     Raises:
         WorkerDied: it ended early.
@@ -36,16 +39,20 @@ def peak_bytes(folder: Path, budget_bytes: int) -> int:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as process:
         try:
-            proc = Path("/proc", str(process.pid))
-            _heard(process, "ready")
-            (proc / "clear_refs").write_text("5", encoding="ascii")  # the high-water mark begins anew
-            _told(process)
-            _heard(process, "done")
-            lines = (proc / "status").read_text(encoding="ascii").splitlines()
-            _told(process)
+            return _peak(process), _peak(process)
         finally:
-            if process.poll() is None and sys.exc_info()[0] is not None:
+            if sys.exc_info()[0] is not None:
                 process.kill()
+
+
+def _peak(process: subprocess.Popen[str]) -> int:
+    proc = Path("/proc", str(process.pid))
+    _heard(process, "ready")
+    (proc / "clear_refs").write_text("5", encoding="ascii")  # the high-water mark begins anew
+    _told(process)
+    _heard(process, "done")
+    lines = (proc / "status").read_text(encoding="ascii").splitlines()
+    _told(process)
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
@@ -73,10 +80,18 @@ def main(folder: str, budget_bytes: int) -> None:
     torch.set_num_threads(1)
     model = module(CONFIG)
     model.set_experts_implementation("eager")
-    if budget_bytes:
-        path = Path(folder, f"experts-{budget_bytes}")
-        write_experts(model, path)
-        offload(model, path, Budget(budget_bytes))
+    _watched(model)
+    path = Path(folder, "experts-of-a-process")
+    write_experts(model, path)
+    taken = offload(model, path, Budget(budget_bytes))
+    _watched(model)
+    taken.store.close()
+
+
+def _watched(model: PreTrainedModel) -> None:
+    """Decode while somebody looks."""
+    import torch
+
     ctypes.CDLL(None).malloc_trim(0)
     _wait("ready")
     cache, symbol = None, torch.zeros(1, 1, dtype=torch.long)

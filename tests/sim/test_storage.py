@@ -70,7 +70,12 @@ def test_by_hand_what_follows_is_read_behind_what_is_used() -> None:
         for at, key in enumerate(KEYS)
     )
     found = replayed(Told(SECOND, 2 * SIZE, SIZES, uses), CYCLIC)
-    assert [(each.begun_s, each.demanded) for each in found.reads] == [(0, True), (1, False), (3, False), (5, False)]
+    assert [(each.begun_s, each.demanded) for each in found.reads] == [
+        (0, True),
+        (1, False),
+        (3, False),
+        (5, False),
+    ]
     assert (found.seconds, found.hit_rate) == (9, 3 / 4)
 
 

@@ -42,7 +42,9 @@ def form(width: int) -> str:
 class Trial:
     """A model whose experts are given widths again and again, and the loss on some text. `trial` makes one."""
 
-    def __init__(self, found: Sequence[Block], plain: Sequence[tuple[Tensor, ...]], model: PreTrainedModel, symbols: I64):
+    def __init__(
+        self, found: Sequence[Block], plain: Sequence[tuple[Tensor, ...]], model: PreTrainedModel, symbols: I64
+    ):
         torch = transformers_module("torch")
         self._blocks, self._plain, self._model = found, plain, model
         self._symbols = torch.from_numpy(symbols)
@@ -61,7 +63,11 @@ class Trial:
     def bits(self, widths: Widths) -> int:
         """What the experts take."""
         shapes = [[tuple(each.shape[1:]) for each in plain] for plain in self._plain]
-        return sum(formats.make(form(width)).stored_bits(shape) for expert, width in widths.items() for shape in shapes[expert.place])
+        return sum(
+            formats.make(form(width)).stored_bits(shape)
+            for expert, width in widths.items()
+            for shape in shapes[expert.place]
+        )
 
     def sensitivities(self) -> dict[Expert, float]:
         """How much the loss rises with one expert in the fewest bits, all others in the most."""

@@ -21,7 +21,18 @@ from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site, sites
 from shoal.llm.offload.foresight import Foresight
 from shoal.llm.offload.records import check_fits, matrix
-from shoal.store import POLICIES, PREDICTORS, FileTier, Key, Policy, Predictor, RoutingTrace, TensorStore, Throttled, Tier
+from shoal.store import (
+    POLICIES,
+    PREDICTORS,
+    FileTier,
+    Key,
+    Policy,
+    Predictor,
+    RoutingTrace,
+    TensorStore,
+    Throttled,
+    Tier,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,7 +150,9 @@ class _Served:
             ModelError: what was read is damaged.
         """
         if hidden.requires_grad and transformers_module("torch").is_grad_enabled():
-            raise InputError("experts from a store answer, they do not learn", hint="call the model under torch.no_grad()")
+            raise InputError(
+                "experts from a store answer, they do not learn", hint="call the model under torch.no_grad()"
+            )
         then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
         routed = [each for each in chosen.unique().tolist() if each < self._site.count]
         with _turn(self._store, self._groups(routed), then) as turn, self._standing(turn):
@@ -233,7 +246,9 @@ def _foresight(found: Sequence[Site], budget: Budget, learned: RoutingTrace | No
         return None
     predictor: Predictor = catalog.make(PREDICTORS, budget.predictor)
     if learned is None:
-        raise InputError("a predictor learns from routes of other text", where=budget.predictor, hint="shoal.llm.routes.recorded")
+        raise InputError(
+            "a predictor learns from routes of other text", where=budget.predictor, hint="shoal.llm.routes.recorded"
+        )
     if (learned.layers, learned.experts) != (len(found), found[0].count):
         raise InputError("the routes are of another model", needed=f"{len(found)} layers of {found[0].count} experts",
                          had=f"{learned.layers} of {learned.experts}")  # fmt: skip

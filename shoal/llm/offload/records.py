@@ -51,7 +51,9 @@ def check_fits(place: int, site: Site, records: Mapping[Key, Record], where: str
     for expert in range(site.count):
         record = records.get(Key(place, expert))
         parts = () if record is None else record.parts
-        other = [part for part in parts if part.name in site.names and part.shape != site.stack(part.name).shape[1:]]
+        other = [
+            part for part in parts if part.name in site.names and part.shape != site.stack(part.name).shape[1:]
+        ]
         if other or {part.name.partition(CODED)[0] for part in parts} != set(site.names):
             raise ModelError("the store is of another model", where=f"{where}, {Key(place, expert)}",
                              needed=", ".join(site.names),

@@ -13,6 +13,8 @@ import pytest
 from shoal import catalog
 from shoal.errors import InputError, LimitError, ModelError
 from shoal.llm.modules import module
+from shoal.llm.offload.experts import Budget, offload
+from shoal.llm.offload.records import write_experts
 from shoal.llm.routes import recorded
 from shoal.llm.tiny import tiny
 from shoal.store import POLICIES, PREDICTORS, Key, RoutingTrace, Told
@@ -20,9 +22,6 @@ from shoal.train.language import corpus, stretches
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-
-from shoal.llm.offload.experts import Budget, offload
-from shoal.llm.offload.records import write_experts
 
 EXPERT = 3 * 128 * 64 * 4  # bytes, of "mixtral"
 SMALL: dict[str, Any] = {
@@ -106,7 +105,9 @@ def test_every_predictor_fetches_beforehand_and_changes_nothing(
     model = eager("mixtral")
     write_experts(model, tmp_path / "store")
     wanted = decoded(model, symbols[:1])
-    _, found, told = answered(model, tmp_path / "store", Budget(8 * EXPERT, "lru", predictor), symbols, learned=learned)
+    _, found, told = answered(
+        model, tmp_path / "store", Budget(8 * EXPERT, "lru", predictor), symbols, learned=learned
+    )
     assert torch.equal(found, wanted)
     assert any(not each.demanded for each in told.reads)
     first = predictor == "next_router"  # of a layer before the first it knows nothing
@@ -119,7 +120,7 @@ def test_other_families_answer_to_the_last_bit_too(kind: str, tmp_path: Path, sy
     model = module({**SMALL, **KINDS[kind], "model_type": kind}, seed=3)
     with torch.no_grad():
         for each in model.parameters():
-            each += 0.1 * torch.randn(each.shape, generator=torch.Generator().manual_seed(each.numel()))
+            each.add_(torch.randn(each.shape, generator=torch.Generator().manual_seed(each.numel())), alpha=0.1)
     model.set_experts_implementation("eager")
     write_experts(model, tmp_path / "store")
     wanted, before = read(model, symbols % 64), {name: each.clone() for name, each in model.state_dict().items()}
@@ -156,9 +157,7 @@ def test_memory_is_given_back_and_undoing_brings_all_of_it(tmp_path: Path, symbo
     wanted = read(model, symbols)
     before = {name: each.clone() for name, each in model.state_dict().items()}
     places = {name: id(each) for name, each in model.named_parameters()}
-    storages = [
-        weakref.ref(layer.mlp.experts.gate_up_proj.untyped_storage()) for layer in model.model.layers
-    ]
+    storages = [weakref.ref(layer.mlp.experts.gate_up_proj.untyped_storage()) for layer in model.model.layers]
     out = offload(model, tmp_path / "store", Budget(4 * EXPERT))
     gc.collect()
     experts = model.model.layers[0].mlp.experts
@@ -207,7 +206,7 @@ def test_codes_answer_as_the_matrices_they_stand_for(tmp_path: Path, symbols: An
         set_coded(handle, block, names)
     wanted = read(model, symbols)
     handle.undo()
-    found, _, told = answered(model, tmp_path / "store", Budget(1 << 17), symbols)
+    found, *_ = answered(model, tmp_path / "store", Budget(1 << 17), symbols)
     assert torch.equal(found, wanted)
     assert sum(each.bytes for each in index.records) < 0.25 * 32 * EXPERT
     assert torch.equal(read(model, symbols), wanted)  # undoing brings what the codes stand for
@@ -256,7 +255,6 @@ def test_damage_and_loss_reach_who_asks_the_model(tmp_path: Path, symbols: Any) 
     path.write_bytes(whole)
     out.undo()
     assert torch.isfinite(read(model, symbols)).all()
-
 
 
 def test_what_does_not_fit_the_model_is_refused(tmp_path: Path, symbols: Any, learned: RoutingTrace) -> None:
