@@ -58,22 +58,21 @@ def judged(kind: str, rows: int, tolerance: float, seeds: int) -> Judged:
         )
 
 
-def _at_bytes(tried: Trial, order: Sequence[Expert], bits: int, seeds: int) -> AtBytes:
-    even = dict.fromkeys(order, bits)
-    most = tried.bits(even)
+def fitting(tried: Trial, order: Sequence[Expert], bits: int) -> Widths:
+    """Experts lowered in this order until they take no more than they would with so many bits alike."""
+    most = tried.bits(dict.fromkeys(order, bits))
+    return next(widths for widths in lowered(order, 1) if tried.bits(widths) <= most)
 
+
+def _at_bytes(tried: Trial, order: Sequence[Expert], bits: int, seeds: int) -> AtBytes:
     def rise(widths: Widths) -> float:
         return tried.loss_nats(widths) - tried.plain_loss_nats
 
-    def fitting(some: Sequence[Expert]) -> Widths:
-        return next(widths for widths in lowered(some, 1) if tried.bits(widths) <= most)
-
-    drawn = tuple(
-        rise(fitting([order[at] for at in np.random.default_rng(seed).permutation(len(order))]))
-        for seed in range(seeds)
-    )
-    return AtBytes(bits, rise(fitting(order)), rise(even), drawn)
+    orders = [np.random.default_rng(seed).permutation(len(order)) for seed in range(seeds)]
+    drawn = tuple(rise(fitting(tried, [order[at] for at in each], bits)) for each in orders)
+    return AtBytes(bits, rise(fitting(tried, order, bits)), rise(dict.fromkeys(order, bits)), drawn)
 
 
 def _spread(every: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
-    return every[np.linspace(0, len(every) - 1, rows).astype(int)]
+    found: NDArray[np.int64] = every[np.linspace(0, len(every) - 1, rows).astype(int)]
+    return found

@@ -134,7 +134,7 @@ class Edgemoe:
         peak = max(each.peak_bytes for each in told)
         yield Finding("expert_bytes", 100 * peak / sizes, "measured", len(told))
         reads = reads_by_policy(recorded)
-        least = min(min(reads.values()), *(len(each.reads) for each in told))
+        least = min(*reads.values(), *(len(each.reads) for each in told))
         yield Finding("oracle", reads["oracle"] <= least, "computed", len(reads) + len(told))
         uses = len(uses_of(recorded))
         yield Table(
@@ -277,7 +277,9 @@ class Edgemoe:
                               (min(ratios), max(ratios)), "interval: all layers and models")  # fmt: skip
         for name, each in found.items():
             layers = [f"layer {at + 1}, %" for at in range(len(each["random"]))]
-            rows = [(predictor, *(100 * value for value in values)) for predictor, values in each.items()]
+            rows: list[tuple[Cell, ...]] = [
+                (predictor, *(100 * value for value in values)) for predictor, values in each.items()
+            ]
             yield Table(f"{name}: share of a token's experts foreseen", ("predictor", *layers), rows,
                         "on text held out, of as many experts as a token has")  # fmt: skip
 

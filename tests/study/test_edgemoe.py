@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoal.llm.experts._widths import lowered, trial
+from shoal.llm.tiny import tiny
 from shoal.store import Key, Read, TierFigures, Told, Use
 from shoal.study import _edgemoe_bits as bits
 from shoal.study import _edgemoe_memory as memory
@@ -28,7 +30,9 @@ def told(layers: list[set[int]], slots: int) -> Told:
         Use(tuple(Key(at % 2, each) for each in sorted(chosen)), float(at), float(at), at + 0.5, 0, 0)
         for at, chosen in enumerate(layers)
     )
-    return Told(TIER, slots * 4096, tuple((Key(layer, each), 4096) for layer in range(2) for each in range(5)), uses)
+    return Told(
+        TIER, slots * 4096, tuple((Key(layer, each), 4096) for layer in range(2) for each in range(5)), uses
+    )
 
 
 def fewest(layers: list[set[int]], slots: int) -> int:
@@ -51,7 +55,9 @@ def _kept(held: frozenset[Key], most: int) -> list[frozenset[Key]]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 4), min_size=1, max_size=2), min_size=1, max_size=12), st.integers(2, 5))
-def test_no_policy_reads_fewer_than_the_oracle_and_nothing_fewer_than_that(layers: list[set[int]], slots: int) -> None:
+def test_no_policy_reads_fewer_than_the_oracle_and_nothing_fewer_than_that(
+    layers: list[set[int]], slots: int
+) -> None:
     found = reads_by_policy(told(layers, slots))
     assert found["oracle"] == min(found.values()) == fewest(layers, slots)
 
@@ -83,12 +89,14 @@ def test_recall_of_random_is_what_drawing_gives() -> None:
     assert np.mean(found["next_router"]) > np.mean(found["random"])
 
 
-@pytest.mark.parametrize("width", [6, 5, 3])
-def test_bits_are_compared_at_the_same_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bits, "EVEN", (width,))
-    (case,) = bits.judged("mixtral", 1, 0.05, 1).at_bytes
-    assert case.bits == width
-    assert len(case.drawn) == 1
+@pytest.mark.parametrize("width", bits.EVEN)
+def test_bits_are_compared_at_the_same_bytes(width: int) -> None:
+    symbols = np.random.default_rng(0).integers(0, 256, (1, 8))
+    with trial(tiny("mixtral").module(), symbols) as tried:
+        found = bits.fitting(tried, tried.experts, width)
+        most = tried.bits(dict.fromkeys(tried.experts, width))
+        steps = list(lowered(tried.experts, 1))
+        assert tried.bits(found) <= most < tried.bits(steps[steps.index(dict(found)) - 1])
 
 
 def test_memory_of_a_process_is_told_from_outside(tmp_path: Path) -> None:

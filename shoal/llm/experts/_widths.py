@@ -62,12 +62,13 @@ class Trial:
 
     def bits(self, widths: Widths) -> int:
         """What the experts take."""
-        shapes = [[tuple(each.shape[1:]) for each in plain] for plain in self._plain]
-        return sum(
-            formats.make(form(width)).stored_bits(shape)
-            for expert, width in widths.items()
-            for shape in shapes[expert.place]
-        )
+        forms = {width: formats.make(form(width)) for width in widths.values()}
+        total = 0
+        for expert, width in widths.items():
+            for each in self._plain[expert.place]:
+                _, rows, columns = each.shape
+                total += forms[width].stored_bits((rows, columns))
+        return total
 
     def sensitivities(self) -> dict[Expert, float]:
         """How much the loss rises with one expert in the fewest bits, all others in the most."""

@@ -26,6 +26,11 @@ class Site:
         """Experts there are."""
         return int(self.experts.num_experts)
 
+    @property
+    def per_token(self) -> int:
+        """Experts that a token meets."""
+        return int(getattr(self.router, "top_k", 1))
+
     def stack(self, name: str) -> nn.Parameter:
         """A stacked parameter."""
         found: nn.Parameter = self.experts._parameters[name]
@@ -45,7 +50,7 @@ def sites(model: nn.Module) -> list[Site]:
     """
     found = []
     for parent in model.modules():
-        experts = getattr(parent, "experts", None)
+        experts: Any = getattr(parent, "experts", None)
         router = next((getattr(parent, name) for name in ROUTERS if hasattr(parent, name)), None)
         if router is not None and hasattr(getattr(type(experts), "forward", None), "__wrapped__"):
             count = getattr(experts, "num_experts", 0)

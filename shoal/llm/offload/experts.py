@@ -102,7 +102,7 @@ def offload(
         undone.callback(tier.close)
         for place, site in enumerate(found):
             check_fits(place, site, tier.records, str(path))
-        _check_room(model, tier, budget)
+        _check_room(found, tier, budget)
         foresight = _foresight(found, budget, learned)
         store = _store(tier, budget, uses)
         undone.callback(store.close)
@@ -154,7 +154,7 @@ class _Served:
                 "experts from a store answer, they do not learn", hint="call the model under torch.no_grad()"
             )
         then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
-        routed = [each for each in chosen.unique().tolist() if each < self._site.count]
+        routed = [each for each in sorted(set(chosen.flatten().tolist())) if each < self._site.count]
         with _turn(self._store, self._groups(routed), then) as turn, self._standing(turn):
             return self._site.own_way(hidden, chosen, weights)
 
@@ -222,22 +222,22 @@ class _Stack:
         return matrix(self.turn.of(int(expert)), self.site, self.name)
 
 
-def _check_room(model: PreTrainedModel, tier: Tier, budget: Budget) -> None:
+def _check_room(found: Sequence[Site], tier: Tier, budget: Budget) -> None:
     """Refuse a budget in which not even one token can be answered.
 
     Raises:
+        InputError: what is to be pinned is not there.
         LimitError: of the largest experts of one layer, so many as a token meets do not fit beside what is pinned.
     """
-    pinned = [tier.records[key].bytes for key in budget.pinned if key in tier.records]
-    if len(pinned) < len(budget.pinned):
+    if not set(budget.pinned) <= set(tier.records):
         raise InputError("no such expert can be pinned", had=", ".join(map(str, budget.pinned)))
-    per_token = int(getattr(model.config, "num_experts_per_tok", 1))
-    for place in sorted({key.layer for key in tier.records}):
-        sizes = sorted((each.bytes for key, each in tier.records.items() if key.layer == place), reverse=True)
-        needed = sum(sizes[:per_token]) + sum(pinned)
+    pinned_bytes = sum(tier.records[key].bytes for key in set(budget.pinned))
+    for place, site in enumerate(found):
+        sizes = sorted((tier.records[Key(place, expert)].bytes for expert in range(site.count)), reverse=True)
+        needed = sum(sizes[: site.per_token]) + pinned_bytes
         if needed > budget.budget_bytes:
             raise LimitError("the budget does not hold what one token needs of one layer",
-                             where=f"layer {place} of those with experts, {per_token} experts a token",
+                             where=f"layer {place} of those with experts, {site.per_token} experts a token",
                              needed=f"{needed} bytes", had=f"{budget.budget_bytes}")  # fmt: skip
 
 
