@@ -73,6 +73,12 @@ class Lab:
         tier.close()
         return path, max(each.bytes for each in tier.records.values())
 
+    def read_how(self) -> str:
+        """What keeps the system's cache from answering in the file's place."""
+        tier = FileTier(self.file()[0])
+        tier.close()
+        return "read past the system's cache" if tier.direct else "its pages dropped from the system's cache after each read"
+
     def ran(self, engine: Engine, read_bytes_per_s: float, uses: Sequence[Key] | None = None) -> Ran:
         """Decode the text, one token after another."""
         if engine.memory:

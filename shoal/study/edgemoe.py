@@ -234,7 +234,7 @@ class Edgemoe:
         )
         yield Table("Rates of the store: measured, and foretold from a run at full speed",
                     ("engine", "MB/s", "tokens/s", "foretold", "hits, %", "waiting, s"), rows,
-                    "without a rate: the file itself, read past the system's cache where the file system can do that")  # fmt: skip
+                    f"without a rate: the file itself, {made.read_how()}; with one: emulated")  # fmt: skip
 
     def _memory(self, bench: Bench) -> Iterator[Shown]:
         from shoal.study._edgemoe_memory import EXPERTS, peaks_bytes
