@@ -58,6 +58,7 @@ class Lab:
     learned: RoutingTrace
     symbols: I64  # (1, tokens)
     folder: Path
+    preloaded: int  # experts of the next layer
 
     @property
     def experts(self) -> list[Key]:
@@ -87,7 +88,7 @@ class Lab:
         room = (engine.slots or self.learned.per_token) * record
         pinned = self._popular(engine.slots - self.learned.per_token) if engine.pinned else ()
         budget = Budget(
-            room, engine.policy, engine.predictor, self.learned.per_token, pinned, read_bytes_per_s=read_bytes_per_s
+            room, engine.policy, engine.predictor, self.preloaded, pinned, read_bytes_per_s=read_bytes_per_s
         )
         out = offload(self.model, path, budget, self.learned, uses)
         try:
@@ -101,7 +102,7 @@ class Lab:
         return tuple(sorted(self.experts, key=lambda key: -shares[key.layer, key.part])[:count])
 
 
-def lab(kind: str, rows: int, tokens: int, folder: Path) -> Lab:
+def lab(kind: str, rows: int, tokens: int, folder: Path, preloaded: int = 1) -> Lab:
     """A trained small model; routes of text that it was trained on, text that it was not to decode."""
     from shoal.train.language import corpus, stretches
 
@@ -111,7 +112,7 @@ def lab(kind: str, rows: int, tokens: int, folder: Path) -> Lab:
     spread = every[np.linspace(0, len(every) - 1, rows).astype(int)]
     trace = recorded(model, spread)
     model.set_experts_implementation("eager")
-    return Lab(model, trace, held[:tokens][None].astype(np.int64), folder)
+    return Lab(model, trace, held[:tokens][None].astype(np.int64), folder, preloaded)
 
 
 def uses_of(told: Told) -> list[Key]:

@@ -35,7 +35,7 @@ class Foresight:
     _ways: Ways = field(default_factory=list, init=False)
 
     def next(self, place: int, hidden: Tensor, chosen: Tensor) -> list[Key]:
-        """What the next layer will need, what most tokens need first; after the last layer, what the next token's first will.
+        """What the next layer will need, what most tokens need first. After the last one nothing: the next token is not known.
 
         Args:
             place: of the layer whose router has just spoken.
@@ -43,15 +43,14 @@ class Foresight:
             chosen: (tokens, k) what it said.
         """
         self._saw(place, [tuple(each) for each in chosen.tolist()])
-        if place + 1 < len(self.sites):
-            # past the module's hooks: nobody who listens to routers shall hear this
-            foreseen = self.sites[place + 1].router.forward(hidden)[2].tolist()
-            votes = Counter[int]()
-            for way, own in zip(self._ways, foreseen, strict=True):
-                votes.update(self._likely(place + 1, way, own))
-        else:
-            votes = Counter(self._likely(0, [], ()))
-        return [Key((place + 1) % len(self.sites), expert) for expert, _ in votes.most_common()]
+        if place + 1 == len(self.sites):
+            return []
+        # past the module's hooks: nobody who listens to routers shall hear this
+        foreseen = self.sites[place + 1].router.forward(hidden)[2].tolist()
+        votes = Counter[int]()
+        for way, own in zip(self._ways, foreseen, strict=True):
+            votes.update(self._likely(place + 1, way, own))
+        return [Key(place + 1, expert) for expert, _ in votes.most_common()]
 
     def _saw(self, place: int, chosen: list[tuple[int, ...]]) -> None:
         if place == 0:
