@@ -78,7 +78,11 @@ class Lab:
         """What keeps the system's cache from answering in the file's place."""
         tier = FileTier(self.file()[0])
         tier.close()
-        return "read past the system's cache" if tier.direct else "its pages dropped from the system's cache after each read"
+        return (
+            "read past the system's cache"
+            if tier.direct
+            else "its pages dropped from the system's cache after each read"
+        )
 
     def ran(self, engine: Engine, read_bytes_per_s: float, uses: Sequence[Key] | None = None) -> Ran:
         """Decode the text, one token after another."""
@@ -102,7 +106,7 @@ class Lab:
         return tuple(sorted(self.experts, key=lambda key: -shares[key.layer, key.part])[:count])
 
 
-def lab(kind: str, rows: int, tokens: int, folder: Path, preloaded: int = 1) -> Lab:
+def lab(kind: str, rows: int, tokens: int, folder: Path, preloaded: int = 2) -> Lab:
     """A trained small model; routes of text that it was trained on, text that it was not to decode."""
     from shoal.train.language import corpus, stretches
 

@@ -111,7 +111,9 @@ def test_every_predictor_fetches_beforehand_and_changes_nothing(
     assert torch.equal(found, wanted)
     assert any(not each.demanded for each in told.reads)
     for use in told.uses:
-        assert {key.layer for key in use.then or ()} == ({use.keys[0].layer + 1} if use.keys[0].layer < 3 else set())
+        assert {key.layer for key in use.then or ()} == (
+            {use.keys[0].layer + 1} if use.keys[0].layer < 3 else set()
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
