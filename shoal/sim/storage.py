@@ -66,6 +66,9 @@ class _Replay:
             case Use():
                 self._ledger.hold(what.keys)
                 hits, late = sum(map(self._ledger.here, what.keys)), sum(map(self._ledger.coming, what.keys))
+                if what.then is not None:
+                    self._ledger.forget(what.then)
+                    self._ledger.preload(what.then)
                 self._waits = replace(what, asked_s=now_s, hits=hits, late=late)
             case Preload():
                 if what.instead:

@@ -61,8 +61,15 @@ class TensorStore:
         return self._tier.records.keys()
 
     @contextmanager
-    def hold(self, keys: Sequence[Key]) -> Iterator[list[dict[str, NDArray[Any]]]]:
+    def hold(
+        self, keys: Sequence[Key], then: Sequence[Key] | None = None
+    ) -> Iterator[list[dict[str, NDArray[Any]]]]:
         """The arrays of these keys, in order; they must not be used after the end of the block.
+
+        Args:
+            keys: are read first where they are not here.
+            then: are preloaded after them, instead of preloads asked for before that have not begun. Asked for in one
+                with the keys, they neither overtake these nor wait until these are here. None: preloads stay as they are.
 
         Raises:
             InputError: nothing is stored under a key.
@@ -73,10 +80,16 @@ class TensorStore:
         asked_s = self.now_s()
         with self._changed:
             self._check_open()
+            for key in then or ():
+                self._ledger.size(key)  # unknown ones are refused before anything is held
             self._ledger.hold(keys)
             hits = sum(map(self._ledger.here, keys))
             late = sum(map(self._ledger.coming, keys))
+            if then is not None:
+                self._ledger.forget(then)
+                self._ledger.preload(then)
             self._changed.notify_all()
+        arrays: list[dict[str, NDArray[Any]]] = []
         try:
             with self._changed:
                 self._changed.wait_for(lambda: self._ended or self._broken or all(map(self._settled, keys)))
@@ -85,12 +98,13 @@ class TensorStore:
                     if key in self._faults:
                         raise self._faults.pop(key)
                 ready_s = self.now_s()
-                arrays = [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
+                arrays += [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
             yield arrays
+            foreseen = None if then is None else tuple(then)
+            self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late, foreseen))
+        finally:
             for each in arrays:
                 each.clear()  # a name that is still bound to it holds no memory
-            self._uses.append(Use(tuple(keys), asked_s, ready_s, self.now_s(), hits, late))
-        finally:
             with self._changed:
                 self._ledger.let_go(keys)
                 self._changed.notify_all()

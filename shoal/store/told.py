@@ -17,6 +17,7 @@ class Use:
     ended_s: float
     hits: int  # there when asked for
     late: int  # on their way
+    then: tuple[Key, ...] | None = None  # preloaded from then on, instead of what was asked for before
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,21 @@ def test_by_hand_preloads_hide_what_work_covers() -> None:
     assert slow.late_rate == 3 / 4
 
 
+def test_by_hand_what_follows_is_read_behind_what_is_used() -> None:
+    uses = tuple(
+        replace(used(key, 3 * at, 3 * at + 1, 3 * at + 3), then=(KEYS[at + 1],) if at < 3 else ())
+        for at, key in enumerate(KEYS)
+    )
+    found = replayed(Told(SECOND, 2 * SIZE, SIZES, uses), CYCLIC)
+    assert [(each.begun_s, each.demanded) for each in found.reads] == [
+        (0, True),
+        (1, False),
+        (3, False),
+        (5, False),
+    ]
+    assert (found.seconds, found.hit_rate) == (9, 3 / 4)
+
+
 def test_a_larger_budget_never_reads_more() -> None:
     uses = tuple(used(KEYS[at % LAYERS], 3 * at, 3 * at + 1, 3 * at + 3) for at in range(12))
     told = Told(SECOND, SIZE, SIZES, uses)

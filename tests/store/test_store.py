@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shoal import catalog
-from shoal.errors import LimitError, ModelError, WorkError
+from shoal.errors import InputError, LimitError, ModelError, WorkError
 from shoal.store import PAGE, POLICIES, FileTier, Key, MemoryTier, Policy, TensorStore, Throttled, write_file
 
 LAYERS, BYTES = 6, 1 << 18
@@ -60,6 +60,24 @@ def test_the_next_is_read_while_this_one_is_used(path: Path) -> None:
         if any(use.ready_s <= read.begun_s and read.ended_s <= use.ended_s for use in told.uses)
     ]
     assert len(overlapped) >= LAYERS - 2  # a busy machine may delay one
+
+
+def test_what_is_to_follow_is_asked_for_in_one_with_what_is_used(path: Path) -> None:
+    found: Policy = catalog.make(POLICIES, "lru")
+    with TensorStore(Throttled(FileTier(path), BYTES / 0.01), 4 * BYTES, found) as store:
+        store.preload([Key(3), Key(4), Key(5)])
+        while not store.told().reads:
+            time.sleep(0.001)
+        with store.hold([Key(0), Key(1)], then=[Key(2)]):
+            time.sleep(0.03)
+        with pytest.raises(InputError, match="nothing is stored"), store.hold([Key(1)], then=[Key(LAYERS)]):
+            pass
+        told = store.told()
+    order = [each.key.layer for each in told.reads]
+    assert order[-3:] == [0, 1, 2]
+    assert 5 not in order  # struck: at most the one before had begun
+    assert [each.demanded for each in told.reads[-3:]] == [True, True, False]
+    assert [each.then for each in told.uses] == [(Key(2),)]
 
 
 def test_a_throttled_tier_keeps_its_rate(path: Path) -> None:

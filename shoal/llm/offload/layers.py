@@ -70,16 +70,15 @@ class _Ahead:
 
     @contextmanager
     def hold(self, key: Key) -> Iterator[dict[str, Any]]:
-        """The arrays of a key; what is after it is on its way meanwhile."""
-        with self.store.hold([key]) as (arrays,):
-            self.announce(1 + self._places[key])
+        """The arrays of a key; what is after it is read next."""
+        with self.store.hold([key], self.after(1 + self._places[key])) as (arrays,):
             yield arrays
 
-    def announce(self, place: int) -> None:
-        """Have those from here on fetched, round the circle."""
-        if self._ahead:
-            count = len(self._order)
-            self.store.preload([self._order[(place + at) % count] for at in range(self._ahead)], instead=True)
+    def after(self, place: int) -> list[Key] | None:
+        """Those to be fetched from here on, round the circle; none are where nothing is fetched ahead."""
+        if not self._ahead:
+            return None
+        return [self._order[(place + at) % len(self._order)] for at in range(self._ahead)]
 
 
 def _fetched(layer: nn.Module, names: Mapping[str, tuple[Any, str]], key: Key, ahead: _Ahead) -> None:
@@ -115,9 +114,8 @@ def _looked_up(embedding: nn.Module, tiles: Tiles, ahead: _Ahead) -> None:
         of = np.searchsorted(tiles.starts, numbers, side="right") - 1
         for at in np.unique(of):
             mine = np.flatnonzero(of == at)
-            with ahead.store.hold([tiles.keys[at]]) as (arrays,):
+            with ahead.store.hold([tiles.keys[at]], ahead.after(0)) as (arrays,):
                 rows[mine] = torch.from_numpy(arrays[ROWS][numbers[mine] - tiles.starts[at]])
-        ahead.announce(0)
         wide.weight.data = rows
         return (places,)
 

@@ -1,0 +1,62 @@
+"""Where transformers has a layer's experts: a module that asks its interface of experts how to multiply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shoal.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ROUTERS = ("gate", "router")  # what a layer calls it
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One layer's experts and their router."""
+
+    experts: Any  # of transformers
+    router: Any  # gives (logits, weights, indices)
+    names: tuple[str, ...]  # of the stacked parameters, in each of which every expert has its own first index
+
+    @property
+    def count(self) -> int:
+        """Experts there are."""
+        return int(self.experts.num_experts)
+
+    @property
+    def per_token(self) -> int:
+        """Experts that a token meets."""
+        return int(getattr(self.router, "top_k", 1))
+
+    def stack(self, name: str) -> nn.Parameter:
+        """A stacked parameter."""
+        found: nn.Parameter = self.experts._parameters[name]
+        return found
+
+    def own_way(self, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        """What the model's own class computes, one expert after another, in the order of their numbers."""
+        found: Tensor = type(self.experts).forward.__wrapped__(self.experts, hidden, chosen, weights)
+        return found
+
+
+def sites(model: nn.Module) -> list[Site]:
+    """The layers that have experts, in the order of use.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = []
+    for parent in model.modules():
+        experts: Any = getattr(parent, "experts", None)
+        router = next((getattr(parent, name) for name in ROUTERS if hasattr(parent, name)), None)
+        if router is not None and hasattr(getattr(type(experts), "forward", None), "__wrapped__"):
+            count = getattr(experts, "num_experts", 0)
+            names = (name for name, each in experts.named_parameters(recurse=False) if each.shape[0] == count)
+            found.append(Site(experts, router, tuple(names)))
+    if not found:
+        raise ModelError("no layer of the model has experts", needed="a router, and experts that transformers' interface serves",
+                         had=type(model).__name__)  # fmt: skip
+    return found
