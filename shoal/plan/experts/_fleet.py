@@ -35,9 +35,7 @@ def expert_fleet(fleet: Fleet, shape: ExpertShape, *, kept_bytes: int = 0) -> Ex
     return ExpertFleet(hosts, tuple(wires.values()), tuple(map(tuple, ways)))
 
 
-def clustered(
-    curve: Curve, nodes: int, each: int, *, slots_bytes: int, inside: Wire, between: Wire
-) -> ExpertFleet:
+def clustered(curve: Curve, nodes: int, each: int, *, slots_bytes: int, inside: Wire, between: Wire) -> ExpertFleet:
     """Nodes of several hosts, node by node. A host has a port inside its node and one to the other nodes, each two ways.
 
     Args:
@@ -61,7 +59,9 @@ def clustered(
         return (port + start, port + count + end) if start != end else ()
 
     hosts = tuple(Host(str(at), curve, slots_bytes) for at in range(count))
-    return ExpertFleet(hosts, wires, tuple(tuple(way(one, other) for other in range(count)) for one in range(count)))
+    return ExpertFleet(
+        hosts, wires, tuple(tuple(way(one, other) for other in range(count)) for one in range(count))
+    )
 
 
 def _curve(device: Device, shape: ExpertShape) -> Curve:

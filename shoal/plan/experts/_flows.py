@@ -60,7 +60,9 @@ def flows(
         InputError: homes that are not there.
     """
     if homes is not None and (homes.shape != (trace.tokens,) or not (0 <= homes.min() <= homes.max() < hosts)):
-        raise InputError("each token has a home", needed=f"{trace.tokens} from 0 to {hosts - 1}", had=str(homes.shape))
+        raise InputError(
+            "each token has a home", needed=f"{trace.tokens} from 0 to {hosts - 1}", had=str(homes.shape)
+        )
     count = max(1, round(trace.tokens / step_tokens)) if step_tokens else 1
     steps = np.arange(trace.tokens) % count
     experts, layers = trace.experts, trace.layers

@@ -37,7 +37,7 @@ class Question:
     @property
     def products(self) -> int:
         """How many unknowns stand for products of two others; none where states go home, whatever the size."""
-        return sum(1 for _ in _pairs(self.mean)) * self.allowed.shape[-1] ** 2
+        return sum(1 for _ in _pairs(self.mean)) * len(self.slots) ** 2
 
     def solve(self, time_limit_s: float, gap: float) -> tuple[I64, float]:
         """The best hosts found, never worse than the start, and how far they may be from the best."""
@@ -46,7 +46,9 @@ class Question:
         written.place()
         written.hosts()
         written.wires()
-        begin = {int(at): float(value) for at, value in zip(written.x.ravel(), self._started().ravel(), strict=True)}
+        begin = {
+            int(at): float(value) for at, value in zip(written.x.ravel(), self._started().ravel(), strict=True)
+        }
         found = written.milp.solve(time_limit_s=time_limit_s, gap=gap, start=begin)
         if not found.found:
             return self.start, found.gap
@@ -160,6 +162,6 @@ class _Written:
         both = np.array([[self.milp.column(0.0, 1.0) for _ in range(count)] for _ in range(count)])
         for host in range(count):
             for line, expert in ((both[host], one), (both[:, host], other)):
-                own = (int(self.x[*expert, host]), -1.0)
+                own = (int(self.x[expert[0], expert[1], host]), -1.0)
                 self.milp.row([*((int(each), 1.0) for each in line), own], 0.0, 0.0)
         return both

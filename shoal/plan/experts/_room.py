@@ -9,13 +9,13 @@ import numpy as np
 from shoal.plan.experts._values import I64
 
 
-def layer_room(left: Sequence[int], layers_left: int) -> I64:
+def layer_room(left: I64, layers_left: int) -> I64:
     """How many experts of the next layer each host takes at most: its part of what is left, rounded up.
 
     In all that is as many as there are as long as everything left is; and whatever a layer takes, what is left
     then is enough for the next ones.
     """
-    return -(-np.asarray(left, np.int64) // layers_left)
+    return -(-left // layers_left)
 
 
 def in_turn(order: Sequence[int], wanted: Sequence[int], room: I64) -> I64:

@@ -43,7 +43,9 @@ class Curve:
     def __post_init__(self) -> None:
         rising = all(one < other for one, other in pairwise(self.tokens))
         if len(self.tokens) < 2 or len(self.tokens) != len(self.seconds) or not rising or min(self.tokens) <= 0:
-            raise InputError("no curve", needed="two points at least, of more and more tokens", had=str(self.tokens))
+            raise InputError(
+                "no curve", needed="two points at least, of more and more tokens", had=str(self.tokens)
+            )
         if min(self.seconds) <= 0 or any(one > other for one, other in pairwise(self.seconds)):
             raise InputError("no curve", needed="seconds above 0 that do not fall", had=str(self.seconds))
 

@@ -49,13 +49,16 @@ class Ilp:
         if self.polish:
             found = [improved(mean, places, slots), Local().place(problem).placement.array]
             places = min(found, key=mean.objective_s)
-        return problem.placed(places, None, (*notes, f"groups onto hosts: gap {gap:.2%}" if gap is not None else ""))
+        return problem.placed(
+            places, None, (*notes, f"groups onto hosts: gap {gap:.2%}" if gap is not None else "")
+        )
 
     def _groups(self, problem: ExpertProblem) -> tuple[I64, bool]:
         """(L, E) the host that each expert's group is made for; whether the time was up."""
         mean, left = problem.mean, np.array(problem.slots)
         start = Lpt().place(problem).placement.array
-        layers, late, rows = len(start), False, []
+        layers, late = len(start), False
+        rows: list[I64] = []
         for layer in range(layers):
             affinity = _affinity(mean, layer, rows[-1]) if rows else np.zeros_like(mean.seconds[0, layer])
             row, gap = _balanced(
@@ -67,7 +70,9 @@ class Ilp:
             rows.append(row)
         return np.stack(rows), late
 
-    def _on_hosts(self, mean: Mean, groups: I64, slots: tuple[int, ...], notes: list[str]) -> tuple[I64, float | None]:
+    def _on_hosts(
+        self, mean: Mean, groups: I64, slots: tuple[int, ...], notes: list[str]
+    ) -> tuple[I64, float | None]:
         """(L, E) hosts."""
         count = len(slots)
         sizes = np.stack([np.bincount(row, minlength=count) for row in groups])

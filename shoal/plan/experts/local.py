@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shoal.errors import InputError
 from shoal.plan.experts._search import improved
 from shoal.plan.experts.contiguous import Contiguous
-from shoal.plan.experts.contract import ExpertProblem, Placed
+from shoal.plan.experts.contract import ExpertProblem, Placed, Placer
 from shoal.plan.experts.lpt import Lpt
 from shoal.plan.experts.random import Random
 
@@ -28,7 +28,8 @@ class Local:
 
     def place(self, problem: ExpertProblem) -> Placed:
         """See `Placer`."""
-        begun = [each.place(problem) for each in (Contiguous(), Lpt(), *map(Random, range(self.starts)))]
+        beginnings: tuple[Placer, ...] = (Contiguous(), Lpt(), *map(Random, range(self.starts)))
+        begun = [each.place(problem) for each in beginnings]
         mean, slots = problem.mean, problem.slots
         found = [improved(mean, each.placement.array, slots) for each in begun]
         return problem.placed(min(found, key=mean.objective_s))
