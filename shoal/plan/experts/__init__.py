@@ -4,6 +4,7 @@ from shoal.plan.experts._dependency import Dependency, dependency
 from shoal.plan.experts._evaluate import Evaluation, evaluated
 from shoal.plan.experts._fleet import clustered, expert_fleet
 from shoal.plan.experts._flows import Combine, Flows, flows
+from shoal.plan.experts._parcels import Parcels, parcels
 from shoal.plan.experts._values import Curve, ExpertFleet, ExpertPlacement, ExpertShape, Host, Wire
 from shoal.plan.experts.contract import FAMILY, ExpertProblem, Placed, Placer, placed, problem
 
@@ -19,6 +20,7 @@ __all__ = [
     "ExpertShape",
     "Flows",
     "Host",
+    "Parcels",
     "Placed",
     "Placer",
     "Wire",
@@ -27,6 +29,7 @@ __all__ = [
     "evaluated",
     "expert_fleet",
     "flows",
+    "parcels",
     "placed",
     "problem",
 ]

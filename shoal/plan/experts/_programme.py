@@ -104,9 +104,9 @@ class _Written:
             self.x[at] = self.milp.column(0.0, float(allowed[at]), integer=True)
         for columns in self.x.reshape(-1, self.x.shape[-1]):
             self.milp.row([(int(each), 1.0) for each in columns], 1.0, 1.0)
-        for host, slots in enumerate(self.asked.slots):
+        for host in range(len(self.asked.slots)):
             held = zip(self.x[..., host].ravel().tolist(), sizes.ravel().tolist(), strict=True)
-            self.milp.row(list(held), high=slots)
+            self.milp.row(list(held), high=self.asked.slots[host])
 
     def hosts(self) -> None:
         """The busiest host of each layer."""
