@@ -24,7 +24,9 @@ def check(asked: ExpertProblem, found: Placed) -> None:
     assert found.placement.array.min() >= 0
     assert (found.placement.held(len(asked.slots)) <= asked.slots).all()
     judged = asked.evaluated(found.placement)
-    assert found.objective_s <= judged.step_s * (1 + 1e-9) + 1e-15, "the busiest in the mean is no more than the mean busiest"
+    assert found.objective_s <= judged.step_s * (1 + 1e-9) + 1e-15, (
+        "the busiest in the mean is no more than the mean busiest"
+    )
     assert found.gap is None or found.gap >= 0
 
 
@@ -50,8 +52,8 @@ def test_steps_of_real_size_on_three_unlike_hosts(name: str, combine: Combine) -
 @pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("name", ["local", "ilp", "joint"])
 def test_what_searches_is_no_worse_than_what_does_not(name: str, combine: Combine) -> None:
-    for seed in range(4):
+    for seed in range(2):
         asked = problem(flows(drawn(seed, experts=6), 4), nodes(2, 2, 6), SHAPE, combine)
-        found = placed(f"{name}:time_limit_s=2" if name != "local" else name, asked)
+        found = placed(f"{name}:time_limit_s=1" if name != "local" else name, asked)
         others = [placed(each, asked).objective_s for each in SIMPLE]
         assert found.objective_s <= min(others) * (1 + 1e-9)

@@ -105,7 +105,7 @@ class _Written:
         for columns in self.x.reshape(-1, self.x.shape[-1]):
             self.milp.row([(int(each), 1.0) for each in columns], 1.0, 1.0)
         for host in range(len(self.asked.slots)):
-            held = zip(self.x[..., host].ravel().tolist(), sizes.ravel().tolist(), strict=True)
+            held = zip(self.x[:, :, host].ravel().tolist(), sizes.ravel().tolist(), strict=True)
             self.milp.row(list(held), high=self.asked.slots[host])
 
     def hosts(self) -> None:

@@ -55,7 +55,8 @@ def unlike(seed: int, hosts: int, slots: int) -> ExpertFleet:
     pairs = [(one, other) for one, other in product(range(hosts), repeat=2) if one != other]
     wires = tuple(Wire(f"{pair}", float(source.uniform(3e7, 3e8))) for pair in pairs)
     ways = tuple(
-        tuple((pairs.index((one, other)),) if one != other else () for other in range(hosts)) for one in range(hosts)
+        tuple((pairs.index((one, other)),) if one != other else () for other in range(hosts))
+        for one in range(hosts)
     )
     return ExpertFleet(made, wires, ways)
 

@@ -84,7 +84,9 @@ def test_steps_share_the_tokens() -> None:
 
 
 def test_few_tokens_take_as_long_as_one() -> None:
-    curve = Curve.roofline(ExpertShape(1, 1000, 10.0), flop_per_s=1e9, bytes_per_s=1e8)  # read: 10 µs, a token 10 ns
+    curve = Curve.roofline(
+        ExpertShape(1, 1000, 10.0), flop_per_s=1e9, bytes_per_s=1e8
+    )  # read: 10 µs, a token 10 ns
     np.testing.assert_allclose(curve([0, 1, 500, 1000, 3000, 5000]), [0, 1e-5, 1e-5, 1e-5, 3e-5, 5e-5])
     with pytest.raises(InputError, match="seconds above 0 that do not fall"):
         Curve((1, 2), (2e-6, 1e-6))
@@ -184,13 +186,17 @@ def test_a_solver_out_of_time_gives_the_best_so_far_and_its_gap() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     routes = drawn(0)
-    with pytest.raises(LimitError, match=r"the fleet does not hold the experts \(needed 12 slots, had 8\)") as fault:
+    with pytest.raises(
+        LimitError, match=r"the fleet does not hold the experts \(needed 12 slots, had 8\)"
+    ) as fault:
         problem(flows(routes, 4), nodes(1, 4, 2), SHAPE)
     assert fault.value.hint == "4 more, 3.91 KiB: fewer bits, or more hosts"
     with pytest.raises(InputError, match="homes of another fleet"):
         problem(flows(routes, 2), nodes(1, 4, 9), SHAPE)
     asked = problem(flows(routes, 4), nodes(1, 4, 9), SHAPE)
-    with pytest.raises(InputError, match=r"routes of another model \(needed 3 layers of 4 experts, had 2 layers of 4 e"):
+    with pytest.raises(
+        InputError, match=r"routes of another model \(needed 3 layers of 4 experts, had 2 layers of 4 e"
+    ):
         asked.evaluated(placed("contiguous", asked).placement, flows(drawn(0, layers=2), 4))
     with pytest.raises(InputError, match="each token has a home"):
         flows(routes, 4, homes=np.full(routes.tokens, 4))
