@@ -26,7 +26,8 @@ class Moetuner:
     test the time of a step is that of the busiest device of each layer, and of the exchanges there and back, simulated link
     by link. Attention is left out. A token's state stays with its first expert ("stay", with keys and values taken to be
     wherever it is), or returns to where its text began ("home"); claims are of the former, in which the order of experts
-    matters. A token is sent once for each of its experts.
+    matters. A token is sent once for each of its experts. Three real processes hold experts as they were placed, and send a
+    token once to each process.
     """
 
     models: str = "mixtral+experts16"  # small trained models, separated by +
@@ -37,6 +38,7 @@ class Moetuner:
     others_gb: str = "100+25"  # … in a table beside
     time_limit_s: float = 6.0  # of the programmes of a placement
     seeds: int = 20  # of random placements
+    workers: int = 3  # real processes
 
     title = "MoETuner: experts placed by integer programmes from routing statistics"
     source = Source(
@@ -60,6 +62,9 @@ class Moetuner:
               Within(absolute=1e-6, target=1.0)),
         Claim("third", "load of a device three times slower, off a third of the others', in loads of the largest expert",
               None, "", AtMost(1.0)),
+        Claim("answers", "experts in worker processes, in order, by load and by ILP: logits off those of one process", "exact",
+              "", AtMost(1e-5)),
+        Claim("bytes", "… bytes on each link are those that were foreseen", None, "", Holds()),
         Claim("links", "exchanges link by link over the evaluator's busiest wire and latency; worst of all cases", None, "×",
               AtMost(1.25)),
     )  # fmt: skip
@@ -76,6 +81,7 @@ class Moetuner:
         yield from self._placements(bench, traces)
         yield from self._other_links(bench, traces)
         yield from self._domains(bench)
+        yield from self._workers(bench, traces)
         bench.say("made-up routes")
         yield from known.optimum()
         yield from known.third()
@@ -156,6 +162,16 @@ class Moetuner:
         yield Table(
             "Saved on Python source, two nodes", ("model", "profile of source, %", "profile of docstrings, %"), rows
         )
+
+    def _workers(self, bench: Bench, traces: dict[str, Split]) -> Iterator[Shown]:
+        from shoal.study import _moetuner_workers as real
+        from shoal.study._moetuner_text import STRETCH
+        from shoal.train.language import corpus, stretches
+
+        bench.say("worker processes")
+        symbols = stretches(corpus()[1][: 4 * STRETCH + 1], STRETCH).x
+        profiles = {name: profile for name, (profile, _) in traces.items()}
+        yield from real.run(list(traces), self.workers, symbols, profiles, self.time_limit_s)
 
     def _gain(self, case: Case) -> float:
         found = case.placed(("contiguous", self._ilp))

@@ -102,7 +102,7 @@ class _Written:
         self.x = np.empty(allowed.shape, np.int64)
         for at in np.ndindex(allowed.shape):
             self.x[at] = self.milp.column(0.0, float(allowed[at]), integer=True)
-        for columns in self.x.reshape(-1, self.x.shape[-1]):
+        for columns in self.x.reshape(-1, len(self.asked.slots)):
             self.milp.row([(int(each), 1.0) for each in columns], 1.0, 1.0)
         for host in range(len(self.asked.slots)):
             held = zip(self.x[:, :, host].ravel().tolist(), sizes.ravel().tolist(), strict=True)
