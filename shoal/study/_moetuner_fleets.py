@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from shoal.fleet.fat_trees import Network
 from shoal.plan.experts import (
     Combine,
@@ -31,7 +29,7 @@ from shoal.store import RoutingTrace
 PEAK_FLOP_PER_S, MEMORY_BYTES_PER_S = 312e12, 2.0e12  # of an A100, as its data sheet says
 LATENCY_S = 5e-6
 SLOWER = 10  # links between nodes
-PARTS = 16  # of a message
+PARTS = 4  # of a message
 SIMPLE = ("contiguous", "lpt", "communication")
 
 
@@ -94,20 +92,23 @@ class Case:
         """Of the text that placements are judged by."""
         return self._flows(self.test)
 
+    def tested(self, placement: ExpertPlacement) -> tuple[Evaluation, float]:
+        """On the test, and the seconds of its exchanges simulated link by link."""
+        found = self.problem.evaluated(placement, self.test_flows)
+        return found, self.nodes.exchanged_s(found)
+
     def step_s(self, placement: ExpertPlacement) -> float:
         """On the test, exchanges simulated link by link."""
-        found = self.problem.evaluated(placement, self.test_flows)
-        return found.compute_s + self.nodes.exchanged_s(found)
+        found, exchanged_s = self.tested(placement)
+        return found.compute_s + exchanged_s
 
     def placed(self, techniques: tuple[str, ...]) -> dict[str, Placed]:
         """By each technique."""
         return {name: placed(name, self.problem) for name in techniques}
 
-    def random_s(self, seeds: int) -> float:
-        """Mean of random placements, on the test."""
-        return float(
-            np.mean([self.step_s(placed(f"random:seed={at}", self.problem).placement) for at in range(seeds)])
-        )
+    def random(self, seeds: int) -> list[Placed]:
+        """At random."""
+        return [placed(f"random:seed={at}", self.problem) for at in range(seeds)]
 
     def _flows(self, trace: RoutingTrace) -> Flows:
         return flows(trace, self.nodes.devices, step_tokens=self.step_tokens)
