@@ -30,7 +30,7 @@ NO_FAMILIES = {"cli/verbs", "cost/carbon", "train/language", "measure/queue", "m
         "reasoning",
         "service",
         "ssm",
-    )  # fmt: skip
+    )
 }
 FAMILIES = [
     "engines",
