@@ -25,6 +25,7 @@ NO_FAMILIES = {"cli/verbs", "cost/carbon", "train/language", "measure/queue", "m
         "checkpoint",
         "decoder",
         "drafting",
+        "expert_parallel",
         "matmul_free",
         "offload",
         "profile",

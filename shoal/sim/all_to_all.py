@@ -102,12 +102,20 @@ def all_to_all_s(cluster: Cluster, message_bytes: float, *, railed: bool = True,
         railed: see `Cluster.way`.
         parts: of a message; each is passed on when it is whole.
     """
+    count = cluster.network.endpoints
+    return exchange_s(cluster, [[message_bytes] * count] * count, railed=railed, parts=parts)
+
+
+def exchange_s(cluster: Cluster, sizes: Sequence[Sequence[float]], *, railed: bool = True, parts: int = 4) -> float:
+    """The same with messages of different sizes, [from][to]; none of no bytes, and none to oneself."""
     links, count = _Links(cluster), cluster.network.endpoints
-    shifts = [  # in each, no two send to the same one
-        [cluster.way(start, (start + shift) % count, railed=railed) for start in range(count)]
+    messages = [  # in each shift no two send to the same one
+        (cluster.way(start, (start + shift) % count, railed=railed), sizes[start][(start + shift) % count] / parts)
         for shift in range(1, count)
+        for start in range(count)
+        if sizes[start][(start + shift) % count] > 0
     ]
-    for way in (way for _ in range(parts) for ways in shifts for way in ways):
-        links.send(way, message_bytes / parts)
+    for way, size in messages * parts:
+        links.send(way, size)
     links.kernel.run()
     return links.ended_s

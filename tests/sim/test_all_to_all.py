@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shoal.errors import InputError
-from shoal.fleet.fat_trees import multi_plane, three_layers, two_layers
-from shoal.sim.all_to_all import Cluster, all_to_all_s
+from shoal.fleet.fat_trees import Network, multi_plane, three_layers, two_layers
+from shoal.sim.all_to_all import Cluster, all_to_all_s, exchange_s
 
 
 def test_two_devices_by_hand() -> None:
@@ -45,3 +45,13 @@ def test_what_does_not_fit_is_refused() -> None:
         Cluster(two_layers(4), 3)
     with pytest.raises(InputError, match="need a speed"):
         Cluster(two_layers(4), 2, link_bytes_per_s=0)
+
+
+def test_messages_of_different_sizes() -> None:
+    """One message over four links; then 300 bytes that leave one device for two others."""
+    cluster = Cluster(two_layers(2), 1, link_bytes_per_s=100)
+    assert exchange_s(cluster, [[9, 100], [0, 0]], parts=1) == pytest.approx(4.0)  # four links, one message
+    assert exchange_s(cluster, [[0, 0], [0, 0]]) == 0
+    star = Cluster(Network(4, 1, tuple((each, 4) for each in range(4))), 1, link_bytes_per_s=100)
+    sizes = [[0, 100, 200, 0], [0, 0, 0, 0], [50, 0, 0, 0], [0, 0, 0, 0]]
+    assert exchange_s(star, sizes, parts=100) == pytest.approx(3.0, rel=0.02)  # what the first one's link takes

@@ -30,6 +30,10 @@ class Handle:
         """Have a module's outputs changed: called with module, inputs and outputs."""
         self._ways_back.append(module.register_forward_hook(changed).remove)
 
+    def later(self, way_back: Callable[[], object]) -> None:
+        """Do this to undo what was just done."""
+        self._ways_back.append(way_back)
+
     def loops(self, model: Any) -> None:
         """Have experts multiplied one after another: the only way in which a choice that was struck out costs nothing."""
         before = model.config._experts_implementation

@@ -1,0 +1,109 @@
+"""A model of transformers whose experts are in other processes, by transformers' interface of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.errors import InputError, ModelError
+from shoal.llm.expert_parallel.experts import Expert
+from shoal.llm.expert_parallel.workers import Ways, Workers, workers
+from shoal.llm.experts._blocks import Block, blocks
+from shoal.llm.experts._handle import Handle
+from shoal.llm.library import transformers_module
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+_numbers = count()
+
+
+@contextmanager
+def parallel(
+    model: PreTrainedModel, native: NDArray[np.int64], ways: Ways | None = None, workers_count: int = 0
+) -> Iterator[Workers]:
+    """The model's experts are computed by worker processes inside the block; afterwards it is as before. Exact.
+
+    Args:
+        model: of transformers, with experts.
+        native: (layers with experts, experts), the worker that holds each; see `even`.
+        ways: how they share the work.
+        workers_count: 0: as many as the map names.
+
+    Raises:
+        ModelError: no layer has experts, or they are not of gated matrices alone.
+        InputError: a map of another shape.
+        WorkerDied: inside the block, a worker is gone or says nothing.
+    """
+    found = blocks(model)
+    shape = (len(found), found[0].count)
+    if native.shape != shape:
+        raise InputError(
+            "the map needs a worker for each expert of each layer", needed=str(shape), had=str(native.shape)
+        )
+    handle = Handle()
+    with workers(native, _activation(found), ways, workers_count) as there:
+        for layer, block in enumerate(found):
+            for number in range(block.count):
+                there.hold(layer, number, _matrices(block, number))
+        try:
+            _plugged(handle, model, found, there)
+            yield there
+        finally:
+            handle.undo()
+
+
+def _plugged(handle: Handle, model: PreTrainedModel, found: list[Block], there: Workers) -> None:
+    """Register the workers under a name that nobody else has, and have the model call them."""
+    torch = transformers_module("torch")
+    registry = transformers_module("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS
+    layers = {id(block.experts): layer for layer, block in enumerate(found)}
+
+    def experts(module: Any, x: Tensor, chosen: Tensor, gates: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and (x.requires_grad or gates.requires_grad):
+            raise ModelError("experts in other processes give no gradients", hint="run it under torch.no_grad()")
+        rows = x.detach().float().numpy()
+        made = there.layer(layers[id(module)], rows, chosen.numpy(), gates.detach().float().numpy())
+        answer: Tensor = torch.from_numpy(made).to(x.dtype)
+        return answer
+
+    name, before = f"shoal_workers_{next(_numbers)}", model.config._experts_implementation
+    registry[name] = experts
+    handle.later(lambda: registry.pop(name))
+    handle.later(lambda: model.set_experts_implementation(before))
+    model.set_experts_implementation(name)
+
+
+def _matrices(block: Block, number: int) -> Expert:
+    gate_up, down = (getattr(block.experts, name)[number].detach().float().numpy() for name in ("gate_up_proj", "down_proj"))  # fmt: skip
+    return Expert(gate_up, down)
+
+
+def _activation(found: list[Block]) -> str:
+    """By its name at transformers.
+
+    Raises:
+        ModelError: experts are of another kind.
+    """
+    moe = transformers_module("transformers.integrations.moe")
+    known = transformers_module("transformers.activations").ACT2CLS
+    for block in found:
+        module = block.experts
+        odd = [
+            word for word in ("has_bias", "is_transposed", "has_post_expert_norm") if getattr(module, word, True)
+        ]
+        if odd or not getattr(module, "has_gate", False) or type(module)._apply_gate is not moe._default_apply_gate:
+            raise ModelError("workers compute experts of a gate and two matrices", where=f"layer {block.layer}",
+                             had=type(module).__name__)  # fmt: skip
+    kind = type(found[0].experts.act_fn)
+    for name in ("silu", "gelu_pytorch_tanh", "relu"):
+        made = known[name]
+        if kind is (made[0] if isinstance(made, tuple) else made):
+            return name
+    raise ModelError("workers do not know the experts' activation", had=kind.__name__)

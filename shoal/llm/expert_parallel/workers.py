@@ -1,0 +1,210 @@
+"""The coordinator's side: worker processes that hold experts, and what each layer sends over which link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal import catalog
+from shoal.errors import InputError
+from shoal.llm.expert_parallel.experts import ACTIVATIONS, F32, I64, Expert, parcels
+from shoal.llm.expert_parallel.frames import Array, Frame, Gone, swap
+from shoal.llm.expert_parallel.messages import BALANCERS, Kind, Report, Task
+from shoal.llm.expert_parallel.processes import ENDING_S, Processes
+from shoal.llm.expert_parallel.worker import devices_of, ranks
+
+Mode = Literal["hub", "shards"]
+PATIENCE_S = 60.0
+LONGER = 1.5  # the coordinator's patience over that of workers, which notice each other first
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How workers share the work.
+
+    Args:
+        mode: "hub": tokens are at the coordinator, which sends them out and adds what comes back; "shards": each worker has a
+            share of a layer's tokens, and workers send to one another.
+        balancer: of `plan/balancers`, with its options.
+        copies_per_s: how fast each worker is; none: all alike.
+        transfer_s: of one expert's weights to another worker, in the same unit of time; for the balancer.
+        room: how many experts of others each worker has memory for; none: for all.
+        patience_s: how long a worker may say nothing.
+        pinned: each worker runs on one core of those that there are.
+        traced: workers keep count of their memory, which takes time.
+    """
+
+    mode: Mode = "hub"
+    balancer: str = "plain"
+    copies_per_s: tuple[float, ...] = ()
+    transfer_s: float = 0.0
+    room: tuple[int, ...] = ()
+    patience_s: float = PATIENCE_S
+    pinned: bool = True
+    traced: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer's work: bytes over each link, [from, to], the coordinator last; and what each worker says."""
+
+    layer: int
+    sent_bytes: I64  # (workers + 1, workers + 1), all that passed the sockets
+    weight_bytes: I64  # of these, experts' weights; between workers
+    reports: tuple[Report, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of the slowest worker."""
+        return max(each.step_s for each in self.reports)
+
+
+@dataclass(eq=False)
+class Traffic:
+    """What all layers have sent so far."""
+
+    steps: list[Step] = field(default_factory=list)
+
+    def by_layer(self, layers: int) -> I64:
+        """Bytes over each link, (layers, from, to)."""
+        size = len(self.steps[0].sent_bytes) if self.steps else 0
+        found = np.zeros((layers, size, size), np.int64)
+        for step in self.steps:
+            found[step.layer] += step.sent_bytes
+        return found
+
+
+class Workers:
+    """Processes that hold experts; made by `workers`."""
+
+    def __init__(self, native: I64, task: Task, mode: Mode, processes: Processes) -> None:
+        self.native, self.count, self.traffic = native, task.workers, Traffic()
+        self.processes = processes.numbers
+        self._task, self._mode, self._processes = task, mode, processes
+        self._balancer = catalog.make(BALANCERS, task.balancer)
+        self._devices = devices_of(task)
+
+    def hold(self, layer: int, expert: int, weights: Expert) -> None:
+        """Give an expert to the worker that the map names.
+
+        Raises:
+            WorkerDied: it is gone.
+        """
+        frame = Frame(Kind.EXPERT, (np.array([layer, expert]), *weights))
+        self._swap({int(self.native[layer, expert]): frame}, [])
+
+    def layer(self, layer: int, x: F32, chosen: I64, gates: F32) -> F32:
+        """What the layer's experts make of tokens, (n, width).
+
+        Args:
+            layer: place among the layers with experts.
+            x: (n, width).
+            chosen: (n, k), experts; a number beyond them stands for none.
+            gates: (n, k), what each expert's answer counts.
+
+        Raises:
+            InputError: arrays that do not fit each other.
+            WorkerDied: a worker is gone, or says nothing.
+        """
+        if x.ndim != 2 or chosen.shape != gates.shape or len(chosen) != len(x) or not 0 <= layer < len(self.native):
+            raise InputError("tokens, choices and gates do not fit each other", where=f"layer {layer}",
+                             had=f"{x.shape}, {chosen.shape}, {gates.shape}")  # fmt: skip
+        if chosen.size and chosen.min() < 0:
+            raise InputError("an expert that is not there", where=f"layer {layer}", had=str(chosen.min()))
+        before = np.array([each.sent_bytes for each in self._processes.lines.values()])
+        x, chosen, gates = x.astype(np.float32), chosen.astype(np.int64), gates.astype(np.float32)
+        ask = self._hub if self._mode == "hub" else self._shards
+        made, came = ask(layer, x, chosen, gates)
+        self._count(layer, before, came)
+        return made
+
+    def _hub(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
+        there = chosen < self.native.shape[1]
+        plan = self._balancer.assign(
+            np.bincount(chosen[there], minlength=self.native.shape[1]), self._devices[layer]
+        )
+        target = np.full(chosen.shape, -1)
+        target[there] = plan.device_of(
+            chosen[there], ranks(chosen[there], np.zeros(self.native.shape[1], np.int64))
+        )
+        moves = np.array(plan.moves, np.int64).reshape(-1, 3)
+        cut = parcels(x, chosen, gates, target, self.count)
+        asked = [(np.array([layer]), moves, *parcel.arrays) for parcel, _ in cut]
+        came = self._asked(Kind.HUB, asked)
+        made = np.zeros_like(x)
+        for party, (_, tokens) in enumerate(cut):
+            made[tokens] += came[party].arrays[0]
+        return made, came
+
+    def _shards(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
+        parts = zip(*(np.array_split(each, self.count) for each in (x, chosen, gates)), strict=True)
+        came = self._asked(Kind.SHARD, [(np.array([layer]), *part) for part in parts])
+        return np.concatenate([came[party].arrays[0] for party in range(self.count)]), came
+
+    def _asked(self, kind: Kind, arrays: Sequence[tuple[Array, ...]]) -> dict[int, Frame]:
+        return self._swap({to: Frame(kind, each) for to, each in enumerate(arrays)}, range(self.count))
+
+    def _count(self, layer: int, before: I64, came: Mapping[int, Frame]) -> None:
+        """Note what the layer sent; answers are counted by what they are."""
+        size = self.count + 1
+        sent, weights = np.zeros((size, size), np.int64), np.zeros((size, size), np.int64)
+        reports = tuple(Report.of(*came[party].arrays[1:]) for party in range(self.count))
+        for party, report in enumerate(reports):
+            sent[party, :-1], weights[party, :-1] = report.sent_bytes, report.weight_bytes
+            sent[party, -1] = came[party].bytes
+        sent[-1, :-1] = np.array([each.sent_bytes for each in self._processes.lines.values()]) - before
+        self.traffic.steps.append(Step(layer, sent, weights, reports))
+
+    def _swap(self, sent: Mapping[int, Frame], awaited: Sequence[int] | range) -> dict[int, Frame]:
+        try:
+            return swap(self._processes.lines, sent, awaited, LONGER * self._task.patience_s + ENDING_S)
+        except Gone as gone:
+            raise self._processes.blamed(gone) from gone
+
+
+@contextmanager
+def workers(native: I64, activation: str = "silu", ways: Ways | None = None, count: int = 0) -> Iterator[Workers]:
+    """Worker processes that end with the block.
+
+    Args:
+        native: (layers, experts), the worker that holds each.
+        activation: of the experts, by its name at transformers.
+        ways: how they share the work.
+        count: of workers; 0: as many as the map names.
+
+    Raises:
+        InputError: a map or an option that is none.
+        WorkerDied: inside the block, a worker is gone or says nothing.
+    """
+    ways = ways or Ways()
+    count = count or int(native.max(initial=0)) + 1
+    if native.ndim != 2 or not native.size or native.min() < 0 or native.max() >= count:
+        raise InputError("a map has a worker for each expert of each layer", needed=f"0 to {count - 1}",
+                         had=str(native.shape))  # fmt: skip
+    if activation not in ACTIVATIONS:
+        raise InputError("workers do not know this activation", needed=", ".join(ACTIVATIONS), had=activation)
+    task = Task(-1, count, {}, activation, ways.patience_s, ways.balancer, tuple(map(tuple, native.tolist())),
+                ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced)  # fmt: skip
+    catalog.make(BALANCERS, ways.balancer)  # refused here rather than in every worker
+    devices_of(task)
+    there = Processes(task, pinned=ways.pinned)
+    try:
+        yield Workers(native, task, ways.mode, there)
+    finally:
+        there.close()
+
+
+def even(layers: int, experts: int, count: int) -> NDArray[np.int64]:
+    """A map of experts to workers in order, as many on each as can be.
+
+    Raises:
+        InputError: fewer experts than workers.
+    """
+    if not 1 <= count <= experts:
+        raise InputError("a worker needs an expert", needed=f"1 to {experts} workers", had=str(count))
+    return np.tile(np.arange(experts, dtype=np.int64) * count // experts, (layers, 1))

@@ -1,0 +1,147 @@
+"""Experts in other processes: the same answer, every byte counted, and a word about who died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from itertools import product
+
+import numpy as np
+import pytest
+
+from shoal.errors import InputError, WorkerDied
+from shoal.llm.expert_parallel import Ways, even, workers
+from shoal.llm.expert_parallel.frames import ENTRY, HEAD
+from tests.llm.expert_parallel.layers import HIDDEN, WIDTH, alone, experts, layer, tokens
+
+MAPS = {
+    "even": even(1, 6, 2)[0],
+    "uneven": even(1, 7, 3)[0],
+    "any": np.array([3, 0, 0, 2, 1, 3, 1, 0]),
+    "one": np.array([1, 1, 1, 0]),
+}
+
+
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+@pytest.mark.parametrize("name", MAPS)
+def test_a_layer_answers_as_in_one_process(mode: str, name: str) -> None:
+    native = MAPS[name]
+    held, given = experts(len(native)), tokens(len(native), 37)
+    with layer(native, held, mode=mode) as there:
+        made = there.layer(0, *given)
+        np.testing.assert_allclose(made, alone(held, *given), atol=1e-5)
+        np.testing.assert_array_equal(there.layer(0, *given), made)
+
+
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+def test_every_token_to_one_expert_no_token_twice_the_same_and_none(mode: str) -> None:
+    native = MAPS["uneven"]
+    held, (x, chosen, gates) = experts(7), tokens(7, 20)
+    cases = {
+        "one": np.full_like(chosen, 6),
+        "twice": np.repeat(chosen[:, :1], 2, axis=1),
+        "nobody": np.full_like(chosen, 7),
+        "some nobody": np.where(chosen % 2, chosen, 7),
+    }
+    with layer(native, held, mode=mode) as there:
+        for name, each in cases.items():
+            made = there.layer(0, x, each, gates)
+            np.testing.assert_allclose(made, alone(held, x, each, gates), atol=1e-5, err_msg=name)
+        assert there.layer(0, x[:0], chosen[:0], gates[:0]).shape == (0, WIDTH)
+        assert there.layer(0, x[:1], chosen[:1], gates[:1]).shape == (1, WIDTH)
+
+
+def test_bytes_of_every_link_are_those_of_its_messages() -> None:
+    native = MAPS["uneven"]
+    held, (x, chosen, gates) = experts(7), tokens(7, 30)
+    with layer(native, held, mode="shards") as there:
+        there.layer(0, x, chosen, gates)
+        sent = there.traffic.by_layer(1)[0]
+    part = np.array_split(native[chosen], 3)
+    for one, other in product(range(3), repeat=2):
+        if one == other:
+            assert sent[one, other] == 0
+            continue
+        there_, back = part[one] == other, part[other] == one
+        parcel = message(4 * WIDTH * there_.any(1).sum(), *(4 * there_.sum(),) * 3, 0)
+        sums = message(4 * WIDTH * back.any(1).sum())
+        assert sent[one, other] == message() + message(8 * 7) + parcel + sums
+
+
+def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
+    native = MAPS["even"]
+    held, (x, chosen, gates) = experts(6), tokens(6, 30)
+    with layer(native, held) as there:
+        there.layer(0, x, chosen, gates)
+        sent = there.traffic.by_layer(1)[0]
+    for worker in range(2):
+        mine = native[chosen] == worker
+        rows = 4 * WIDTH * mine.any(1).sum()
+        assert sent[2, worker] == message(8, 0, rows, *(4 * mine.sum(),) * 3)
+        assert sent[worker, 2] == message(rows, 16, 16, 32)
+    assert not sent[:2, :2].any()
+
+
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+def test_a_worker_that_dies_is_named(mode: str) -> None:
+    native = MAPS["uneven"]
+    held, given = experts(7), tokens(7, 20)
+    with layer(native, held, mode=mode) as there:
+        there.layer(0, *given)
+        os.kill(there.processes[1], signal.SIGKILL)
+        with pytest.raises(WorkerDied, match=r"worker 1: experts' workers are gone .*ended with -9"):
+            there.layer(0, *given)
+        assert not any(os.path.exists(f"/proc/{each}") for each in there.processes)
+
+
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+def test_a_worker_that_says_nothing_is_named(mode: str) -> None:
+    native = MAPS["uneven"]
+    held, given = experts(7), tokens(7, 20)
+    with layer(native, held, mode=mode, patience_s=0.5) as there:
+        there.layer(0, *given)
+        os.kill(there.processes[2], signal.SIGSTOP)
+        begun_s = time.monotonic()
+        with pytest.raises(WorkerDied, match=r"^worker 2: .*says nothing"):
+            there.layer(0, *given)
+        assert time.monotonic() - begun_s < 20
+
+
+def test_what_a_worker_refuses_is_said() -> None:
+    held, given = experts(6), tokens(6, 4)
+    with workers(even(1, 6, 2)) as there:
+        for number, each in enumerate(held[:5]):
+            there.hold(0, number, each)
+        with pytest.raises(WorkerDied, match=r"^worker 1: .*KeyError: 5"):
+            there.layer(0, given[0], np.full_like(given[1], 5), given[2])
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="a worker needs an expert"):
+        even(1, 2, 3)
+    with pytest.raises(InputError, match="a map has a worker"), workers(np.zeros(4, np.int64)):
+        pass
+    with pytest.raises(InputError, match="do not know this activation"), workers(even(1, 4, 2), "swish2"):
+        pass
+    with pytest.raises(InputError, match="no balancer is called 'best'"), workers(even(1, 4, 2), ways=Ways(balancer="best")):  # fmt: skip
+        pass
+    held, (x, chosen, gates) = experts(4), tokens(4, 4)
+    with layer(even(1, 4, 2)[0], held) as there:
+        with pytest.raises(InputError, match="do not fit each other"):
+            there.layer(0, x, chosen[:2], gates)
+        with pytest.raises(InputError, match="an expert that is not there"):
+            there.layer(0, x, chosen - 4, gates)
+
+
+def test_even_maps_hold_as_many_experts_as_can_be() -> None:
+    for count, number in product(range(1, 20), range(1, 8)):
+        if number <= count:
+            sizes = np.bincount(even(2, count, number)[1], minlength=number)
+            assert sizes.max() - sizes.min() <= 1
+    assert HIDDEN != WIDTH  # so that matrices that change places are noticed
+
+
+def message(*parts: int) -> int:
+    """On the wire: a head, and an entry and the bytes of each array."""
+    return HEAD.size + sum(ENTRY.size + int(part) for part in parts)
