@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from shoal.machines.nexus import MessageArray, Outcome, Rival, cgra, systolic
+from shoal.machines.nexus import LANES, Mapped, MessageArray, Outcome, Rival, cgra, systolic
 from shoal.study._nexus_workloads import Workload
 from shoal.study.contract import Chart, Finding, Series, Shown, Table
 
@@ -25,7 +25,7 @@ class Compared:
     adaptive: Outcome  # messages that choose between ways
     tia: Outcome  # products at their places only
     valiant: Outcome
-    cgra: Rival
+    cgra: Mapped
     systolic: Rival
 
     @property
@@ -47,13 +47,13 @@ class Compared:
             yield self.workload.name, name, other.cycles, 100 * other.useful, 100 * other.busy, other.energy_j * 1e9
 
 
-def compared(workload: Workload, array: MessageArray) -> Compared:
-    """Run it everywhere."""
+def compared(workload: Workload, array: MessageArray, lanes: int = LANES) -> Compared:
+    """Run it everywhere; loops of the CGRA in so many lanes at most."""
     own = replace(array, values="float32") if workload.values == "float32" else array
     tia = replace(own, en_route=False)
     return Compared(
         workload, own, workload.run(own), workload.run(replace(own, routing="adaptive")), workload.run(tia), workload.run(replace(tia, valiant=True)),
-        cgra(own, workload.loops, workload.traffic, workload.useful, workload.times),
+        cgra(own, workload.loops, workload.traffic, workload.useful, workload.times, lanes),
         systolic(own, workload.products, workload.dense_traffic, workload.useful),
     )  # fmt: skip
 

@@ -134,6 +134,9 @@ class Nexus:
             found.append(work.bfs_of(name, each, int(each.lengths.argmax())))
             if name != "Laplacian":
                 found.append(work.pagerank_of(name, each, self.rounds))
+        for name, each in self._matrices(self.vertices - 1).items():  # lengths of edges take a second word
+            lengths = numbered(each, 99, self.seed)
+            found.append(work.sssp_of(name, lengths, int(each.lengths.argmax())))
         source, size = np.random.default_rng(self.seed), 2**self.products
         dense = of_dense(source.integers(1, 99, (size, size)).astype(np.float64))
         columns = source.integers(-9, 10, (size, 16)).astype(np.float64)
