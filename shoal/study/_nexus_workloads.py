@@ -37,6 +37,7 @@ from shoal.machines.nexus import (
 
 SUM_WORDS = 2
 MOST_INT16 = 2**15 - 1
+OPS = ("spmv", "spmspm", "sddmm", "bfs", "pagerank", "sssp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,36 @@ class Workload:
 
     def __str__(self) -> str:
         return self.name
+
+
+def workload_of(op: str, name: str, matrix: Sparse, depth: int, rounds: int, seed: int) -> Workload:
+    """The kernel of that name on a matrix, or on the graph whose edges are its entries, from the vertex of most edges.
+
+    Args:
+        op: of `OPS`.
+        name: of the matrix.
+        matrix: or graph.
+        depth: of the factors of SDDMM.
+        rounds: of PageRank, at most.
+        seed: of what else is drawn.
+
+    Raises:
+        InputError: no such kernel, or one that needs as many rows as columns.
+    """
+    if op not in OPS:
+        raise InputError(f"no kernel '{op}'", where="op", needed=", ".join(OPS))
+    if op not in ("spmv", "sddmm") and matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"'{op}' of a matrix that is not square", where=name, had="×".join(map(str, matrix.shape)))
+    root = int(matrix.lengths.argmax())
+    made: dict[str, Callable[[], Workload]] = {
+        "spmv": lambda: spmv_of(name, matrix, seed),
+        "spmspm": lambda: spmspm_of(name, matrix, matrix),
+        "sddmm": lambda: sddmm_of(name, matrix, depth, seed),
+        "bfs": lambda: bfs_of(name, matrix, root),
+        "pagerank": lambda: pagerank_of(name, matrix, rounds),
+        "sssp": lambda: sssp_of(name, matrix, root),
+    }
+    return made[op]()
 
 
 def spmv_of(name: str, matrix: Sparse, seed: int) -> Workload:

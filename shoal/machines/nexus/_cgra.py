@@ -28,7 +28,7 @@ from shoal.machines.nexus._lanes import ENTRIES, Access, Body, Fabric, Lanes, le
 from shoal.machines.nexus._rival import Rival, Traffic, rival_energy_j
 from shoal.machines.nexus._sparse import Ints
 
-LANES = 12  # at most
+LANES = 10  # at most
 VALUE_BITS, QUEUE_BITS = 32, 16
 
 Asked = Mapping[str, Ints]  # by "load a" or "store a": addresses in words, -1 where predicated off
@@ -109,6 +109,35 @@ class Inner:
 
 
 @dataclass(frozen=True, eq=False)
+class Slices:
+    """The inner loop for as many rows at a time as there are lanes; rows of about equal length go together.
+
+    After SELL-C-σ [Kreutzer et al., SIAM J. Sci. Comput. 36(5), 2014]; shorter rows of a slice wait for its longest.
+    """
+
+    body: Body
+    addresses: Asked  # of each iteration
+    lengths: Ints  # of each row
+    outer: int  # operations of the outer loop, for each row
+
+    def schedule(self, lanes: int) -> Schedule:
+        """See `Loops.schedule`."""
+        rows = np.flatnonzero(self.lengths)
+        rows = np.pad(rows[np.argsort(-self.lengths[rows], kind="stable")], (0, -len(rows) % lanes), constant_values=-1)
+        slices = rows.reshape(-1, lanes)
+        lengths = np.where(slices >= 0, self.lengths[slices], 0)
+        runs = lengths.max(axis=1, initial=0)
+
+        def asked() -> Asked:
+            of = np.repeat(np.arange(len(runs)), runs)
+            step = (np.arange(len(of)) - (np.cumsum(runs) - runs)[of])[:, None]
+            at = (np.cumsum(self.lengths) - self.lengths)[slices][of] + step
+            return {key: _taken(each, at, step < lengths[of]) for key, each in self.addresses.items()}
+
+        return Schedule(self.body, lanes, runs, self.outer * lanes, int(self.lengths.sum()), asked)
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
     """C = A·B with a dense B: of each row of C so many columns as there are lanes, over A's non-zeros."""
 
@@ -151,6 +180,7 @@ class Mapped(Rival):
     recurrence: int  # and that cycles of values do
     interval: int  # what the mapper found
     length: int  # cycles of an iteration
+    held: float  # share of the loop's cycles in which it waits for banks
 
 
 def cgra(array: MessageArray, loops: Sequence[Loops], traffic: Traffic, useful: int, times: int = 1, lanes: int = LANES,
@@ -187,6 +217,7 @@ def cgra(array: MessageArray, loops: Sequence[Loops], traffic: Traffic, useful: 
         total, useful / total / array.places, min(1.0, times * executed / total / array.places),
         rival_energy_j(array, counts, total), schedule.body.name, schedule.lanes, len(made.graph.nodes),
         *least_cycles(schedule.body, schedule.lanes, fabric), mapping.ii, mapping.length,
+        1 - schedule.cycles(mapping.ii, mapping.length, fabric.places) / max(1, cycles),
     )  # fmt: skip
 
 

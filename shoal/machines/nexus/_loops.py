@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.machines.nexus import _bodies as bodies
-from shoal.machines.nexus._cgra import Columns, Flat, Inner, Loops
+from shoal.machines.nexus._cgra import Columns, Flat, Inner, Loops, Slices
 from shoal.machines.nexus._lanes import Body
 from shoal.machines.nexus._sparse import Ints, Sparse
 
@@ -49,6 +49,7 @@ def spmv_loops(matrix: Sparse, damped: bool = False) -> tuple[Loops, ...]:
     y = np.where(_ends(matrix.lengths), matrix.shape[1] + matrix.row, -1)
     outer = 4 if damped else 2
     return (Flat(DAMPED if damped else WEIGHTED, {"load x": x, "store y": y}, matrix.count),
+            Slices(WEIGHTED_ROW, {"load x": x}, matrix.lengths, outer),
             Inner(WEIGHTED_ROW, {"load x": x}, matrix.lengths, outer, sums=True))  # fmt: skip
 
 
