@@ -113,7 +113,9 @@ def spmspm_of(name: str, left: Sparse, right: Sparse) -> Workload:
     words = _words(values)
     traffic = Traffic((1 + words) * right.count, (1 + words) * left.count, SUM_WORDS * size, total)
     rows, inner = left.shape
-    dense = Traffic(words * inner * right.shape[1], words * rows * inner, SUM_WORDS * size, rows * inner * right.shape[1])
+    dense = Traffic(
+        words * inner * right.shape[1], words * rows * inner, SUM_WORDS * size, rows * inner * right.shape[1]
+    )
     return Workload(
         f"SpMSpM, {name}", "SpMSpM", lambda array: spmspm(array, left, right), _near(left.dense() @ right.dense()),
         spmspm_loops(left, right), ((rows, inner, right.shape[1]),), traffic, dense, 2 * total, values,
@@ -159,7 +161,9 @@ def sssp_of(name: str, graph: Sparse, root: int) -> Workload:
     wave, vertices, size = distance_wave(graph, root), graph.shape[0], _words(values)
     reached = int(graph.lengths[np.isfinite(distances)].sum())
     traffic = Traffic((1 + size) * graph.count + (1 + SUM_WORDS) * vertices, 0, SUM_WORDS * vertices, 0)
-    dense = Traffic(SUM_WORDS * vertices, wave.rounds * size * vertices**2, SUM_WORDS * vertices, wave.rounds * vertices**2)
+    dense = Traffic(
+        SUM_WORDS * vertices, wave.rounds * size * vertices**2, SUM_WORDS * vertices, wave.rounds * vertices**2
+    )
     return Workload(
         f"SSSP, {name}", "SSSP", lambda array: sssp(array, graph, root), _near(distances), sssp_loops(graph, wave),
         ((vertices, vertices, 1),) * wave.rounds, traffic, dense, 2 * reached, values,

@@ -24,7 +24,7 @@ from shoal.study import (
 )
 
 if TYPE_CHECKING:
-    from shoal.machines.nexus import Sparse
+    from shoal.machines.nexus import MessageArray, Sparse
     from shoal.study._nexus_layers import PrunedLayer
     from shoal.study._nexus_workloads import Workload
 
@@ -103,7 +103,9 @@ class Nexus:
             return
         workloads = self._workloads()
         layers = list(self._layers(bench))
-        found = [compare.compared(each, array, self.lanes) for each in bench.each([*workloads, *layers], "workload")]
+        found = [
+            compare.compared(each, array, self.lanes) for each in bench.each([*workloads, *layers], "workload")
+        ]
         yield from compare.findings(found)
         yield from compare.tables(found)
         yield from compare.exactness(found)
@@ -117,7 +119,9 @@ class Nexus:
         bench.say("the port's width")
         of_each = {each.workload.kernel: each for each in reversed(found) if each.workload.kernel != compare.DENSE}
         few = list(of_each.values())
-        yield compare.narrow([each.workload for each in few], array, [int(each) for each in words(self.ports)], self.lanes)
+        yield compare.narrow(
+            [each.workload for each in few], array, [int(each) for each in words(self.ports)], self.lanes
+        )
         yield compare.edges(few, self.lanes)
         yield compare.swaps(few)
         hottest = max(

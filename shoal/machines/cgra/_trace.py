@@ -272,7 +272,9 @@ def _idle(op: str, of: tuple[_Value, ...]) -> bool:
 
 def _without_idle_index(nodes: list[Node]) -> list[Node]:
     """An index that no other node reads is left out: arrays count iterations beside."""
-    if len(nodes) == 1 or any(isinstance(each, Read) and not each.node for node in nodes[1:] for each in node.operands):
+    if len(nodes) == 1 or any(
+        isinstance(each, Read) and not each.node for node in nodes[1:] for each in node.operands
+    ):
         return nodes
     return [replace(node, operands=tuple(replace(each, node=each.node - 1) if isinstance(each, Read) else each
                                          for each in node.operands),

@@ -24,7 +24,17 @@ from numpy.typing import NDArray
 from shoal.errors import LimitError
 from shoal.machines import cgra as arrays
 from shoal.machines.nexus._array import MessageArray
-from shoal.machines.nexus._lanes import ENTRIES, Access, Body, Fabric, Lanes, least_cycles, nodes_of, scheduled, unrolled
+from shoal.machines.nexus._lanes import (
+    ENTRIES,
+    Access,
+    Body,
+    Fabric,
+    Lanes,
+    least_cycles,
+    nodes_of,
+    scheduled,
+    unrolled,
+)
 from shoal.machines.nexus._rival import Rival, Traffic, rival_energy_j
 from shoal.machines.nexus._sparse import Ints
 
@@ -102,7 +112,9 @@ class Inner:
             of = np.repeat(np.arange(len(runs)), runs)
             place = (np.arange(len(of)) - (np.cumsum(runs) - runs)[of])[:, None] * lanes + np.arange(lanes)[None]
             at = (np.cumsum(self.lengths) - self.lengths)[of][:, None] + place
-            return {key: _taken(each, at, place < self.lengths[of][:, None]) for key, each in self.addresses.items()}
+            return {
+                key: _taken(each, at, place < self.lengths[of][:, None]) for key, each in self.addresses.items()
+            }
 
         outer = self.outer + (lanes - 1 if self.sums else 0)
         return Schedule(self.body, lanes, runs, outer, int(self.lengths.sum()), asked)
@@ -123,7 +135,9 @@ class Slices:
     def schedule(self, lanes: int) -> Schedule:
         """See `Loops.schedule`."""
         rows = np.flatnonzero(self.lengths)
-        rows = np.pad(rows[np.argsort(-self.lengths[rows], kind="stable")], (0, -len(rows) % lanes), constant_values=-1)
+        rows = np.pad(
+            rows[np.argsort(-self.lengths[rows], kind="stable")], (0, -len(rows) % lanes), constant_values=-1
+        )
         slices = rows.reshape(-1, lanes)
         lengths = np.where(slices >= 0, self.lengths[slices], 0)
         runs = lengths.max(axis=1, initial=0)
@@ -200,7 +214,9 @@ def cgra(array: MessageArray, loops: Sequence[Loops], traffic: Traffic, useful: 
         LimitError: the mapper finds no schedule for any loop.
     """
     fabric = Fabric(array.rows, array.columns, edge or array.columns)
-    cycles, schedule, mapping = _fastest([each.schedule(some) for each in loops for some in range(1, lanes + 1)], fabric)
+    cycles, schedule, mapping = _fastest(
+        [each.schedule(some) for each in loops for some in range(1, lanes + 1)], fabric
+    )
     made, asked = unrolled(schedule.body, schedule.lanes), schedule.asked()
     total = traffic.cycles(times * cycles, array.port_words)
     references = sum(int((each >= 0).sum()) for _, each in _requests(made, asked))

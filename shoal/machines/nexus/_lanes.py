@@ -6,13 +6,13 @@ it, elements that all read. Numbers that are added to an index become part of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 from shoal.errors import LimitError
 from shoal.machines import cgra as arrays
-from shoal.machines.cgra import Dataflow, Live, Mapping, Node, Read, Scalar, mapped, reach, traced
+from shoal.machines.cgra import Dataflow, Live, Node, Read, Scalar, mapped, reach, traced
 
 TRIPS = 1 << 20  # that traced loops are told; how many there are, data tells
 ENTRIES = 16  # of the configuration: no longer interval
@@ -91,9 +91,10 @@ def unrolled(body: Body, lanes: int) -> Lanes:
     order += [(at, lane) for lane in range(lanes) for at in sorted(own)]
     place = {each: new for new, each in enumerate(order)}
 
+    to = [{at: place[at, lane if at in own else 0] for at in range(len(nodes))} for lane in range(lanes)]
     made, accesses = [], []
     for new, (at, lane) in enumerate(order):
-        node = _moved(nodes[at], lambda other, lane=lane: place[other, lane if other in own else 0])
+        node = _moved(nodes[at], to[lane])
         if node.memory:
             accesses.append(Access(new, node.op, node.array, offsets[at], lane))
             node = replace(node, array=f"{node.array}+{offsets[at]}, lane {lane}")
@@ -108,7 +109,7 @@ def nodes_of(body: Body, lanes: int) -> int:
 
 
 @cache
-def scheduled(body: Body, lanes: int, fabric: Fabric) -> Mapping | None:
+def scheduled(body: Body, lanes: int, fabric: Fabric) -> arrays.Mapping | None:
     """What the mapper finds; none if it finds nothing in as many configurations as the array holds."""
     try:
         return mapped(unrolled(body, lanes).graph, fabric.made, rounds=ROUNDS)
@@ -135,23 +136,27 @@ def _based(graph: Dataflow) -> tuple[list[Node], list[int]]:
     read = {each.node for node in nodes for each in node.operands if isinstance(each, Read)}
     kept = [at for at in range(len(nodes)) if at in read or at not in sums]
     place = {at: new for new, at in enumerate(kept)}
-    return [_moved(nodes[at], lambda other: place[other]) for at in kept], [offsets[at] for at in kept]
+    return [_moved(nodes[at], place) for at in kept], [offsets[at] for at in kept]
 
 
 def _sum(graph: Dataflow, node: Node) -> tuple[Read, Scalar] | None:
     """The node and the number that a load's or store's index is the sum of."""
     if node.memory and isinstance(index := node.operands[0], Read) and not index.distance:
         match graph.nodes[index.node]:
-            case Node(op="add", operands=(Read() as one, int() | Live() as number) | (Live() as number, Read() as one)):
+            case Node(
+                op="add",
+                operands=(Read(distance=0) as one, int() | Live() as number)
+                | (Live() as number, Read(distance=0) as one),
+            ):
                 return one, number
     return None
 
 
-def _moved(node: Node, to: Callable[[int], int]) -> Node:
+def _moved(node: Node, to: Mapping[int, int]) -> Node:
     """The same node, where nodes have other numbers."""
-    return replace(node, operands=tuple(replace(each, node=to(each.node)) if isinstance(each, Read) else each
+    return replace(node, operands=tuple(replace(each, node=to[each.node]) if isinstance(each, Read) else each
                                         for each in node.operands),
-                   after=tuple((to(other), distance) for other, distance in node.after))  # fmt: skip
+                   after=tuple((to[other], distance) for other, distance in node.after))  # fmt: skip
 
 
 def _own(nodes: list[Node], split: frozenset[str]) -> set[int]:

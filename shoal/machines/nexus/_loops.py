@@ -94,7 +94,9 @@ def sssp_loops(graph: Sparse, wave: Wave) -> tuple[Loops, ...]:
         "store mark": np.where(wave.nearer, vertices + vertex, -1)}, 2)  # fmt: skip
 
 
-def _wave_loops(graph: Sparse, wave: Wave, flat: Body, row: Body, own: dict[str, Ints], of_vertex: int) -> tuple[Loops, ...]:
+def _wave_loops(
+    graph: Sparse, wave: Wave, flat: Body, row: Body, own: dict[str, Ints], of_vertex: int
+) -> tuple[Loops, ...]:
     """Words of vertices, of which each has so many, then where their edges begin, the edges, and two queues."""
     first = of_vertex * graph.shape[0]
     edges, queue = first + graph.shape[0], first + graph.shape[0] + graph.count

@@ -84,11 +84,11 @@ def swapped(found: Ints, users: Ints, weights: Ints, room: Ints, columns: int) -
     """
     uses, count = users.sum(axis=1), len(room)
     swaps = _Swaps(
-        found.copy(), users @ _ways(count, columns), uses, weights, np.bincount(found, uses, count),
+        found.copy(), users @ _ways(count, columns), uses, weights, np.bincount(found, uses, count).astype(np.float64),
         room - np.bincount(found, weights, count).astype(np.int64),
     )  # fmt: skip
     for _ in range(ROUNDS):
-        if not any([swaps.swap(element) for element in np.argsort(-uses, kind="stable").tolist()]):
+        if not sum(swaps.swap(element) for element in np.argsort(-uses, kind="stable").tolist()):
             break
     return swaps.places
 
@@ -138,10 +138,10 @@ class _Swaps:
         """Of each place the most uses of a place that is neither it nor `here`."""
         rest = np.where(np.arange(len(self.load)) == here, 0.0, self.load)
         second, most = np.sort(np.append(rest, 0.0))[-2:]
-        return np.where(rest == most, second, most)
+        return np.asarray(np.where(rest == most, second, most), np.float64)
 
 
 def _ways(count: int, columns: int) -> Ints:
     """Hops from place to place of a mesh."""
     down, across = np.divmod(np.arange(count), columns)
-    return np.abs(down[:, None] - down) + np.abs(across[:, None] - across)
+    return np.asarray(np.abs(down[:, None] - down) + np.abs(across[:, None] - across), np.int64)
