@@ -49,7 +49,7 @@ class Nexus:
     shares: str = "0.7+0.8+0.9+0.95"  # of weights that are zero
     ports: str = "4+8+16+32+64"  # words a cycle that are tried
     timed: int = 7  # runs of the simulator that are timed
-    lanes: int = 10  # of the CGRA's loops, at most
+    lanes: int = 8  # of the CGRA's loops, at most
     matrix: str = ""  # a file of Matrix Market; with it alone `op` is run, and no claim is judged
     op: str = "spmv"  # kernels on that matrix: spmv, spmspm, sddmm, bfs, pagerank, sssp
     array: str = "4x4"  # rows and columns of processing elements

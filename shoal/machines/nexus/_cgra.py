@@ -38,7 +38,8 @@ from shoal.machines.nexus._lanes import (
 from shoal.machines.nexus._rival import Rival, Traffic, rival_energy_j
 from shoal.machines.nexus._sparse import Ints
 
-LANES = 10  # at most
+LANES = 8  # at most
+SHARE = 2  # of the configuration's slots, the part that a loop may take: beyond, searches find hardly anything
 VALUE_BITS, QUEUE_BITS = 32, 16
 
 Asked = Mapping[str, Ints]  # by "load a" or "store a": addresses in words, -1 where predicated off
@@ -254,13 +255,13 @@ def _fastest(schedules: Sequence[Schedule], fabric: Fabric) -> tuple[int, Schedu
             found = cycles, schedule, mapping
     if found is None:
         raise LimitError("no schedule was found", where=f"CGRA, loop '{schedules[0].body.name}'",
-                         hint="more lanes, or a larger array")  # fmt: skip
+                         hint="a larger array")  # fmt: skip
     return found
 
 
 def _bound(schedule: Schedule, fabric: Fabric) -> float:
-    """Cycles that no mapping goes below; infinite for more operations than the configuration has slots for."""
-    if nodes_of(schedule.body, schedule.lanes) > ENTRIES * fabric.places:
+    """Cycles that no mapping goes below; infinite for more operations than are tried."""
+    if SHARE * nodes_of(schedule.body, schedule.lanes) > ENTRIES * fabric.places:
         return inf
     least = max(least_cycles(schedule.body, schedule.lanes, fabric))
     return schedule.cycles(least, least, fabric.places)

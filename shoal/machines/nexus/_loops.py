@@ -16,6 +16,7 @@ from shoal.machines.nexus._cgra import Columns, Flat, Inner, Loops, Slices
 from shoal.machines.nexus._lanes import Body
 from shoal.machines.nexus._sparse import Ints, Sparse
 
+SKEWS = 8  # words by which a tensor may be laid out after another
 STREAM = frozenset({"a", "index", "begins"})
 WEIGHTED = Body(bodies.weighted, STREAM | {"y"})
 WEIGHTED_ROW = Body(bodies.weighted_row, STREAM)
@@ -69,14 +70,17 @@ def spmspm_loops(left: Sparse, right: Sparse) -> tuple[Loops, ...]:
 
 
 def sddmm_loops(samples: Sparse, depth: int) -> tuple[Loops, ...]:
-    """Chosen elements of U·Vᵀ: all of a sample an iteration, or one product."""
+    """Chosen elements of U·Vᵀ: all of a sample an iteration, or one product; V is laid out in the banks as suits the loop."""
     u, v = samples.row * depth, (samples.shape[0] + samples.column) * depth
-    out = sum(samples.shape) * depth + np.arange(samples.count)
+    out = (sum(samples.shape) + 1) * depth + SKEWS + np.arange(samples.count)
     whole = Body(bodies.sampled, frozenset({"left", "right", "scale", "out"}), (("depth", depth),))
-    steps = np.arange(depth)
-    rows = {"load u": (u[:, None] + steps).ravel(), "load v": (v[:, None] + steps).ravel()}
-    return (Flat(whole, {"load u": u, "load v": v, "store out": out}, samples.count),
-            Inner(SAMPLED_ROW, rows, np.full(samples.count, depth), outer=5, sums=True))  # fmt: skip
+    steps, lengths = np.arange(depth), np.full(samples.count, depth)
+    found: list[Loops] = []
+    for skew in range(SKEWS):  # of the first element of V
+        found.append(Flat(whole, {"load u": u, "load v": v + skew, "store out": out}, samples.count))
+        rows = {"load u": (u[:, None] + steps).ravel(), "load v": (v[:, None] + skew + steps).ravel()}
+        found.append(Inner(SAMPLED_ROW, rows, lengths, outer=5, sums=True))
+    return tuple(found)
 
 
 def bfs_loops(graph: Sparse, wave: Wave) -> tuple[Loops, ...]:
