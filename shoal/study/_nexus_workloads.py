@@ -21,6 +21,7 @@ from shoal.machines.nexus import (
     Wave,
     bfs,
     bfs_loops,
+    check_total,
     pagerank,
     runs_of,
     sddmm,
@@ -60,24 +61,30 @@ class Workload:
         return self.name
 
 
-def workload_of(op: str, name: str, matrix: Sparse, depth: int, rounds: int, seed: int) -> Workload:
+def workload_of(
+    op: str, name: str, matrix: Sparse, array: MessageArray, depth: int, rounds: int, seed: int
+) -> Workload:
     """The kernel of that name on a matrix, or on the graph whose edges are its entries, from the vertex of most edges.
 
     Args:
         op: of `OPS`.
         name: of the matrix.
         matrix: or graph.
+        array: whose memories it has to fit into.
         depth: of the factors of SDDMM.
         rounds: of PageRank, at most.
         seed: of what else is drawn.
 
     Raises:
         InputError: no such kernel, or one that needs as many rows as columns.
+        LimitError: more entries than all memories hold, for kernels whose matrix has to be there.
     """
     if op not in OPS:
         raise InputError(f"no kernel '{op}'", where="op", needed=", ".join(OPS))
     if op not in ("spmv", "sddmm") and matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"'{op}' of a matrix that is not square", where=name, had="×".join(map(str, matrix.shape)))
+    if op not in ("spmv", "pagerank"):
+        check_total({name: matrix.count + max(matrix.shape)}, array.places, array.words)
     root = int(matrix.lengths.argmax())
     made: dict[str, Callable[[], Workload]] = {
         "spmv": lambda: spmv_of(name, matrix, seed),
@@ -116,9 +123,13 @@ def spmspm_of(name: str, left: Sparse, right: Sparse) -> Workload:
     dense = Traffic(
         words * inner * right.shape[1], words * rows * inner, SUM_WORDS * size, rows * inner * right.shape[1]
     )
+
+    def off(outcome: Outcome) -> float:
+        return _near(left.dense() @ right.dense())(outcome)  # only when it is known to fit
+
     return Workload(
-        f"SpMSpM, {name}", "SpMSpM", lambda array: spmspm(array, left, right), _near(left.dense() @ right.dense()),
-        spmspm_loops(left, right), ((rows, inner, right.shape[1]),), traffic, dense, 2 * total, values,
+        f"SpMSpM, {name}", "SpMSpM", lambda array: spmspm(array, left, right), off, spmspm_loops(left, right),
+        ((rows, inner, right.shape[1]),), traffic, dense, 2 * total, values,
     )  # fmt: skip
 
 

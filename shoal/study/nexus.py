@@ -156,7 +156,7 @@ class Nexus:
         path = Path(self.matrix)
         matrix = matrix_market(path)
         ops = words(self.op)
-        workloads = [workload_of(op, path.name, matrix, self.depth, self.rounds, self.seed) for op in ops]
+        workloads = [workload_of(op, path.name, matrix, array, self.depth, self.rounds, self.seed) for op in ops]
         found = [compare.compared(each, array, self.lanes) for each in bench.each(workloads, "workload")]
         yield from compare.tables(found)
         yield compare.accuracy(found)

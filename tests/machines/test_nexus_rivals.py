@@ -20,6 +20,7 @@ from shoal.machines.nexus import (
     Inner,
     Loops,
     MessageArray,
+    Slices,
     Sparse,
     Traffic,
     cgra,
@@ -32,9 +33,10 @@ from shoal.machines.nexus import (
     uniform,
 )
 from shoal.machines.nexus import _bodies as bodies
-from shoal.machines.nexus._cgra import Schedule, Slices, held_up
+from shoal.machines.nexus._cgra import held_up
 from shoal.machines.nexus._lanes import Fabric, least_cycles, nodes_of, scheduled, unrolled
 from shoal.machines.nexus._loops import WEIGHTED, WEIGHTED_ROW, WIDE
+from shoal.machines.nexus._schedules import Schedule
 from tests.machines.calls import case
 
 ARRAY = MessageArray()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shoal.errors import InputError
+from shoal.errors import InputError, LimitError
 from shoal.machines.nexus import MessageArray, laplacian, numbered, rmat, small_world, uniform
 from shoal.study import Chart, Series, conduct, job
 from shoal.study._charts import drawn
@@ -79,9 +79,11 @@ def test_a_file_is_run_on_all_machines(tmp_path: Path) -> None:
 def test_what_a_file_cannot_be_used_for_is_refused(tmp_path: Path) -> None:
     wide = numbered(uniform(3, 4, 1.0))
     with pytest.raises(InputError, match=r"no kernel 'fft'.*spmv, spmspm, sddmm, bfs, pagerank, sssp"):
-        workload_of("fft", "a.mtx", wide, 4, 3, 0)
+        workload_of("fft", "a.mtx", wide, MessageArray(), 4, 3, 0)
     with pytest.raises(InputError, match=r"a.mtx: 'bfs' of a matrix that is not square .*3×4"):
-        workload_of("bfs", "a.mtx", wide, 4, 3, 0)
+        workload_of("bfs", "a.mtx", wide, MessageArray(), 4, 3, 0)
+    with pytest.raises(LimitError, match=r"tensor 'a.mtx': .*needed 39.1 KiB, had 32 KiB"):
+        workload_of("sssp", "a.mtx", numbered(uniform(141, 141, 1.0)), MessageArray(), 4, 3, 0)
     for sides in ("4", "4xx4", "4x-1", "0x4"):
         with pytest.raises(InputError):
             list(Nexus(array=sides).run(None))  # type: ignore[arg-type]  # it is refused before the bench is used

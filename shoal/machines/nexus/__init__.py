@@ -1,7 +1,7 @@
 """An array of small processing elements between which messages carry instructions to where data is, and its rivals."""
 
 from shoal.machines.nexus._array import FILE, MessageArray, Outcome, joined
-from shoal.machines.nexus._cgra import LANES, Columns, Flat, Inner, Loops, Mapped, cgra
+from shoal.machines.nexus._cgra import LANES, Mapped, cgra
 from shoal.machines.nexus._files import matrix_market
 from shoal.machines.nexus._graphs import laplacian, numbered, rmat, small_world, uniform
 from shoal.machines.nexus._lanes import Body
@@ -15,8 +15,10 @@ from shoal.machines.nexus._loops import (
     spmv_loops,
     sssp_loops,
 )
+from shoal.machines.nexus._program import check_total
 from shoal.machines.nexus._programs import bfs, pagerank, rows_at_once, sddmm, single, spmspm, spmv, sssp
 from shoal.machines.nexus._rival import Rival, Traffic, systolic
+from shoal.machines.nexus._schedules import Columns, Flat, Inner, Loops, Slices
 from shoal.machines.nexus._sparse import Array, Floats, Ints, Sparse, of_dense, sparse
 
 __all__ = [
@@ -34,12 +36,14 @@ __all__ = [
     "MessageArray",
     "Outcome",
     "Rival",
+    "Slices",
     "Sparse",
     "Traffic",
     "Wave",
     "bfs",
     "bfs_loops",
     "cgra",
+    "check_total",
     "joined",
     "laplacian",
     "matrix_market",

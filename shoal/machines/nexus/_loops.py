@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.machines.nexus import _bodies as bodies
-from shoal.machines.nexus._cgra import Columns, Flat, Inner, Loops, Slices
 from shoal.machines.nexus._lanes import Body
+from shoal.machines.nexus._schedules import Columns, Flat, Inner, Loops, Slices
 from shoal.machines.nexus._sparse import Ints, Sparse
 
 SKEWS = 8  # words by which a tensor may be laid out after another
