@@ -161,6 +161,18 @@ def edges(found: Sequence[Compared], lanes: int) -> Table:
                  "geometric means of cycles over those of Nexus, " + ", ".join(each.workload.name for each in found))  # fmt: skip
 
 
+def efforts(found: Sequence[Compared], lanes: int) -> Table:
+    """What it does to the comparison in how many lanes the CGRA's loops are tried."""
+    uneven = [each for each in found if each.workload.kernel != DENSE]
+    rows = []
+    for most in sorted({1, 2, 4, min(8, lanes), lanes}):
+        gains = {each: on_cgra(each.workload, each.array, most).cycles / each.messages.cycles for each in uneven}
+        rest = [gain for each, gain in gains.items() if each.workload.kernel != "SSSP"]
+        rows.append((most, _mean(list(gains.values())), _mean(rest)))
+    return Table("Lanes of the CGRA's loops", ("lanes, at most", "generic CGRA, ×", "… without shortest paths, ×"), rows,
+                 "geometric means of cycles over those of Nexus, all uneven workloads")  # fmt: skip
+
+
 def swaps(found: Sequence[Compared]) -> Table:
     """What swaps of elements do after the greedy placement."""
     rows = []

@@ -49,7 +49,7 @@ class Nexus:
     shares: str = "0.7+0.8+0.9+0.95"  # of weights that are zero
     ports: str = "4+8+16+32+64"  # words a cycle that are tried
     timed: int = 7  # runs of the simulator that are timed
-    lanes: int = 8  # of the CGRA's loops, at most
+    lanes: int = 12  # of the CGRA's loops, at most
     matrix: str = ""  # a file of Matrix Market; with it alone `op` is run, and no claim is judged
     op: str = "spmv"  # kernels on that matrix: spmv, spmspm, sddmm, bfs, pagerank, sssp
     array: str = "4x4"  # rows and columns of processing elements
@@ -123,6 +123,7 @@ class Nexus:
             [each.workload for each in few], array, [int(each) for each in words(self.ports)], self.lanes
         )
         yield compare.edges(few, self.lanes)
+        yield compare.efforts(found, self.lanes)
         yield compare.swaps(few)
         hottest = max(
             (each for each in found if each.workload.kernel == "SpMSpM"), key=lambda each: each.gain(each.tia)
@@ -134,7 +135,8 @@ class Nexus:
         yield Note("The share of ALU cycles with the algorithm's arithmetic gains as much as speed does by construction, as the "
                    "arithmetic is the same: it is no second piece of evidence. The share of busy places is one.")  # fmt: skip
         yield Note("The CGRA's lanes are taken to have equally much to do, and what comes between two runs of an inner loop to "
-                   "need no routes; both favour it. Loading and emptying memories counts for all; layout, power and area are "
+                   "need no routes; both favour it. How far it is behind depends on how many "
+                   "loops are tried for it, as the table of lanes shows, and on shortest paths, where it is farthest. Loading and emptying memories counts for all; layout, power and area are "
                    "not here.")  # fmt: skip
         yield untestable(
             "silicon", "takes a layout in 22 nm; here ALUs, memory, port and leakage are equal by assumption"

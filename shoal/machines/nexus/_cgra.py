@@ -36,7 +36,7 @@ from shoal.machines.nexus._rival import Rival, Traffic, rival_energy_j
 from shoal.machines.nexus._schedules import Asked, Loops, Schedule
 from shoal.machines.nexus._sparse import Ints
 
-LANES = 8  # at most
+LANES = 12  # at most
 SHARE = 2  # of the configuration's slots, the part that a loop may take: beyond, searches find hardly anything
 VALUE_BITS, QUEUE_BITS = 32, 16
 
