@@ -165,7 +165,7 @@ def efforts(found: Sequence[Compared], lanes: int) -> Table:
     """What it does to the comparison in how many lanes the CGRA's loops are tried."""
     uneven = [each for each in found if each.workload.kernel != DENSE]
     rows = []
-    for most in sorted({1, 2, 4, min(8, lanes), lanes}):
+    for most in sorted({each for each in (1, 2, 4, 8, lanes) if each <= lanes}):
         gains = {each: on_cgra(each.workload, each.array, most).cycles / each.messages.cycles for each in uneven}
         rest = [gain for each, gain in gains.items() if each.workload.kernel != "SSSP"]
         rows.append((most, _mean(list(gains.values())), _mean(rest)))
