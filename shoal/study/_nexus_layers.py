@@ -12,7 +12,7 @@ from shoal.errors import ModelError
 from shoal.graph import save
 from shoal.machines.accelerators import Call, calls
 from shoal.machines.accelerators.nexus import Nexus
-from shoal.machines.nexus._sparse import Array
+from shoal.machines.nexus import Array
 
 if TYPE_CHECKING:
     import onnx_ir as ir

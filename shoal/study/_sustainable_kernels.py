@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -21,7 +21,7 @@ from shoal.machines.cgra import (
     plaid,
 )
 
-FABRICS = {"plaid": plaid, "conventional": conventional}
+FABRICS: Mapping[str, Callable[[], Fabric]] = {"plaid": plaid, "conventional": conventional}
 TABLE_BYTES, TABLE_BITS = 8192, 64  # of the memory in the table of energies
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shoal.errors import InputError, ModelError
-from shoal.machines.cgra import KERNELS, Dataflow, Node, Read, kernel, traced
+from shoal.machines.cgra import KERNELS, Dataflow, Node, Read, conventional, kernel, traced
 from shoal.machines.cgra._kernels import Ints
 
 
@@ -61,6 +61,20 @@ def test_a_value_may_be_some_iterations_old() -> None:
     assert graph.nodes[found.node].op == "load"
 
 
+def followed(a: Ints, b: Ints, n: int) -> None:
+    at = 0
+    for _ in range(n):
+        at = a[at]
+        b[at] = at
+
+
+def test_an_index_that_nobody_reads_is_no_node() -> None:
+    graph = traced(followed, n=8)
+    assert [node.op for node in graph.nodes] == ["load", "store"]
+    assert graph.nodes[0].operands == (Read(0, 1, (0,)),)
+    assert graph.nodes[1].after == ((1, 1),)
+
+
 def dividing(a: Ints, n: int) -> None:
     """Not of the subset."""
     for i in range(n):
@@ -82,6 +96,16 @@ def test_what_is_outside_of_the_subset_is_named_with_its_line() -> None:
         kernel("gemm").graph(3)
     with pytest.raises(InputError, match="no kernel 'lu'"):
         kernel("lu")
+
+
+def test_parts_in_lockstep_are_a_graph_where_that_is_said() -> None:
+    two = (Node("load", (0,), "a"), Node("load", (1,), "a"))
+    assert len(Dataflow("two", two, parts=True).nodes) == 2
+    with pytest.raises(ModelError, match="nothing to do with one another"):
+        Dataflow("two", two)
+    least = conventional(edge=4).least_cycles(Dataflow("five", 5 * two[:1], parts=True))
+    assert least == (1, 1)
+    assert conventional().least_cycles(Dataflow("five", 5 * two[:1], parts=True)) == (2, 1)  # four ports
 
 
 def test_graphs_that_are_none_are_refused() -> None:

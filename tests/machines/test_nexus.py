@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 
 from shoal.errors import InputError, LimitError, WorkError
 from shoal.machines import energy
@@ -25,10 +27,11 @@ from shoal.machines.nexus import (
     single,
     spmspm,
     spmv,
+    sssp,
     uniform,
 )
 from shoal.machines.nexus import _cycles as compiled_loop
-from shoal.machines.nexus._placement import blocks, by_users
+from shoal.machines.nexus._placement import blocks, by_users, placement_cost, swapped
 
 ARRAY = MessageArray()
 DRAWN = np.random.default_rng(2)
@@ -50,10 +53,12 @@ def everything(array: MessageArray) -> list[Outcome]:
     matrix, x = small(40, 30), DRAWN.integers(-9, 10, 30).astype(float)
     left, right = small(12, 15), small(15, 11)
     samples, u, v = small(10, 9), DRAWN.integers(-9, 10, (10, 5)), DRAWN.integers(-9, 10, (9, 5))
-    graph = rmat(6, 200)
-    runs = [spmv(array, matrix, x), spmspm(array, left, right), sddmm(array, samples, u, v), bfs(array, graph, 0)]
+    graph, roads = rmat(6, 200), numbered(rmat(6, 200), 99)
+    runs = [spmv(array, matrix, x), spmspm(array, left, right), sddmm(array, samples, u, v), bfs(array, graph, 0),
+            sssp(array, roads, 0)]  # fmt: skip
     wanted = [matrix.dense() @ x, left.dense() @ right.dense(),
-              (samples.dense() * (u @ v.T))[samples.row, samples.column], levels(graph, 0)]  # fmt: skip
+              (samples.dense() * (u @ v.T))[samples.row, samples.column], levels(graph, 0),
+              dijkstra(csr_array(roads.dense()), indices=0)]  # fmt: skip
     for run, values in zip(runs, wanted, strict=True):
         np.testing.assert_array_equal(run.values, values)
     return runs
@@ -80,7 +85,7 @@ def test_compiled_and_as_written_do_the_same_in_every_cycle(monkeypatch: pytest.
     def runs() -> list[Outcome]:
         every = [replace(ARRAY, columns=2, rows=2, valiant=valiant) for valiant in (False, True)]
         return [run for array in every for run in (spmv(array, matrix, x), spmspm(array, matrix, of_dense(matrix.dense().T)),
-                bfs(array, graph, 1), sddmm(array, matrix, np.ones((20, 3)), np.ones((16, 3))))]  # fmt: skip
+                bfs(array, graph, 1), sssp(array, numbered(graph), 1), sddmm(array, matrix, np.ones((20, 3)), np.ones((16, 3))))]  # fmt: skip
 
     quick = runs()
     monkeypatch.setattr(compiled_loop, "run_cycles", plain(compiled_loop).run_cycles)
@@ -136,6 +141,38 @@ def test_one_network_for_all_legs_gets_stuck_and_its_circle_is_named() -> None:
     spmspm(replace(ARRAY, depth=1), small(64, 64, 0.5), values)
 
 
+def test_a_way_by_hand() -> None:
+    """Three places in a row: the longer way over one more vertex is the shorter."""
+    roads = Sparse((3, 3), np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([2.0, 9.0, 3.0]))
+    run = sssp(MessageArray(columns=3, rows=1, words=16), roads, 0)
+    assert run.values.tolist() == [0, 2, 5]
+    assert run.facts["children"] == 3  # an edge each
+    assert run.counts["sum"] == 3 + 4  # one longer by its edge each; compared on each arrival, the root's included
+    assert run.counts["product"] == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 120), st.integers(0, 99))
+def test_lengths_of_any_ways_are_dijkstras(count: int, edges: int, seed: int) -> None:
+    source = np.random.default_rng(seed)
+    dense = np.zeros((count, count))
+    dense[source.integers(0, count, edges), source.integers(0, count, edges)] = source.integers(1, 32767, edges)
+    np.fill_diagonal(dense, 0)
+    array = MessageArray(columns=3, rows=2, depth=int(source.integers(1, 4)), en_route=bool(seed % 2))
+    np.testing.assert_array_equal(sssp(array, of_dense(dense), 0).values, dijkstra(csr_array(dense), indices=0))
+
+
+def test_a_road_shorter_than_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"shorter than zero.*had -1"):
+        sssp(ARRAY, Sparse((2, 2), np.array([0]), np.array([1]), np.array([-1.0])), 0)
+    with pytest.raises(InputError, match="16-bit"):
+        sssp(ARRAY, Sparse((2, 2), np.array([0]), np.array([1]), np.array([0.5])), 0)
+    assert sssp(replace(ARRAY, values="float32"), of_dense(np.array([[0, 0.5], [0, 0]])), 0).values.tolist() == [
+        0,
+        0.5,
+    ]
+
+
 def test_ranks_are_those_of_a_dense_power_iteration() -> None:
     graph = rmat(6, 300)
     degree = graph.lengths
@@ -182,6 +219,33 @@ def test_elements_lie_where_they_are_used() -> None:
     users = np.array([[5, 0], [0, 3], [4, 0]])  # the third where it is used would load that place above the mean
     assert by_users(users, np.ones(3, np.int64), np.array([9, 9])).tolist() == [0, 1, 1]
     assert by_users(users, np.ones(3, np.int64), np.array([0, 9])).tolist() == [1, 1, 1]
+
+
+@given(st.data())
+def test_swaps_never_raise_the_cost_and_keep_what_fits(data: st.DataObject) -> None:
+    columns, rows, count = (data.draw(st.integers(1, most)) for most in (4, 4, 30))
+    places, source = columns * rows, np.random.default_rng(data.draw(st.integers(0, 999)))
+    users = source.integers(0, 9, (count, places)) * (source.random((count, places)) < 0.4)
+    weights = source.integers(1, 4, count)
+    found = source.integers(0, places, count)
+    room = np.bincount(found, weights, places).astype(np.int64) + source.integers(0, 3, places)
+    after = swapped(found, users, weights, room, columns)
+    assert placement_cost(after, users, columns) <= placement_cost(found, users, columns)
+    assert (np.bincount(after, weights, places) <= room).all()
+
+
+def test_elements_that_lie_crosswise_are_swapped() -> None:
+    users, full = np.array([[0, 4], [4, 0]]), np.array([1, 1])
+    assert swapped(np.array([0, 1]), users, full, full, 2).tolist() == [1, 0]
+    assert placement_cost(np.array([0, 1]), users, 2) == 4 + 8 / 8
+    assert placement_cost(np.array([1, 0]), users, 2) == 4
+
+
+def test_without_swaps_messages_go_further() -> None:
+    matrix = numbered(rmat(7, 700))
+    with_, without = (spmv(replace(ARRAY, swaps=each), matrix, np.ones(128)) for each in (True, False))
+    assert with_.counts["hop"] < without.counts["hop"]
+    np.testing.assert_array_equal(with_.values, without.values)
 
 
 def test_more_than_all_memories_hold_is_refused_by_name() -> None:

@@ -6,7 +6,7 @@ circuit of its own. Both give a `Silicon` with `area_mm2`, `iteration_j`, `stati
 
 from shoal.machines.cgra._execute import Moved, executed
 from shoal.machines.cgra._fabric import Fabric, conventional, plaid, separate, spatial
-from shoal.machines.cgra._graph import Dataflow, Edge, Live, Node, Read
+from shoal.machines.cgra._graph import Dataflow, Edge, Live, Node, Read, Scalar, reach
 from shoal.machines.cgra._kernels import KERNELS, Kernel, kernel
 from shoal.machines.cgra._mapper import Mapping, mapped
 from shoal.machines.cgra._motifs import Motif, coverage, exact, greedy
@@ -39,6 +39,7 @@ __all__ = [
     "Moved",
     "Node",
     "Read",
+    "Scalar",
     "Silicon",
     "array_cells",
     "as_datapath",
@@ -55,6 +56,7 @@ __all__ = [
     "mapped",
     "on_array",
     "plaid",
+    "reach",
     "separate",
     "spatial",
     "traced",

@@ -173,13 +173,22 @@ def _feed_links(made: _Builder, links: dict[tuple[int, int], list[int]], tile: i
 
 
 def conventional(
-    rows: int = 4, columns: int = 4, bits: int = 16, contexts: int = CONTEXTS, entries: int = 4
+    rows: int = 4, columns: int = 4, bits: int = 16, contexts: int = CONTEXTS, entries: int = 4, edge: int = 1
 ) -> Fabric:
-    """One ALU and one crossbar a tile, in a mesh; another configuration each cycle. The first column has ports of the memory."""
+    """One ALU and one crossbar a tile, in a mesh; another configuration each cycle.
+
+    Args:
+        rows: of tiles.
+        columns: of tiles.
+        bits: of a value.
+        contexts: configurations.
+        entries: registers of a tile.
+        edge: columns, from the first on, whose tiles have a port of the memory.
+    """
     tiles = _grid(rows, columns)
     made = _Builder()
     links = made.links(tiles, bits, 1)
-    units = [made.unit("alu", at, place[1] == 0, bits) for at, place in enumerate(tiles)]
+    units = [made.unit("alu", at, place[1] < edge, bits) for at, place in enumerate(tiles)]
     for tile, unit in enumerate(units):
         arriving = [each for found in _around(links, tile).values() for each in found]
         held = made.file(tile, entries, bits, (*arriving, unit.result))

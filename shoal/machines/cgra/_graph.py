@@ -93,13 +93,17 @@ class Dataflow:
     name: str
     nodes: tuple[Node, ...]
     trips: int = 1  # iterations each time the loop is entered
+    parts: bool = False  # may there be parts that have nothing to do with one another, in lockstep
     edges: tuple[Edge, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for at, node in enumerate(self.nodes):
             _check(node, f"{self.name}, node {at}", len(self.nodes))
         object.__setattr__(self, "edges", tuple(_edges(self.nodes)))
-        _check_connected(self)
+        if not self.nodes:
+            raise ModelError("a loop that does nothing", where=self.name)
+        if not self.parts:
+            _check_connected(self)
         if len(self.order) < len(self.nodes):
             stuck = sorted(set(range(len(self.nodes))) - set(self.order))
             raise ModelError("a cycle within one iteration", where=self.name,
@@ -185,8 +189,6 @@ def _check(node: Node, where: str, count: int) -> None:
 
 
 def _check_connected(graph: Dataflow) -> None:
-    if not graph.nodes:
-        raise ModelError("a loop that does nothing", where=graph.name)
     seen, found = {0}, [0]
     for at in found:
         for edge in (*graph.leaving[at], *graph.entering[at]):

@@ -242,7 +242,7 @@ class _Tracer:
             if distance >= trips:
                 continue
             made[at] = replace(made[at], after=(*made[at].after, (other, distance)))
-        return Dataflow(self.name, tuple(made), trips)
+        return Dataflow(self.name, tuple(_without_idle_index(made)), trips)
 
     def _resolved(self, value: _Value, first: Mapping[str, _Value]) -> Operand:
         if not isinstance(value, _Carried):
@@ -268,6 +268,18 @@ class _Tracer:
 def _idle(op: str, of: tuple[_Value, ...]) -> bool:
     """Whether the operation gives its first operand back."""
     return (op in ("add", "sub", "shl", "shr", "or", "xor") and of[1] == 0) or (op == "mul" and of[1] == 1)
+
+
+def _without_idle_index(nodes: list[Node]) -> list[Node]:
+    """An index that no other node reads is left out: arrays count iterations beside."""
+    if len(nodes) == 1 or any(
+        isinstance(each, Read) and not each.node for node in nodes[1:] for each in node.operands
+    ):
+        return nodes
+    return [replace(node, operands=tuple(replace(each, node=each.node - 1) if isinstance(each, Read) else each
+                                         for each in node.operands),
+                    after=tuple((other - 1, distance) for other, distance in node.after))
+            for node in nodes[1:]]  # fmt: skip
 
 
 def _waits(accesses: list[_Access]) -> list[tuple[int, int, int]]:

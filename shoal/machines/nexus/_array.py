@@ -68,6 +68,7 @@ class MessageArray:
         "xy"  # along the row, then the column; or west first, then where most room is
     )
     valiant: bool = False  # does each leg lead over a random place
+    swaps: bool = True  # do elements of vectors change places, as long as that lowers load and ways together
     networks: int = 0  # virtual ones; 0: as many as a program's messages have legs, so that none waits for its like
     patience: int = 64  # cycles without any movement after which the array is stuck
 

@@ -14,6 +14,7 @@ import numpy as np
 from shoal.machines._compiled import inlined, uncounted
 from shoal.machines.nexus._state import (
     ADAPTIVE,
+    ADD,
     ADD_TO,
     ADDRESS,
     ADDS,
@@ -57,7 +58,6 @@ from shoal.machines.nexus._state import (
     RECORD_WORDS,
     RECORDS,
     RESULT,
-    SCALE,
     SERVED,
     SINGLE,
     SOUTH,
@@ -130,7 +130,7 @@ def _arrived(message: Ints, place: int, one: int) -> bool:
 
 @inlined
 def _arithmetic(configuration: Ints, message: Ints, one: int) -> bool:
-    return bool(configuration[message[one, PC], 0] <= SCALE)
+    return bool(configuration[message[one, PC], 0] <= ADD)
 
 
 @inlined
@@ -277,21 +277,28 @@ def _visit(value: Floats, message: Ints, left: Floats, ring: Ints, tour: Ints, c
 
 
 @inlined
-def _tell(setting: Ints, indices: Ints, value: Floats, message: Ints, left: Floats, free: Ints, fifo: Ints, head:
-        Ints, length: Ints, full: Ints, taken: Ints, ring: Ints, tour: Ints, level: Floats, counts: Ints, now:
-        Ints, place: int) -> None:  # fmt: skip
-    """A place whose memory is idle tells one neighbour of the vertex at hand, or takes up the next vertex."""
+def _tell(setting: Ints, configuration: Ints, indices: Ints, value: Floats, message: Ints, left: Floats, right:
+        Floats, free: Ints, fifo: Ints, head: Ints, length: Ints, full: Ints, taken: Ints, ring: Ints, tour: Ints,
+        level: Floats, counts: Ints, now: Ints, place: int) -> None:  # fmt: skip
+    """A place whose memory is idle tells one neighbour of the vertex at hand, or takes up the next vertex.
+
+    What it sends is the first entry: a level, which is one more, or a distance, to which the edge's is to be added.
+    """
     lane = place * len(taken)
     if tour[place, NEIGHBOUR] < tour[place, END]:
         if full[lane] >= setting[DEPTH] or now[ENTERED]:
             return
-        child, goal = _new(free, now), indices[place, tour[place, NEIGHBOUR]]
+        child, word = _new(free, now), tour[place, NEIGHBOUR]
+        goal = indices[place, word]
         for field in range(message.shape[1]):
             message[child, field] = 0
         message[child, VIA] = -1
         message[child, TO] = goal // value.shape[1]
         message[child, RESULT] = goal % value.shape[1]
-        left[child] = level[place] + 1
+        if configuration[0, 0] == ADD:
+            left[child], right[child] = level[place], value[place, word]
+        else:
+            left[child] = level[place] + 1
         _inject(setting, value, message, fifo, head, length, now, lane, child)
         counts[CHILDREN] += 1
         tour[place, NEIGHBOUR] += 1
@@ -373,9 +380,9 @@ def opposite(port: int) -> int:
 
 
 @inlined
-def _multiply(setting: Ints, configuration: Ints, constants: Floats, message: Ints, left: Floats, right: Floats,
+def _compute(setting: Ints, configuration: Ints, constants: Floats, message: Ints, left: Floats, right: Floats,
         fifo: Ints, head: Ints, full: Ints, taken: Ints, counts: Ints, now: Ints, place: int) -> None:  # fmt: skip
-    """An ALU that no sum needs takes a message that has arrived; else one that has to wait on its way."""
+    """An ALU that no memory needs takes a message that has arrived; else one that has to wait on its way."""
     ports, chosen, arrived = len(taken), -1, False
     for each in range(ports):
         at = each + now[FIRST_LANE]
@@ -397,10 +404,14 @@ def _multiply(setting: Ints, configuration: Ints, constants: Floats, message: In
     lane = place * ports + chosen
     one = fifo[lane, head[lane]]
     pc = message[one, PC]
-    by = right[one] if configuration[pc, 0] == MULTIPLY else constants[pc]
-    left[one] = _rounded(setting, left[one] * by)
+    if configuration[pc, 0] == ADD:
+        left[one] = _rounded(setting, left[one] + right[one])
+        counts[ADDS] += 1
+    else:
+        by = right[one] if configuration[pc, 0] == MULTIPLY else constants[pc]
+        left[one] = _rounded(setting, left[one] * by)
+        counts[PRODUCTS] += 1
     message[one, PC] = configuration[pc, 1]
-    counts[PRODUCTS] += 1
     counts[AT_WORK if arrived else ON_THE_WAY] += 1
     now[ALU] = 1
     taken[chosen] = 1
@@ -442,12 +453,12 @@ def _act(setting: Ints, configuration: Ints, constants: Floats, indices: Ints, v
             taken, ring, tour, counts, now, place)  # fmt: skip
         _move(setting, message, fifo, head, length, full, taken, outputs, counts, now, place)
         if not now[ALU]:
-            _multiply(setting, configuration, constants, message, left, right, fifo, head, full, taken, counts,
+            _compute(setting, configuration, constants, message, left, right, fifo, head, full, taken, counts,
                 now, place)  # fmt: skip
         counts[STALLS] += held - now[SERVED]
     if now[TO_TELL] > 0 and not now[MEMORY]:
-        _tell(setting, indices, value, message, left, free, fifo, head, length, full, taken, ring, tour, level,
-            counts, now, place)  # fmt: skip
+        _tell(setting, configuration, indices, value, message, left, right, free, fifo, head, length, full, taken,
+            ring, tour, level, counts, now, place)  # fmt: skip
     if not now[ENTERED]:
         _enter(setting, value, record, operand, queue, message, left, free, fifo, head, length, full, taken,
             counts, now, place)  # fmt: skip

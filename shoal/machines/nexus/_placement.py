@@ -1,11 +1,16 @@
-"""Where tensors lie: rows in blocks of equal non-zeros; elements of vectors at the place that uses them most."""
+"""Where tensors lie: rows in blocks of equal non-zeros; elements of vectors at the place that uses them most, then swapped."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from shoal.machines.nexus._sparse import Ints
+from shoal.machines.nexus._sparse import Floats, Ints
 
+LINKS = 4  # of a place
+LEAST = 1e-9  # by which a swap has to lower the cost
+ROUNDS = 4  # of swapping, at most
 SLACK = 1.1  # of the mean load, up to which a place takes what it uses most
 
 
@@ -65,3 +70,78 @@ def by_users(users: Ints, weights: Ints, room: Ints) -> Ints:
 def used_by(element: Ints, place: Ints, elements: int, places: int) -> Ints:
     """How often each element is used from each place."""
     return np.bincount(element * places + place, minlength=elements * places).reshape(elements, places)
+
+
+def swapped(found: Ints, users: Ints, weights: Ints, room: Ints, columns: int) -> Ints:
+    """The same places after swaps of two elements, or of one and room that is left, that each lower the placement's cost.
+
+    Args:
+        found: the place of each element.
+        users: (elements, places), how many of an element's users are where.
+        weights: words of each element.
+        room: words of each place.
+        columns: of the array.
+    """
+    uses, count = users.sum(axis=1), len(room)
+    swaps = _Swaps(
+        found.copy(), users @ _ways(count, columns), uses, weights, np.bincount(found, uses, count).astype(np.float64),
+        room - np.bincount(found, weights, count).astype(np.int64),
+    )  # fmt: skip
+    for _ in range(ROUNDS):
+        if not sum(swaps.swap(element) for element in np.argsort(-uses, kind="stable").tolist()):
+            break
+    return swaps.places
+
+
+def placement_cost(places: Ints, users: Ints, columns: int) -> float:
+    """Cycles of the memory that is asked most, and those in which all links of a mesh carry every use once."""
+    count = users.shape[1]
+    load = np.bincount(places, users.sum(axis=1), count)
+    hops = (users @ _ways(count, columns))[np.arange(len(places)), places].sum()
+    return float(load.max() + hops / (LINKS * count))
+
+
+@dataclass(eq=False)
+class _Swaps:
+    """A placement that is being changed."""
+
+    places: Ints
+    hops: Ints  # (elements, places): of all users of an element, if it is there
+    uses: Ints
+    weights: Ints
+    load: Floats  # of places: uses
+    left: Ints  # of places: words
+
+    def swap(self, element: int) -> bool:
+        """The swap of an element that lowers the cost most, if one does: with another, or with room that is left."""
+        here, count = int(self.places[element]), len(self.load)
+        there = np.concatenate([self.places, np.arange(count)])
+        come = np.append(self.hops[:, here] - self.hops[np.arange(len(self.places)), self.places], np.zeros(count))
+        use = self.uses[element] - np.append(self.uses, np.zeros(count))
+        size = self.weights[element] - np.append(self.weights, np.zeros(count, np.int64))
+        fullest = np.maximum(self._others(here)[there], np.maximum(self.load[here] - use, self.load[there] + use))
+        ways = self.hops[element, there] - self.hops[element, here] + come
+        change = fullest - self.load.max() + ways / (LINKS * count)
+        fits = (there != here) & (self.left[here] + size >= 0) & (self.left[there] >= size)
+        best = int(np.argmin(np.where(fits, change, 0.0)))
+        if not fits[best] or change[best] > -LEAST:
+            return False
+        if best < len(self.places):
+            self.places[best] = here
+        self.places[element] = there[best]
+        for place, sign in ((here, -1), (there[best], 1)):
+            self.load[place] += sign * use[best]
+            self.left[place] -= sign * size[best]
+        return True
+
+    def _others(self, here: int) -> Floats:
+        """Of each place the most uses of a place that is neither it nor `here`."""
+        rest = np.where(np.arange(len(self.load)) == here, 0.0, self.load)
+        second, most = np.sort(np.append(rest, 0.0))[-2:]
+        return np.asarray(np.where(rest == most, second, most), np.float64)
+
+
+def _ways(count: int, columns: int) -> Ints:
+    """Hops from place to place of a mesh."""
+    down, across = np.divmod(np.arange(count), columns)
+    return np.asarray(np.abs(down[:, None] - down) + np.abs(across[:, None] - across), np.int64)

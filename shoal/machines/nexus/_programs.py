@@ -6,15 +6,16 @@ import numpy as np
 
 from shoal.errors import InputError, LimitError
 from shoal.machines.nexus._array import MessageArray, Outcome, joined
-from shoal.machines.nexus._placement import blocks, by_users, used_by
+from shoal.machines.nexus._placement import blocks, by_users, swapped, used_by
 from shoal.machines.nexus._program import WORD_BYTES, Entry, Memories, Program, Records, check_total
 from shoal.machines.nexus._sparse import Array, Floats, Ints, Sparse
-from shoal.machines.nexus._state import ADD_TO, LOAD, MULTIPLY, SCALE, SCALE_AT, STREAM, STREAM_LOAD, VISIT
+from shoal.machines.nexus._state import ADD, ADD_TO, LOAD, MULTIPLY, SCALE, SCALE_AT, STREAM, STREAM_LOAD, VISIT
 from shoal.units import format_bytes
 
 SUM_WORDS = 2
 MOST_INT16 = 2**15 - 1
 UNSEEN = 2**15 - 1  # level of a vertex that is not reached
+FAR = 2**31 - 1  # its distance
 
 
 def spmv(
@@ -42,7 +43,7 @@ def spmv(
     held = np.zeros(rows) if start is None else np.asarray(start, np.float64)
     y = memories.spread("y", row_place, held, SUM_WORDS, load=start is not None)
     users = used_by(matrix.column, row_place[matrix.row], columns, array.places)
-    x_place = by_users(users, np.full(columns, array.operand_words), memories.room)
+    x_place = _dealt(array, users, np.full(columns, array.operand_words), memories.room)
     x = memories.spread("x", x_place, vector, array.operand_words)
     to = np.stack([x_place[matrix.column], row_place[matrix.row]], axis=1)
     records = Records(to[:, 1], np.zeros(matrix.count, np.int64), matrix.value, x[matrix.column], y[matrix.row], to)
@@ -73,7 +74,7 @@ def spmspm(array: MessageArray, left: Sparse, right: Sparse | Array) -> Outcome:
     c_place = np.concatenate([_balanced(left.rows(begin, min(begin + step, left.shape[0])), right, most, array.places)
                               for begin in range(0, left.shape[0], step)])  # fmt: skip
     users = used_by(left.column, c_place[left.row], right.shape[0], array.places) * right.lengths[:, None]
-    b_place = by_users(users, words, np.full(array.places, array.words - most * right.shape[1] * SUM_WORDS))
+    b_place = _dealt(array, users, words, np.full(array.places, array.words - most * right.shape[1] * SUM_WORDS))
     parts = []
     for begin in range(0, left.shape[0], step):
         rows = left.rows(begin, min(begin + step, left.shape[0]))
@@ -161,7 +162,7 @@ def sddmm(array: MessageArray, samples: Sparse, left: Array, right: Array) -> Ou
     c_place = u_place[samples.row]
     c = memories.spread("samples", c_place, np.zeros(samples.count), SUM_WORDS, load=False)
     users = used_by(samples.column, c_place, len(right), array.places)
-    v_place = by_users(users, np.full(len(right), depth * size), memories.room)
+    v_place = _dealt(array, users, np.full(len(right), depth * size), memories.room)
     v = _spread_rows(memories, "V", v_place, right, depth * size)
     to = np.stack([u_place[samples.row], v_place[samples.column], c_place], axis=1)
     products = Records(
@@ -181,20 +182,44 @@ def bfs(array: MessageArray, graph: Sparse, root: int) -> Outcome:
         InputError: there is no such vertex.
         LimitError: the graph does not fit into the local memories.
     """
+    words = graph.lengths + 4  # level, flag, first and last neighbour
+    found = array.run(_spread_out(array, graph, root, (Entry(VISIT),), words, UNSEEN, result_words=1))
+    return joined([found], np.where(found.values == UNSEEN, -1, found.values))
+
+
+def sssp(array: MessageArray, graph: Sparse, root: int) -> Outcome:
+    """Lengths of shortest ways from a root, infinite where none leads; edges are as long as their values.
+
+    A message that lowers a vertex's distance has its neighbours told; on its way to one it becomes longer by the edge.
+
+    Raises:
+        InputError: there is no such vertex, an edge is shorter than zero, or its length no 16-bit integer on an array of such.
+        LimitError: the graph does not fit into the local memories.
+    """
+    _check(array, graph.value)
+    if graph.value.min(initial=0) < 0:
+        raise InputError("an edge shorter than zero", where="sssp", had=f"{graph.value.min():g}")
+    words = graph.lengths * (1 + array.operand_words) + 3 + SUM_WORDS  # flag, first and last neighbour, distance
+    entries, far = (Entry(ADD, 1), Entry(VISIT)), FAR if array.values == "int16" else np.inf
+    found = array.run(_spread_out(array, graph, root, entries, words, far, SUM_WORDS))
+    return joined([found], np.where(found.values == far, np.inf, found.values))
+
+
+def _spread_out(
+    array: MessageArray, graph: Sparse, root: int, entries: tuple[Entry, ...], words: Ints, unseen: float, result_words: int
+) -> Program:  # fmt: skip
+    """One message visits the root; from there on places tell neighbours by the first entry, which ends in the last."""
     count = graph.shape[0]
     if not 0 <= root < count:
-        raise InputError(f"no vertex {root}", where="bfs", needed=f"0 to {count - 1}")
-    words = graph.lengths + 4  # level, flag, first and last neighbour
+        raise InputError(f"no vertex {root}", where="nexus, graph", needed=f"0 to {count - 1}")
     check_total({"graph": int(words.sum())}, array.places, array.words)
     memories = Memories(array.places, array.words)
     even = int(np.ceil(count / array.places))
     place = blocks(words, np.full(array.places, max(even, array.words // 4)))
     address = np.zeros(count, np.int64)
-    rank = np.zeros(count, np.int64)
     for each in range(array.places):  # two words of a vertex first, then the neighbours of all
         mine = np.flatnonzero(place == each)
-        rank[mine] = np.arange(len(mine))
-        address[mine] = 2 * rank[mine]
+        address[mine] = 2 * np.arange(len(mine))
     first = graph.first
     slots = max(
         (2 * int((place == each).sum()) + int(graph.lengths[place == each].sum()) for each in range(array.places)),
@@ -204,17 +229,16 @@ def bfs(array: MessageArray, graph: Sparse, root: int) -> Outcome:
         mine = np.flatnonzero(place == each)
         if not len(mine):
             continue
-        lengths = graph.lengths[mine]
-        ends = 2 * len(mine) + np.cumsum(lengths)
-        heads = np.stack([ends - lengths, ends], axis=1).ravel()
-        levels = np.stack([np.full(len(mine), UNSEEN), np.zeros(len(mine))], axis=1).ravel()
-        told = np.concatenate([graph.column[first[vertex] : first[vertex + 1]] for vertex in mine])
-        memories.put("graph", each, np.concatenate([levels, np.zeros(len(told))]), int(words[mine].sum()),
+        ends = 2 * len(mine) + np.cumsum(graph.lengths[mine])
+        heads = np.stack([ends - graph.lengths[mine], ends], axis=1).ravel()
+        held = np.stack([np.full(len(mine), unseen), np.zeros(len(mine))], axis=1).ravel()
+        edges = np.concatenate([np.arange(first[vertex], first[vertex + 1]) for vertex in mine])
+        told = graph.column[edges]
+        memories.put("graph", each, np.concatenate([held, graph.value[edges]]), int(words[mine].sum()),
                      np.concatenate([heads, place[told] * slots + address[told]]))  # fmt: skip
-    one = np.array([place[root]])
-    records = Records(one, np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64), address[[root]], one[:, None])
-    found = array.run(Program((Entry(VISIT),), memories, (records,), place, address, legs=1, result_words=1))
-    return joined([found], np.where(found.values == UNSEEN, -1, found.values))
+    one, zero = np.array([place[root]]), np.zeros(1, np.int64)
+    records = Records(one, zero + len(entries) - 1, np.zeros(1), zero, address[[root]], one[:, None])
+    return Program(entries, memories, (records,), place, address, legs=1, result_words=result_words)
 
 
 def pagerank(
@@ -264,6 +288,12 @@ def _streamed_rows(memories: Memories, tensor: str, owner: Ints, values: Array, 
         data = memories.put(tensor, place, values[row], words - 2, steps)
         found[row] = memories.put(tensor, place, np.array([len(steps)]), 2, np.array([data]))
     return found
+
+
+def _dealt(array: MessageArray, users: Ints, words: Ints, room: Ints) -> Ints:
+    """The place of each element: where it is used most, then swapped if the array's placement is to be."""
+    found = by_users(users, words, room)
+    return swapped(found, users, words, room, array.columns) if array.swaps else found
 
 
 def _check(array: MessageArray, *operands: Array) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# what an entry of the configuration does: up to SCALE arithmetic, up to STREAM_LOAD it sends, the others end a message
-MULTIPLY, SCALE, LOAD, STREAM, STREAM_LOAD, ADD_TO, SCALE_AT, VISIT = range(8)
+# what an entry of the configuration does: up to ADD arithmetic, up to STREAM_LOAD it sends, the others end a message
+MULTIPLY, SCALE, ADD, LOAD, STREAM, STREAM_LOAD, ADD_TO, SCALE_AT, VISIT = range(9)
 # columns of a message; the places of its legs stand from TO on
 PC, ADDRESS, RESULT, LEG, NEXT, LAST, VIA, TO = range(8)
 # elements of the setting
