@@ -11,13 +11,11 @@ from shoal.errors import ModelError
 from shoal.learn.sharded import Sharded
 from shoal.learn.states import States
 from shoal.learn.units import units
-from shoal.learn.values import Plan, Share, Task, states_path
+from shoal.learn.values import PLAN, Plan, Share, Task, items, states_path
 from shoal.measure.joined import worked_together
 from shoal.train.language import built_decoder
 from shoal.train.library import torch_module
 from shoal.wire.collectives import FAMILY, Collective, Group, even
-
-PLAN = "plan.json"
 
 
 def main(task: Task, group: Group) -> Share:
@@ -32,9 +30,9 @@ def main(task: Task, group: Group) -> Share:
     with torch.device("meta"):
         model = built_decoder(plan.decoder)
     sharded, losses = Sharded(model, units(plan.decoder), states, group, how), []
-    for step in range(first, first + task.steps):
-        mine = slice(*even(task.batch, group.members)[group.rank : group.rank + 2])
-        x, y = (torch.from_numpy(each[mine]) for each in task.items(plan.decoder.context, step))
+    mine = slice(*even(task.batch, group.members)[group.rank : group.rank + 2])
+    for step, batch in items(plan.decoder.context, task.batch, task.order, range(first, first + task.steps)):
+        x, y = torch.from_numpy(batch.x[mine]), torch.from_numpy(batch.y[mine])
         losses.append(sharded.step(x, y, task.adam, step + 1))
     states.close()
     return Share(tuple(losses), states.file_bytes, sharded.peak_bytes, group.sent_bytes)

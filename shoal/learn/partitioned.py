@@ -10,11 +10,10 @@ import numpy as np
 
 from shoal import codec
 from shoal.errors import InputError
-from shoal.learn.adam import Adam, F32
-from shoal.learn.alone import PLAN
+from shoal.learn.adam import F32, Adam
 from shoal.learn.states import Kind, States, write_states
 from shoal.learn.units import units
-from shoal.learn.values import Plan, Share, Task, states_path
+from shoal.learn.values import PLAN, Plan, Share, Task, states_path
 from shoal.measure.joined import joined
 from shoal.train.language import Decoder, built_decoder, parameters
 from shoal.wire.collectives import even

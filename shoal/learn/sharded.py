@@ -60,7 +60,9 @@ class Sharded:
         loss = torch.nn.functional.cross_entropy(self._model(x).flatten(0, 1), y.flatten())
         loss.backward()
         self._scatter(ROOT)
-        self._states.sweep(lambda *chunk: adam.update(*chunk, step=number))
+        self._states.sweep(
+            lambda weight, gradient, mean, square: adam.update(weight, gradient, mean, square, number)
+        )
         self._states.settle(number)
         return float(loss)
 

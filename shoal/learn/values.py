@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.learn.adam import Adam
-from shoal.train.language import Decoder, corpus, stretches
+from shoal.train.language import Decoder, Stretches, corpus, stretches
+
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,6 @@ class Task:
     order: int = 0  # seed of the order of stretches
     how: str = "direct"  # of `wire/collectives`
 
-    def items(self, places: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The stretches of a step, from 0, and what follows each symbol: both (batch, places)."""
-        text = stretches(corpus()[0], places)
-        order = np.random.default_rng(self.order).permutation(len(text.x))
-        chosen = order[(step * self.batch + np.arange(self.batch)) % len(order)]
-        return text.x[chosen], text.y[chosen]
-
 
 @dataclass(frozen=True)
 class Share:
@@ -52,6 +47,15 @@ class Share:
     file_bytes: int  # of its states
     peak_bytes: int  # of weights, gradients and states in memory at once
     sent_bytes: int
+
+
+def items(places: int, batch: int, order: int, steps: range) -> Iterator[tuple[int, Stretches]]:
+    """The stretches of text of each of these steps, from 0: what every member knows without being told."""
+    text = stretches(corpus()[0], places)
+    shuffled = np.random.default_rng(order).permutation(len(text.x))
+    for step in steps:
+        chosen = shuffled[(step * batch + np.arange(batch)) % len(shuffled)]
+        yield step, Stretches(text.x[chosen], text.y[chosen])
 
 
 def states_path(folder: Path, rank: int) -> Path:
