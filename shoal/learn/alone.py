@@ -11,7 +11,7 @@ from shoal.errors import ModelError
 from shoal.learn.sharded import Sharded
 from shoal.learn.states import States
 from shoal.learn.units import units
-from shoal.learn.values import PLAN, Plan, Share, Task, items, states_path
+from shoal.learn.values import PLAN, TEXT, Plan, Share, Task, items, states_path
 from shoal.measure.joined import worked_together
 from shoal.train.language import built_decoder
 from shoal.train.library import torch_module
@@ -25,13 +25,14 @@ def main(task: Task, group: Group) -> Share:
     folder = Path(task.folder)
     plan = codec.load(Plan, folder / PLAN)
     how: Collective = catalog.make(FAMILY, task.how)
+    text = np.frombuffer((folder / TEXT).read_bytes(), np.uint8)
     states = States(states_path(folder, group.rank))
     first = _steps_of_all(states, group, how)
     with torch.device("meta"):
         model = built_decoder(plan.decoder)
     sharded, losses = Sharded(model, units(plan.decoder), states, group, how), []
     mine = slice(*even(task.batch, group.members)[group.rank : group.rank + 2])
-    for step, batch in items(plan.decoder.context, task.batch, task.order, range(first, first + task.steps)):
+    for step, batch in items(text, plan.decoder.context, task.batch, task.order, range(first, first + task.steps)):
         x, y = torch.from_numpy(batch.x[mine]), torch.from_numpy(batch.y[mine])
         losses.append(sharded.step(x, y, task.adam, step + 1))
     states.close()

@@ -64,7 +64,7 @@ class Sharded:
             lambda weight, gradient, mean, square: adam.update(weight, gradient, mean, square, number)
         )
         self._states.settle(number)
-        return float(loss)
+        return float(loss.detach())
 
     def _replaced(self, at: int) -> list[Any]:
         """Parameters of a unit that lie in its one run of numbers."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.learn.adam import Adam
-from shoal.train.language import Decoder, Stretches, corpus, stretches
+from shoal.train.language import Decoder, Stretches, stretches
 
-PLAN = "plan.json"
+PLAN, TEXT = "plan.json", "text"
+U8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,13 @@ class Share:
     sent_bytes: int
 
 
-def items(places: int, batch: int, order: int, steps: range) -> Iterator[tuple[int, Stretches]]:
+def items(text: U8, places: int, batch: int, order: int, steps: range) -> Iterator[tuple[int, Stretches]]:
     """The stretches of text of each of these steps, from 0: what every member knows without being told."""
-    text = stretches(corpus()[0], places)
-    shuffled = np.random.default_rng(order).permutation(len(text.x))
+    every = stretches(text, places)
+    shuffled = np.random.default_rng(order).permutation(len(every.x))
     for step in steps:
         chosen = shuffled[(step * batch + np.arange(batch)) % len(shuffled)]
-        yield step, Stretches(text.x[chosen], text.y[chosen])
+        yield step, Stretches(every.x[chosen], every.y[chosen])
 
 
 def states_path(folder: Path, rank: int) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from shoal.learn.adam import F32, Adam
-from shoal.learn.values import items
-from shoal.train.language import Decoder, built_decoder, parameters
+from shoal.learn.values import U8, items
+from shoal.train.language import Decoder, built_decoder, corpus, parameters
 from shoal.train.library import torch_module, torch_threads
 from shoal.wire.collectives import even
 
@@ -19,6 +19,7 @@ def train_whole(
     adam: Adam | None = None,
     order: int = 0,
     seed: int = 0,
+    text: U8 | None = None,
     parts: int = 1,
 ) -> tuple[tuple[float, ...], dict[str, F32]]:
     """Losses before each step, and the weights after the last one.
@@ -30,6 +31,7 @@ def train_whole(
         adam: its figures.
         order: seed of the order of stretches.
         seed: of the weights.
+        text: to learn from; none: the corpus that comes with Python.
         parts: that a batch goes through the model in, one after another.
 
     Raises:
@@ -41,7 +43,7 @@ def train_whole(
         model.parameters(), figures.rate, (figures.beta1, figures.beta2), figures.epsilon, foreach=False
     )
     with torch_threads(1):
-        for _, found in items(decoder.context, batch, order, range(steps)):
+        for _, found in items(corpus()[0] if text is None else text, decoder.context, batch, order, range(steps)):
             x, y = torch.from_numpy(found.x), torch.from_numpy(found.y)
             optimiser.zero_grad()
             cuts, total = even(batch, parts), 0.0
