@@ -47,7 +47,7 @@ def _table(runs: dict[int, Took], total: int, megabytes_per_s: float) -> Table:
     """Beside what the formulas say of the way between workers as it was measured alone."""
     rows = []
     for workers, took in runs.items():
-        slow, fast = megabytes_per_s * 1e6, total / RECORDS / took.gather_s
+        slow, fast = megabytes_per_s * 1e6, total / RECORDS / took.send_s
         rows.append((workers, took.owner_s, owner_s(total, slow, fast) if workers > 1 else total / slow,
                      took.parts_s, partitioned_s(total, workers, slow, fast), took.owner_s / took.parts_s))  # fmt: skip
     columns = ("workers", "one owner, s", "by the formula, s", "in parts, s", "by the formula, s", "in parts ×")

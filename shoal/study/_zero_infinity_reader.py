@@ -30,7 +30,7 @@ class Took:
 
     parts_s: float
     owner_s: float
-    gather_s: float  # of so many bytes that were in memory: the way between workers alone
+    send_s: float  # of one record, that was in memory, to all others: the way between workers alone
 
 
 def main(job: Reading, group: Group) -> Took:
@@ -43,7 +43,7 @@ def main(job: Reading, group: Group) -> Took:
     held = memoryview(mmap.mmap(-1, max(each.bytes for each in records.values())))
     held[:] = bytes(len(held))  # so that its pages are there
     parts_s, owner_s = (_seconds(each, held, group, how) for each in ways)
-    return Took(parts_s, owner_s, _gather_s(held, group, how))
+    return Took(parts_s, owner_s, _send_s(held, group, how))
 
 
 def _seconds(tier: Tier, held: memoryview, group: Group, how: Collective) -> float:
@@ -55,7 +55,7 @@ def _seconds(tier: Tier, held: memoryview, group: Group, how: Collective) -> flo
     return time.perf_counter() - begun_s
 
 
-def _gather_s(held: memoryview, group: Group, how: Collective) -> float:
+def _send_s(held: memoryview, group: Group, how: Collective) -> float:
     array = np.frombuffer(held, np.uint8)
     _meet(group, how)
     begun_s = time.perf_counter()

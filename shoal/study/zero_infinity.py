@@ -27,9 +27,7 @@ class ZeroInfinity:
     new: int = 8  # tokens of text
     tokens: int = 192  # of a step against the clock
     steps: int = 2  # of it, beside the first
-    rates: str = (
-        "0.5+1+2+4"  # of reading over arithmetic, where the share of arithmetic is held against the formula
-    )
+    rates: str = "0.5+1+2+4"  # of reading over arithmetic, held against the formula
     tile_kb: int = 24576  # of a tile
     parts_mb: float = 16.0  # that several workers read
     disk_mb: float = 10.0  # a second, of each worker's disk: so slow that two cores can gather for four
@@ -39,7 +37,7 @@ class ZeroInfinity:
     title = "ZeRO-Infinity: models larger than memory, fetched ahead in tiles"
     source = Source("Rajbhandari et al.", "ZeRO-Infinity: Breaking the GPU Memory Wall for Extreme Scale Deep Learning",
                     2021, "2104.07857", "SC 2021")  # fmt: skip
-    quick = "model=llama,tokens=16,steps=1,rates=1,tile_kb=256,new=2,parts_mb=1,width=32,learn=3"
+    quick = "model=llama,tokens=16,steps=1,rates=1,tile_kb=32,new=2,parts_mb=1,width=32,learn=3"
     claims = (
         Claim("states", "bytes a parameter of weights, gradients and Adam's states", 20, "B", Within()),
         Claim("half", "bandwidth for half the peak of 70 Tflop/s, a batch of one of 1,024 tokens", 70, "GB/s",
