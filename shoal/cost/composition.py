@@ -54,7 +54,9 @@ class Expert:
 
     def __post_init__(self) -> None:
         if self.parameters <= 0 or self.parameter_bytes <= 0:
-            raise InputError("an expert has parameters", had=f"{self.parameters:g} of {self.parameter_bytes:g} bytes")
+            raise InputError(
+                "an expert has parameters", had=f"{self.parameters:g} of {self.parameter_bytes:g} bytes"
+            )
 
     @property
     def bytes(self) -> float:

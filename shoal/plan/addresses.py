@@ -64,7 +64,9 @@ def lives(graph: Graph) -> tuple[Life, ...]:
 
 def least_bytes(of: Sequence[Life]) -> int:
     """What no addresses go below: the most that lives at one step."""
-    return max((sum(each.room_bytes for each in of if each.first <= one.first <= each.last) for one in of), default=0)
+    return max(
+        (sum(each.room_bytes for each in of if each.first <= one.first <= each.last) for one in of), default=0
+    )
 
 
 def placed(of: Sequence[Life]) -> Addresses:

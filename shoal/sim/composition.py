@@ -70,9 +70,7 @@ def served(
     if not len(wanted) or not 0 <= min(wanted) <= max(wanted) < experts:
         raise InputError("requests are for experts that there are", needed=f"0 to {experts - 1}")
     keys = [Key(int(each)) for each in wanted]
-    uses = [
-        Use((key,), at * execute_s, at * execute_s, (at + 1) * execute_s, 0, 0) for at, key in enumerate(keys)
-    ]
+    uses = [Use((key,), at * execute_s, at * execute_s, (at + 1) * execute_s, 0, 0) for at, key in enumerate(keys)]
     ahead = [Preload((key,), at * execute_s, 0, instead=True) for at, key in enumerate(keys[1:])]
     sizes = tuple((Key(each), expert_bytes) for each in range(experts))
     told = Told(tier, held * expert_bytes, sizes, tuple(uses), (), tuple(ahead) if prefetch else ())

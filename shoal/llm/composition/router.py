@@ -83,7 +83,9 @@ def learned(
     short = [name for name in names if len(texts[name]) <= places]
     if short or len(names) < 2:
         raise InputError("a router needs two texts, each longer than a stretch", where=", ".join(short or names))
-    rows = [texts[name][at : at + places] for name in names for at in rng.integers(0, len(texts[name]) - places, each)]
+    rows = [
+        texts[name][at : at + places] for name in names for at in rng.integers(0, len(texts[name]) - places, each)
+    ]
     given = _counted(rows)
     wanted = np.repeat(np.eye(len(names), dtype=np.float32), each, axis=0)
     weights = np.zeros((SLOTS + 1, len(names)), np.float32)
