@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.cost.composition import machine
 from shoal.errors import LimitError
-from shoal.graph import Graph, extract, load
+from shoal.graph import Graph, extract, load, save
 from shoal.plan.addresses import least_bytes, lives, placed
 from shoal.plan.fusion import Fabric, Mapped, fused, unfused
 from shoal.study import Bench, Chart, Finding, Series, Shown, Table, words
@@ -119,8 +119,8 @@ def _same(bench: Bench) -> Finding:
         sram_bytes = 4 << 20 if graph is graphs[0] else 24 << 10
         mapped = fused(graph, replace(EDGE, sram_bytes=sram_bytes))
         given = {name: rng.standard_normal(graph.tensors[name].shape).astype(np.float32) for name in graph.given}
-        alone = run_groups(graph, [(op.name,) for op in graph.ops], given)
-        found = run_groups(graph, [each.ops for each in mapped.groups], given)
+        alone = run_groups(graph, [(op.name,) for op in graph.ops], given, bench.scratch)
+        found = run_groups(graph, [each.ops for each in mapped.groups], given, bench.scratch)
         groups += len(mapped.groups)
         for name in graph.outputs:
             most = float(np.abs(alone[name]).max()) or 1.0
@@ -130,24 +130,18 @@ def _same(bench: Bench) -> Finding:
     )
 
 
-def run_groups(graph: Graph, groups: list[tuple[str, ...]], given: Arrays) -> Arrays:
+def run_groups(graph: Graph, groups: list[tuple[str, ...]], given: Arrays, folder: Path) -> Arrays:
     """Every group as a model of its own, one after another; each tensor is there until the end."""
-    import onnx_ir as ir
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    there = dict(given)
+    there, path = dict(given), folder / "group.onnx"
     for ops in groups:
-        part = ir.serde.serialize_model(extract(graph, ops)).SerializeToString()
-        session = onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+        save(extract(graph, ops), path, external=False)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_outputs()]
-        there.update(
-            zip(
-                names,
-                session.run(names, {each.name: there[each.name] for each in session.get_inputs()}),
-                strict=True,
-            )
-        )
+        found = session.run(names, {each.name: there[each.name] for each in session.get_inputs()})
+        there.update(zip(names, found, strict=True))
     return there

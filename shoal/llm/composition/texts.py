@@ -20,7 +20,7 @@ from shoal.errors import InputError
 from shoal.train.language import corpus
 
 U8 = NDArray[np.uint8]
-PIECE = 2048  # bytes that are learned from or held out together
+PIECE = 1024  # bytes that are learned from or held out together
 HELD_OUT = 8  # one piece of so many is not learned from
 
 
