@@ -52,13 +52,13 @@ class Small:
         return Composition(next(iter(self.models.values())).config, tuple(self.models), store, self.router)
 
 
-def trained_small(steps: int, most_bytes: int, bench: Bench) -> Iterator[Shown | Small]:
+def trained_small(steps: int, most_bytes: int, held: int, bench: Bench) -> Iterator[Shown | Small]:
     """Experts and one model for all; the one learns as many steps as all experts together."""
     found, recipe = texts(most_bytes), replace(RECIPE, steps=steps, seed=bench.seed)
     models = {name: trained(found[name].learned, recipe) for name in bench.each(tuple(found), "expert")}
     bench.say("one model for all kinds")
     one = trained(mixed(found), replace(recipe, steps=steps * len(found)))
-    rows = [(name, loss(models[name], each.held), loss(one, each.held)) for name, each in found.items()]
+    rows = [(name, loss(models[name], each.held, held), loss(one, each.held, held)) for name, each in found.items()]
     yield Table("Loss on text held out, nats a byte", ("kind", "its expert", "one model for all"), rows,
                 note=f"{steps} steps an expert, {steps * len(found)} of the one, which is as large as one expert")  # fmt: skip
     experts, alone = mean(row[1] for row in rows), mean(row[2] for row in rows)

@@ -27,8 +27,9 @@ class Sn40l:
     launch_us: float = 5.0  # of a kernel from software
     models: str = "squeezenet+shufflenet+resnet50+densenet121"  # light ones that are fused, separated by +
     large: bool = True  # lay out decoders of all published sizes; without, one
-    steps: int = 300  # of training an expert
+    steps: int = 200  # of training an expert
     text: int = 400_000  # bytes of each kind
+    held: int = 64  # stretches of 128 bytes of each kind that losses are taken over
     each: int = 40  # prompts of each kind that the router is judged on
     new: int = 24  # bytes of an answer
     fast_ms: float = 20.0  # of an expert's copy from the fastest tier
@@ -40,7 +41,7 @@ class Sn40l:
         "Prabhakar et al.", "SambaNova SN40L: Scaling the AI Memory Wall with Dataflow and Composition of Experts", 2024,
         arxiv="2405.07518", venue="MICRO 2024",
     )  # fmt: skip
-    quick = "models=squeezenet,large=false,steps=3,text=100000,each=3,new=2,fast_ms=1,switched=1,requests=200"
+    quick = "models=squeezenet,large=false,steps=1,held=2,text=100000,each=3,new=2,fast_ms=1,switched=1,requests=200"
     claims = (
         Claim("switch_a100", "switching models: DGX A100's time over SN40L's", 31, "×", Within(relative=0.1)),
         Claim("switch_h100", "… DGX H100's", 15, "×", Within(relative=0.1)),
@@ -89,7 +90,7 @@ class Sn40l:
     def _small(self, bench: Bench) -> Iterator[Shown]:
         from shoal.study import _sn40l_served as served
 
-        for each in served.trained_small(self.steps, self.text, bench):
+        for each in served.trained_small(self.steps, self.text, self.held, bench):
             if not isinstance(each, served.Small):
                 yield each
                 continue

@@ -15,7 +15,7 @@ from shoal.train.recipe import Recipe
 
 U8 = NDArray[np.uint8]
 SMALL = Decoder(width=64, layers=2, heads=2, hidden=160)
-RECIPE = Recipe(steps=300, batch=16, optimiser="adamw", rate=4e-3, decay=0.1, warmup=0.05, clip=1.0)
+RECIPE = Recipe(steps=200, batch=16, optimiser="adamw", rate=4e-3, decay=0.1, warmup=0.05, clip=1.0)
 
 
 def trained(text: U8, recipe: Recipe = RECIPE, decoder: Decoder = SMALL) -> Tiny:
