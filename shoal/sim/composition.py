@@ -29,8 +29,9 @@ def zipf(experts: int, requests: int, exponent: float = 1.0, seed: int = 0) -> I
 
 def zipf_shares(experts: int, exponent: float = 1.0) -> NDArray[np.float64]:
     """Of each expert, the most wanted first."""
-    weights = np.arange(1, experts + 1, dtype=np.float64) ** -exponent
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.arange(1, experts + 1, dtype=np.float64) ** -exponent
+    weights /= weights.sum()
+    return weights
 
 
 def bursty(experts: int, requests: int, stay: float = 0.75, seed: int = 0) -> I64:

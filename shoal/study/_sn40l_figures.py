@@ -121,7 +121,9 @@ def streams(of: Expert, asked: Settings, requests: int, seed: int) -> Iterator[S
     yield Table(f"{requests} requests for {asked.experts} experts, {held} in fast memory, least recently used leaves",
                 ("stream", "there, %", "… counted apart, %", "waiting, ms", "… copied ahead, ms", "answer, ms"), rows)  # fmt: skip
     yield Finding("streams", 100 * off, "simulated", len(rows))
-    yield Finding("hidden", min(hidden), "simulated", len(rows), why="the least of the streams, after the first request")
+    yield Finding(
+        "hidden", min(hidden), "simulated", len(rows), why="the least of the streams, after the first request"
+    )
 
 
 def _waited(told: Told) -> float:

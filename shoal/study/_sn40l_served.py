@@ -31,7 +31,7 @@ class Small:
     models: Mapping[str, Tiny]
     router: Router
     path: Path  # of the store
-    bytes: int  # of one record
+    expert_bytes: int  # of one record
 
     def prompts(self, each: int) -> list[tuple[str, bytes]]:
         """Held out, of every kind, each after another kind's."""
@@ -45,7 +45,7 @@ class Small:
         """A store that keeps so many experts, from a file held to a rate."""
         tier = FileTier(self.path)
         slow = Throttled(tier, rate) if rate else tier
-        return TensorStore(slow, held * self.bytes, catalog.make(POLICIES, "lru"))
+        return TensorStore(slow, held * self.expert_bytes, catalog.make(POLICIES, "lru"))
 
     def over(self, store: TensorStore) -> Composition:
         """All of it on a store."""
@@ -114,14 +114,14 @@ def same(small: Small, new: int) -> Iterator[Shown]:
 
 def switches(small: Small, fast_s: float, each: int) -> Iterator[Shown]:
     """Switches on tiers of three rates: against bytes over bandwidth, and the module's part by itself."""
-    fast = small.bytes / fast_s
+    fast = small.expert_bytes / fast_s
     rows, off = [], 0.0
     for ratio in (1, *RATIOS):
         with small.opened(1, fast / ratio) as store:
             answers = list(small.over(store).answers([prompt for _, prompt in small.prompts(each)], 1, ahead=False))
             told = store.told()
         missed = [answer for answer, use in zip(answers, told.uses, strict=True) if not use.hits]
-        taken, should = median(answer.switch_s for answer in missed), told.tier.read_s(small.bytes)
+        taken, should = median(answer.switch_s for answer in missed), told.tier.read_s(small.expert_bytes)
         off = max(off, abs(taken / should - 1))
         rows.append(
             (ratio, len(missed), 1e3 * taken, 1e3 * should, 1e3 * median(answer.assign_s for answer in missed))
@@ -140,11 +140,11 @@ def hidden(small: Small, new: int, each: int) -> Iterator[Shown]:
         answer_s = median(answer.execute_s for answer in small.over(store).answers(prompts[:4], new))
     rows: list[tuple[str, list[Answer]]] = []
     for name, ahead in (("when it is asked for", False), ("ahead", True)):
-        with small.opened(2, 2 * small.bytes / answer_s) as store:
+        with small.opened(2, 2 * small.expert_bytes / answer_s) as store:
             rows.append((name, list(small.over(store).answers(prompts, new, ahead=ahead))))
     yield Table("Where the time goes", ("an expert is copied", "router, ms", "switches, ms", "weights into the module, ms", "answers, ms"),
                 [(name, *(1e3 * sum(getattr(answer, part) for answer in answers) for part in
                           ("router_s", "switch_s", "assign_s", "execute_s"))) for name, answers in rows],
                 note=f"{len(prompts)} requests, {new} bytes each, room for two experts")  # fmt: skip
-    plain, ahead = (sum(answer.switch_s for answer in answers[1:]) for _, answers in rows)
-    yield Finding("ahead", 100 * (1 - ahead / plain), "emulated", len(prompts) - 1, why="after the first request")
+    asked_s, ahead_s = (sum(answer.switch_s for answer in answers[1:]) for _, answers in rows)
+    yield Finding("ahead", 100 * (1 - ahead_s / asked_s), "emulated", len(prompts) - 1, why="after the first request")

@@ -41,7 +41,9 @@ class Sn40l:
         "Prabhakar et al.", "SambaNova SN40L: Scaling the AI Memory Wall with Dataflow and Composition of Experts", 2024,
         arxiv="2405.07518", venue="MICRO 2024",
     )  # fmt: skip
-    quick = "models=squeezenet,large=false,steps=1,held=2,text=100000,each=3,new=2,fast_ms=1,switched=1,requests=200"
+    quick = (
+        "models=squeezenet,large=false,steps=1,held=2,text=100000,each=3,new=2,fast_ms=1,switched=1,requests=200"
+    )
     claims = (
         Claim("switch_a100", "switching models: DGX A100's time over SN40L's", 31, "×", Within(relative=0.1)),
         Claim("switch_h100", "… DGX H100's", 15, "×", Within(relative=0.1)),

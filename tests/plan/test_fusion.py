@@ -16,8 +16,8 @@ from shoal.graph import Graph, boundary, load
 from shoal.plan.fusion import Fabric, fused, shared_units, unfused
 from shoal.study._sn40l_fusion import run_groups
 from shoal.study._sn40l_graphs import SMALL, decoder, fourier
-from tests.graph.models import light
 from tests.graph.graphs import random_graphs
+from tests.graph.models import light
 from tests.plan.toys import random_chain
 
 CHIP = Fabric(64, 1e12, 1 << 20, 1e10, 1e-6)

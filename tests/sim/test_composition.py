@@ -18,7 +18,9 @@ SECOND = TierFigures("ddr", 4096.0)  # a record a second
 
 
 def ran(wanted: list[int], held: int, execute_s: float = 1.0, *, prefetch: bool = False) -> Told:
-    return served(wanted, LRU, SECOND, experts=8, expert_bytes=4096, held=held, execute_s=execute_s, prefetch=prefetch)
+    return served(
+        wanted, LRU, SECOND, experts=8, expert_bytes=4096, held=held, execute_s=execute_s, prefetch=prefetch
+    )
 
 
 @settings(max_examples=40)

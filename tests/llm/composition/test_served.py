@@ -24,7 +24,10 @@ pytest.importorskip("transformers")
 
 DECODER = Decoder(width=16, layers=1, heads=2, hidden=24, context=32)
 NAMES = ("a", "b", "c")
-TEXTS = {name: np.frombuffer(text * 40, np.uint8) for name, text in zip(NAMES, (b"0123 ", b"abcd ", b"WXYZ!"), strict=True)}
+TEXTS = {
+    name: np.frombuffer(text * 40, np.uint8)
+    for name, text in zip(NAMES, (b"0123 ", b"abcd ", b"WXYZ!"), strict=True)
+}
 
 
 def experts() -> dict[str, Tiny]:
