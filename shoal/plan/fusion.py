@@ -149,7 +149,10 @@ class _Stages:
         return self._cheapest(range(first + (most - first + 1) // 2, most + 1))
 
     def quickest(self, first: int, end: int) -> list[Fused]:
-        """These ops as one kernel, or as two or more where stages of one would wait for each other for too long."""
+        """These ops as one kernel, or as two or more where stages of one would wait for each other for too long.
+
+        Down to single ops, which take no longer than unfused: so no network becomes slower.
+        """
         whole = self.group(first, end)
         if end - first == 1:
             return [whole]
@@ -164,6 +167,7 @@ class _Stages:
         units = shared_units(work, fabric.units)
         moved, one = self._moved_bytes(ops), fabric.flop_per_s / fabric.units
         pace_s = max(each / (count * one) for each, count in zip(work, units, strict=True))
+        # Tiles that a stage passes on before the last one has its first; the tensor of the most rows tells how many.
         fill_s = (len(ops) - 1) / min(fabric.tiles, max(map(self._rows, self._names(ops)))) * pace_s
         seconds = max(pace_s, moved / fabric.bytes_per_s) + fill_s + fabric.launch_s
         return Fused(tuple(op.name for op in ops), units, self.sram_bytes(first, end), moved, sum(work), seconds)

@@ -31,6 +31,7 @@ def check(graph: Graph, chip: Fabric) -> None:
         assert sum(each.units) <= chip.units
         assert min(each.units) >= 1
     assert found.moved_bytes <= apart.moved_bytes
+    assert found.seconds <= apart.seconds * (1 + 1e-9)
 
 
 @settings(max_examples=30, deadline=None)
