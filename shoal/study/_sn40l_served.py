@@ -147,4 +147,6 @@ def hidden(small: Small, new: int, each: int) -> Iterator[Shown]:
                           ("router_s", "switch_s", "assign_s", "execute_s"))) for name, answers in rows],
                 note=f"{len(prompts)} requests, {new} bytes each, room for two experts")  # fmt: skip
     asked_s, ahead_s = (sum(answer.switch_s for answer in answers[1:]) for _, answers in rows)
-    yield Finding("ahead", 100 * (1 - ahead_s / asked_s), "emulated", len(prompts) - 1, why="after the first request")
+    yield Finding(
+        "ahead", 100 * (1 - ahead_s / asked_s), "emulated", len(prompts) - 1, why="after the first request"
+    )
