@@ -67,7 +67,7 @@ def trained_small(steps: int, most_bytes: int, held: int, bench: Bench) -> Itera
         experts / alone,
         "measured",
         len(rows),
-        why=f"{experts:.3f} over {alone:.3f}, the router as given labels",
+        why=f"{experts:.3f} over {alone:.3f}: each kind by its own expert, not by the router's choice",
     )
     path = bench.scratch / "experts.store"
     write_experts(models, path)

@@ -27,7 +27,7 @@ class Sn40l:
     launch_us: float = 5.0  # of a kernel from software
     models: str = "squeezenet+shufflenet+resnet50+densenet121"  # light ones that are fused, separated by +
     large: bool = True  # lay out decoders of all published sizes; without, one
-    steps: int = 200  # of training an expert
+    steps: int = 800  # of training an expert
     text: int = 400_000  # bytes of each kind
     held: int = 64  # stretches of 128 bytes of each kind that losses are taken over
     each: int = 40  # prompts of each kind that the router is judged on

@@ -14,8 +14,8 @@ from shoal.train.language import Decoder, built_decoder, fit_language, losses, p
 from shoal.train.recipe import Recipe
 
 U8 = NDArray[np.uint8]
-SMALL = Decoder(width=64, layers=2, heads=2, hidden=160)
-RECIPE = Recipe(steps=200, batch=16, optimiser="adamw", rate=4e-3, decay=0.1, warmup=0.05, clip=1.0)
+SMALL = Decoder(width=32, layers=1, heads=2, hidden=64)  # so small that one is not enough for all kinds
+RECIPE = Recipe(steps=800, batch=16, optimiser="adamw", rate=8e-3, decay=0.1, warmup=0.05, clip=1.0)
 
 
 def trained(text: U8, recipe: Recipe = RECIPE, decoder: Decoder = SMALL) -> Tiny:
