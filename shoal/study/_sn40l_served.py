@@ -1,0 +1,152 @@
+"""A composition in small, for real: experts trained on kinds of text, a router, tiers held to rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+
+from shoal import catalog
+from shoal.llm.composition.router import Router, learned
+from shoal.llm.composition.served import Answer, Composition, generated, write_experts
+from shoal.llm.composition.texts import Text, texts
+from shoal.llm.composition.trained import RECIPE, loss, mixed, trained
+from shoal.llm.tiny import Tiny
+from shoal.store import POLICIES, FileTier, TensorStore, Throttled
+from shoal.study import Bench, Finding, Shown, Table
+
+DEFAULT = "documents"
+PROMPT = 96  # bytes
+RATIOS = (16, 33)  # by which the slower tiers are slower
+
+
+@dataclass(frozen=True, eq=False)
+class Small:
+    """A composition that was trained, and what it is held against."""
+
+    texts: Mapping[str, Text]
+    models: Mapping[str, Tiny]
+    router: Router
+    path: Path  # of the store
+    expert_bytes: int  # of one record
+
+    def prompts(self, each: int) -> list[tuple[str, bytes]]:
+        """Held out, of every kind, each after another kind's."""
+        found = {
+            name: [text.held[at : at + PROMPT].tobytes() for at in range(0, len(text.held) - PROMPT, 5 * PROMPT)]
+            for name, text in self.texts.items()
+        }
+        return [(name, rows[at % len(rows)]) for at in range(each) for name, rows in found.items()]
+
+    def opened(self, held: int, rate: float = 0.0) -> TensorStore:
+        """A store that keeps so many experts, from a file held to a rate."""
+        tier = FileTier(self.path)
+        slow = Throttled(tier, rate) if rate else tier
+        return TensorStore(slow, held * self.expert_bytes, catalog.make(POLICIES, "lru"))
+
+    def over(self, store: TensorStore) -> Composition:
+        """All of it on a store."""
+        return Composition(next(iter(self.models.values())).config, tuple(self.models), store, self.router)
+
+
+def trained_small(steps: int, most_bytes: int, held: int, bench: Bench) -> Iterator[Shown | Small]:
+    """Experts and one model for all; the one learns as many steps as all experts together."""
+    found, recipe = texts(most_bytes), replace(RECIPE, steps=steps, seed=bench.seed)
+    models = {name: trained(found[name].learned, recipe) for name in bench.each(tuple(found), "expert")}
+    bench.say("one model for all kinds")
+    one = trained(mixed(found), replace(recipe, steps=steps * len(found)))
+    rows = [(name, loss(models[name], each.held, held), loss(one, each.held, held)) for name, each in found.items()]
+    yield Table("Loss on text held out, nats a byte", ("kind", "its expert", "one model for all"), rows,
+                note=f"{steps} steps an expert, {steps * len(found)} of the one, which is as large as one expert")  # fmt: skip
+    experts, alone = mean(row[1] for row in rows), mean(row[2] for row in rows)
+    yield Finding(
+        "loss",
+        experts / alone,
+        "measured",
+        len(rows),
+        why=f"{experts:.3f} over {alone:.3f}: each kind by its own expert, not by the router's choice",
+    )
+    path = bench.scratch / "experts.store"
+    write_experts(models, path)
+    tier = FileTier(path)
+    size = max(each.bytes for each in tier.records.values())
+    tier.close()
+    yield Small(
+        found,
+        models,
+        learned({name: each.learned for name, each in found.items()}, DEFAULT, seed=bench.seed),
+        path,
+        size,
+    )
+
+
+def routed(small: Small, each: int, seed: int) -> Iterator[Shown]:
+    """Prompts held out, and text of no kind."""
+    rows, right, total = [], 0, 0
+    for name in small.texts:
+        given = [prompt for kind, prompt in small.prompts(each) if kind == name]
+        routes = [small.router.route(prompt) for prompt in given]
+        hits, unsure = sum(route.likeliest == name for route in routes), sum(route.default for route in routes)
+        rows.append((name, len(given), 100 * hits / len(given), 100 * unsure / len(given)))
+        right, total = right + hits, total + len(given)
+    yield Table("The router on prompts held out", ("kind", "prompts", "right, %", "not sure, %"), rows)
+    yield Finding("router", 100 * right / total, "measured", total)
+    rng = np.random.default_rng(seed)
+    strange = [small.router.route(rng.integers(0, 256, PROMPT, dtype=np.uint8).tobytes()) for _ in range(20)]
+    yield Finding("default", all(route.default and route.expert == DEFAULT for route in strange), "measured",
+                  len(strange), why=strange[0].said)  # fmt: skip
+
+
+def same(small: Small, new: int) -> Iterator[Shown]:
+    """Answers are those of the chosen model by itself; room for two experts only."""
+    prompts = [prompt for _, prompt in small.prompts(2)]
+    with small.opened(2) as store:
+        found = list(small.over(store).answers(prompts, new))
+    alone = {name: model.module() for name, model in small.models.items()}
+    wanted = [
+        generated(alone[answer.route.expert], prompt, new) for answer, prompt in zip(found, prompts, strict=True)
+    ]
+    yield Finding("same", [answer.tokens for answer in found] == wanted, "measured", len(prompts))
+
+
+def switches(small: Small, fast_s: float, each: int) -> Iterator[Shown]:
+    """Switches on tiers of three rates: against bytes over bandwidth, and the module's part by itself."""
+    fast = small.expert_bytes / fast_s
+    rows, off = [], 0.0
+    for ratio in (1, *RATIOS):
+        with small.opened(1, fast / ratio) as store:
+            answers = list(small.over(store).answers([prompt for _, prompt in small.prompts(each)], 1, ahead=False))
+            told = store.told()
+        missed = [answer for answer, use in zip(answers, told.uses, strict=True) if not use.hits]
+        taken, should = median(answer.switch_s for answer in missed), told.tier.read_s(small.expert_bytes)
+        off = max(off, abs(taken / should - 1))
+        rows.append(
+            (ratio, len(missed), 1e3 * taken, 1e3 * should, 1e3 * median(answer.assign_s for answer in missed))
+        )
+    yield Table("Switching to an expert that is not there", ("times slower", "switches", "median, ms", "bytes over rate, ms", "weights into the module, ms"),
+                rows, note="tiers are held to their rates by waiting (emulated)")  # fmt: skip
+    yield Finding("switch", 100 * off, "emulated", sum(row[1] for row in rows), why="the most of three rates")
+    for ratio, row in zip(RATIOS, rows[1:], strict=True):
+        yield Finding(f"switch_{ratio}", row[2] / rows[0][2], "emulated", row[1])
+
+
+def hidden(small: Small, new: int, each: int) -> Iterator[Shown]:
+    """Copying ahead while another answers: a copy takes half as long as an answer."""
+    prompts = [prompt for _, prompt in small.prompts(each)]
+    with small.opened(2) as store:
+        answer_s = median(answer.execute_s for answer in small.over(store).answers(prompts[:4], new))
+    rows: list[tuple[str, list[Answer]]] = []
+    for name, ahead in (("when it is asked for", False), ("ahead", True)):
+        with small.opened(2, 2 * small.expert_bytes / answer_s) as store:
+            rows.append((name, list(small.over(store).answers(prompts, new, ahead=ahead))))
+    yield Table("Where the time goes", ("an expert is copied", "router, ms", "switches, ms", "weights into the module, ms", "answers, ms"),
+                [(name, *(1e3 * sum(getattr(answer, part) for answer in answers) for part in
+                          ("router_s", "switch_s", "assign_s", "execute_s"))) for name, answers in rows],
+                note=f"{len(prompts)} requests, {new} bytes each, room for two experts")  # fmt: skip
+    asked_s, ahead_s = (sum(answer.switch_s for answer in answers[1:]) for _, answers in rows)
+    yield Finding(
+        "ahead", 100 * (1 - ahead_s / asked_s), "emulated", len(prompts) - 1, why="after the first request"
+    )
