@@ -47,7 +47,7 @@ def test_machines_refuse_in_their_own_name(machine: str, told: str) -> None:
 
 
 def test_a_mesh_refuses_too() -> None:
-    with pytest.raises(InputError, match="^hybrid_bonded: a machine with banks 0"):
+    with pytest.raises(InputError, match=r"^hybrid_bonded: a machine with banks 0"):
         HybridBonded(banks=0)
 
 
