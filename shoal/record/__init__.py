@@ -4,6 +4,7 @@ from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, Kernel
 from shoal.record.observed import Answer, Observed, Totals, UnitReport
 from shoal.record.splits import SplitFigures, SplitFront, SplitRepeat, Twin
 from shoal.record.values import (
+    Band,
     CarbonRates,
     DeviceFigures,
     Estimate,
@@ -23,6 +24,7 @@ __all__ = [
     "KINDS",
     "MIXING",
     "Answer",
+    "Band",
     "CarbonRates",
     "DeviceFigures",
     "Estimate",

@@ -18,6 +18,7 @@ from shoal.errors import InputError
 
 Provenance = Literal["measured", "emulated", "simulated", "modelled", "predicted"]
 SpanKind = Literal["run", "transfer"]
+Band = tuple[float, float]  # in which nine tenths of what is possible lie
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class CarbonRates:
     embodied_kg_per_s: Mapping[str, float]  # device -> its making over the seconds in which it will ever work
     operational_kg_per_j: Mapping[str, float]  # device -> its electricity
     full_kg_per_s: float  # electricity of the whole fleet with every unit busy
+    embodied_bands: Mapping[str, Band] = field(default_factory=dict)  # of the above, for devices that give ranges
+    operational_bands: Mapping[str, Band] = field(default_factory=dict)
 
     def making_kg(self, period_s: float, devices: Iterable[str]) -> dict[str, float]:
         """Of the making of each of `devices`, what falls on an item for which they are occupied `period_s`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from shoal.record import DeviceFigures, Prediction, Run
@@ -34,7 +33,17 @@ def summary(run: Run) -> dict[str, Any]:
             "period": pick(figures, "period_s").error,
             "latency": pick(figures, "latency_p50_s").error,
         },
-        "goals": [{**asdict(goal), "error": relative_error(goal.predicted, goal.obtained)} for goal in run.goals],
+        "goals": [
+            {
+                "goal": goal.name,
+                "unit": goal.unit,
+                "predicted": goal.predicted,
+                "obtained": goal.obtained,
+                "provenance": goal.provenance,
+                "error": relative_error(goal.predicted, goal.obtained),
+            }
+            for goal in run.goals
+        ],
     }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from shoal.cost.carbon import Comparison, PaysBack
-    from shoal.cost.carbon.fleets import Band
+    from shoal.record import Band
 
 EXAMPLES = (
     "shoal carbon compare fleetA.toml fleetB.toml",

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shoal.cost.carbon.absolute import lifecycle, power_w
 from shoal.cost.carbon.breakeven import PaysBack, pays_back
-from shoal.cost.carbon.draws import Draws, certain
+from shoal.cost.carbon.draws import F64, Draws, band, certain
 from shoal.cost.carbon.ratios import Verdict, verdict, weighed
 from shoal.errors import FleetError
 from shoal.fleet import Device, Fleet
-
-F64 = NDArray[np.float64]
-Band = tuple[float, float]
-QUANTILES = (0.05, 0.95)
+from shoal.record import Band
 
 
 @dataclass(frozen=True)
@@ -132,6 +128,5 @@ def _row(alpha: float, work: F64, time: F64, known: bool) -> Row:
     stated = float(work[0]), float(time[0])
     if known:
         return Row(alpha, *stated, verdict(*stated))
-    bands = [tuple(map(float, np.quantile(each[1:], QUANTILES))) for each in (work, time)]
     strong = float(np.mean((work[1:] < 1) & (time[1:] < 1)))
-    return Row(alpha, *stated, verdict(*stated), (bands[0][0], bands[0][1]), (bands[1][0], bands[1][1]), strong)
+    return Row(alpha, *stated, verdict(*stated), band(work), band(time), strong)

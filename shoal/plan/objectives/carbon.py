@@ -29,7 +29,7 @@ class Carbon:
     @property
     def unit(self) -> str:
         """Of its values."""
-        return "kg/item" if self.alpha is None else "s of the fleet/item"
+        return "kg/item" if self.alpha is None else "fleet-s/item"
 
     def predicted(self, prediction: Prediction) -> float:
         """Its value in a plan's estimate; smaller is better.
@@ -56,9 +56,9 @@ class Carbon:
     def _value(self, rates: CarbonRates, period_s: float, energy_j: Mapping[str, float]) -> float:
         embodied_kg = sum(rates.making_kg(period_s, energy_j).values())
         operational_kg = sum(rates.running_kg(energy_j).values())
+        if self.alpha is None:
+            return embodied_kg + operational_kg
         making_kg_per_s, running_kg_per_s = sum(rates.embodied_kg_per_s.values()), rates.full_kg_per_s
         if not (making_kg_per_s > 0 and running_kg_per_s > 0):
             raise InputError("the fleet emits nothing to be made, or nothing to be run", needed="both above 0 kg")
-        if self.alpha is None:
-            return embodied_kg + operational_kg
         return weighed(self.alpha, embodied_kg / making_kg_per_s, operational_kg / running_kg_per_s)
