@@ -13,7 +13,8 @@
         ├── WireError         a peer that speaks nonsense, an address in use, a peer that left
         ├── WorkerDied        a worker ended before its work did
         ├── PaceError         this machine cannot keep up with the boards it emulates
-        └── OutputsDiffer     the divided network does not answer like the undivided one
+        ├── OutputsDiffer     the divided network does not answer like the undivided one
+        └── Interrupted       somebody had it end before its work was done (exit code 130, as after Ctrl-C)
 
 A message says what, where, needed, had, and what to try. Anything else that escapes is a defect of shoal.
 """
@@ -114,3 +115,9 @@ class PaceError(WorkError):
 
 class OutputsDiffer(WorkError):
     """The divided network does not answer like the undivided one."""
+
+
+class Interrupted(WorkError):
+    """Somebody had it end before its work was done."""
+
+    exit_code = 130

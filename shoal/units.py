@@ -116,6 +116,11 @@ def format_watts(watts: float) -> str:
     return _scaled(watts, "W", (("m", 1e-3), ("", 1), ("k", 1e3)))
 
 
+def format_kilograms(kilograms: float) -> str:
+    """`kilograms` as ng, µg, mg, g or kg."""
+    return _scaled(1e3 * kilograms, "g", (*_SMALL, ("k", 1e3)))
+
+
 def format_rate(per_s: float, unit: str = "B/s") -> str:
     """`per_s` of `unit` ("B/s", "flop/s") with a decimal prefix: "12.5 MB/s"."""
     return _scaled(per_s, unit, (("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)))

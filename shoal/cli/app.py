@@ -1,6 +1,6 @@
 """`shoal VERB …`: finds the verb's file, runs it, and turns errors into one message and an exit code.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong input.
+Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 import ast
 import importlib
 import io
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import shoal
 from shoal import catalog
-from shoal.errors import InputError, ShoalError
+from shoal.errors import InputError, Interrupted, ShoalError
 
 VERBS = "cli/verbs"
+INTERRUPTED = Interrupted.exit_code
 HEAD = """\
 Usage: shoal VERB …
 
@@ -26,7 +30,8 @@ Verbs:"""
 TAIL = """
 Start with `shoal inspect MODEL`, `shoal plan MODEL FLEET` and `shoal run plan`.
 `shoal VERB --help` tells more, with examples. `--json` gives a verb's result to
-machines. Exit codes: 0 done, 1 the work failed, 2 wrong input.
+machines. Exit codes: 0 done, 1 the work failed, 2 wrong input, 130 ended by
+Ctrl-C.
 """
 
 
@@ -34,7 +39,15 @@ def main() -> None:
     """Run the command line and exit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it ends already: one more Ctrl-C makes no traceback of that
+    if (
+        code == INTERRUPTED
+    ):  # threads that still prepare something are not waited for; workers end with this process
+        with suppress(OSError):  # whoever read us may have left as well
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def verbs() -> tuple[str, ...]:
@@ -50,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         _complain(arguments, fault.kind, fault.message, fault.hint)
         return fault.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has left; there is nobody to tell
         return 1
@@ -83,7 +96,7 @@ def _run_verb(verb: str, arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments[1:]), prog_name=f"shoal {verb}", standalone_mode=False)
     except typer.Abort:
-        return 130
+        return INTERRUPTED
     except usage_error as fault:
         _complain(arguments, "UsageError", fault.format_message(), f"shoal {verb} --help")
         return 2

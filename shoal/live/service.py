@@ -40,6 +40,7 @@ DRIFT_S = 5.0  # how often speeds are judged
 SILENT_S, SILENT_SEGMENTS = 2.0, 4.0  # a worker that says nothing for so long, or so many of its longest segments
 RETRY_S = 1.0  # when a client is told to come again while nothing is known of the rate
 MOST_RETRY_S = 30.0
+LEAVE_S = 3.0  # how long the end may take of a service that is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +134,14 @@ class KeptService:
             self._journal.tell("drained", self._plan.model.name, "no more is taken")
         return self._counts.wait_idle(timeout_s)
 
-    def close(self) -> None:
-        """End the workers; what is still held fails."""
+    def close(self, within_s: float | None = None) -> None:
+        """End the workers; what is still held fails. Does not wait longer than `within_s` for one that is stuck."""
         self._why = self._why or "the service has ended"
         for item in list(self._held):
             self._fail(item, Unavailable("the service has ended"))
         self._requests.put(Closing())
         for thread in self._threads:
-            thread.join()
+            thread.join(within_s)
 
     # --- the thread that drives
 
@@ -277,5 +278,7 @@ def kept(
     try:
         service.start()
         yield service
-    finally:
-        service.close()
+    except BaseException:
+        service.close(LEAVE_S)
+        raise
+    service.close()

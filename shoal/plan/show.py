@@ -123,6 +123,8 @@ def _devices_table(plan: Plan) -> Padding:
 
 def _front_table(front: Front) -> Padding:
     """The plans in a line each."""
+    from shoal.report.text import in_unit
+
     others = {goal: make("plan/objectives", goal) for goal in front.plan.objective.goals if goal not in GOALS}
     heads = (goal.partition(":")[0] for goal in others)
     table = _table("The front", ("", "units"), ("latency", "items/s", "max energy", "max memory", *heads))
@@ -136,7 +138,7 @@ def _front_table(front: Front) -> Padding:
             f"{figures.throughput_items_per_s:.3g}",
             format_joules(max(figures.energy_j.values())),
             format_bytes(max(figures.memory_bytes.values())),
-            *(f"{technique.predicted(figures):.3g}" for technique in others.values()),
+            *(in_unit(technique.predicted(figures), technique.unit) for technique in others.values()),
             style="bold" if chosen else "",
         )
     return _spaced(table)

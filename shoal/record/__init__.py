@@ -4,11 +4,13 @@ from shoal.record.kernels import KINDS, MIXING, KernelKind, KernelSample, Kernel
 from shoal.record.observed import Answer, Observed, Totals, UnitReport
 from shoal.record.splits import SplitFigures, SplitFront, SplitRepeat, Twin
 from shoal.record.values import (
+    Band,
     CarbonRates,
     DeviceFigures,
     Estimate,
     Fact,
     FrontPoint,
+    Goal,
     Outline,
     Prediction,
     Provenance,
@@ -22,11 +24,13 @@ __all__ = [
     "KINDS",
     "MIXING",
     "Answer",
+    "Band",
     "CarbonRates",
     "DeviceFigures",
     "Estimate",
     "Fact",
     "FrontPoint",
+    "Goal",
     "KernelKind",
     "KernelSample",
     "KernelWork",

@@ -10,7 +10,7 @@ Each figure has a provenance:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,7 @@ from shoal.errors import InputError
 
 Provenance = Literal["measured", "emulated", "simulated", "modelled", "predicted"]
 SpanKind = Literal["run", "transfer"]
+Band = tuple[float, float]  # in which nine tenths of what is possible lie
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,16 @@ class CarbonRates:
     embodied_kg_per_s: Mapping[str, float]  # device -> its making over the seconds in which it will ever work
     operational_kg_per_j: Mapping[str, float]  # device -> its electricity
     full_kg_per_s: float  # electricity of the whole fleet with every unit busy
+    embodied_bands: Mapping[str, Band] = field(default_factory=dict)  # of the above, for devices that give ranges
+    operational_bands: Mapping[str, Band] = field(default_factory=dict)
+
+    def making_kg(self, period_s: float, devices: Iterable[str]) -> dict[str, float]:
+        """Of the making of each of `devices`, what falls on an item for which they are occupied `period_s`."""
+        return {name: period_s * self.embodied_kg_per_s[name] for name in devices}
+
+    def running_kg(self, energy_j: Mapping[str, float]) -> dict[str, float]:
+        """Of the electricity of each device, for an item that takes so many joules there."""
+        return {name: joules * self.operational_kg_per_j[name] for name, joules in energy_j.items()}
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,17 @@ class FrontPoint:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """One thing that the plan was to make best, as it was predicted for this run and as it came out."""
+
+    name: str  # the objective with its options, "carbon:alpha=0.9"
+    unit: str  # "J/item"
+    predicted: float
+    obtained: float | None  # None: this run cannot tell
+    provenance: Provenance | None  # of what was obtained
+
+
+@dataclass(frozen=True)
 class Run:
     """What happened. A report needs nothing else."""
 
@@ -186,6 +208,7 @@ class Run:
     offered_items_per_s: float | None = None  # at which items came by themselves; None: a closed workload
     obtained_items_per_s: float | None = None  # at which they were answered, first to last
     front: tuple[FrontPoint, ...] = ()  # the plans shown to the user, the chosen one among them
+    goals: tuple[Goal, ...] = ()  # what the plan was chosen for, the first counting most
 
     @property
     def throughput_items_per_s(self) -> float:

@@ -59,7 +59,7 @@ def plans(runs: Sequence[Run]) -> Chart | None:
     points = list(dict.fromkeys(point for run in runs for point in run.front))
     obtained = [_obtained(run) for run in runs]
     latencies = [p.latency_s for p in points] + [pair[0] for pair in obtained if pair]
-    if not points:
+    if len(points) < 2:  # nothing to choose from
         return None
     factor, unit = scale(max(latencies))
     data = [_front(points, factor), _chosen([p for p in points if p.chosen], factor)]

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from shoal.record import DeviceFigures, Provenance, Run
-from shoal.report.text import Kind
+from shoal.record import DeviceFigures, Goal, Provenance, Run
+from shoal.report.text import Kind, error, in_unit
 
 TOLERANCE = 1e-4  # of the largest reference magnitude: what "equal outputs" means
 
@@ -154,6 +154,19 @@ def provenance(run: Run, key: str) -> Provenance | None:
         if name in run.provenance:
             return run.provenance[name]
     return None
+
+
+def goals(run: Run) -> dict[str, str]:
+    """What the plan was to make best, and in words what of that was predicted and came out."""
+    return {goal.name: _against(goal) for goal in run.goals}
+
+
+def _against(goal: Goal) -> str:
+    predicted = f"predicted {in_unit(goal.predicted, goal.unit)}"
+    if goal.obtained is None:
+        return f"{predicted}; this run cannot tell what came of it"
+    off = error(relative_error(goal.predicted, goal.obtained))
+    return f"{predicted}, obtained {in_unit(goal.obtained, goal.unit)} ({goal.provenance or 'derived'}), {off}"
 
 
 def allowed_difference(run: Run) -> float | None:

@@ -17,6 +17,7 @@ from shoal import codec
 from shoal.errors import InputError
 from shoal.record import Run
 from shoal.report import charts
+from shoal.report.carbon import carbon, emitted, told
 from shoal.report.charts import Chart
 from shoal.report.network import ROW_NARROW, ROW_WIDE, network
 from shoal.report.sections import (
@@ -144,6 +145,7 @@ def _about(run: Run, drawn: Charts, planned: Sequence[Run]) -> str:
             cards(run),
             _plans(planned, drawn) if planned else "",
             section("Devices", device_bars(run), "Bar: obtained. Mark: predicted."),
+            _carbon(run, drawn),
             section(
                 "Timeline",
                 time,
@@ -159,6 +161,13 @@ def _about(run: Run, drawn: Charts, planned: Sequence[Run]) -> str:
             notes(run),
         )
     )
+
+
+def _carbon(run: Run, drawn: Charts) -> str:
+    found = emitted(run)
+    if found is None:
+        return ""
+    return section("Carbon", drawn.place(carbon(run, found), "Carbon of each device"), told(run, found))
 
 
 def _plans(runs: Sequence[Run], drawn: Charts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shoal.record import DeviceFigures, Prediction, Run
-from shoal.report.figures import pick, provenance, whole
+from shoal.report.figures import pick, provenance, relative_error, whole
 
 _PREDICTED = ("throughput_items_per_s", "latency_s", "busy_s", "energy_j", "resident_bytes", "sent_bytes")
 
@@ -15,7 +15,7 @@ def summary(run: Run) -> dict[str, Any]:
 
     `predicted` has the same keys, for as many items, with None for what a plan does not predict; it is None
     itself if nothing was predicted. `prediction_error` is (predicted - obtained) / obtained; latency is
-    compared with the median.
+    compared with the median. `goals` are what the plan was to make best, the first counting most.
     """
     figures = whole(run)
     return {
@@ -33,6 +33,17 @@ def summary(run: Run) -> dict[str, Any]:
             "period": pick(figures, "period_s").error,
             "latency": pick(figures, "latency_p50_s").error,
         },
+        "goals": [
+            {
+                "goal": goal.name,
+                "unit": goal.unit,
+                "predicted": goal.predicted,
+                "obtained": goal.obtained,
+                "provenance": goal.provenance,
+                "error": relative_error(goal.predicted, goal.obtained),
+            }
+            for goal in run.goals
+        ],
     }
 
 

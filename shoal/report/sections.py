@@ -65,10 +65,10 @@ def header(run: Run, heading: str = "") -> str:
 
 
 def cards(run: Run) -> str:
-    """The key figures, the prediction beside each, and whether the outputs are right."""
+    """The key figures, the prediction beside each, whether the outputs are right, and what was planned for."""
     whole = figures.whole(run)
     shown = "".join(_card(figures.pick(whole, key)) for key in _CARDS)
-    return f'<div class="cards">{shown}{_outputs_card(run)}</div>'
+    return f'<div class="cards">{shown}{_outputs_card(run)}</div>{_goals(run)}'
 
 
 def device_bars(run: Run) -> str:
@@ -135,6 +135,11 @@ def notes(run: Run) -> str:
     used = [how for how in _MEANING if how in run.provenance.values() or (how == "predicted" and run.prediction)]
     lines += [f"{_badge(how)} {_MEANING[how]}" for how in used]
     return section("Notes", f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else "")
+
+
+def _goals(run: Run) -> str:
+    told = [f"planned for <b>{text(name)}</b>: {text(words)}" for name, words in figures.goals(run).items()]
+    return f'<p class="goals">{"<br>".join(told)}</p>' if told else ""
 
 
 def _fleet(run: Run) -> str:

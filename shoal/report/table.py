@@ -117,6 +117,8 @@ def _facts(run: Run) -> Table:
     grid = Table.grid(padding=(0, 1), pad_edge=True)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
+    for name, told in figures.goals(run).items():
+        grid.add_row("planned for", Text(f"{plain(name)}: {told}"))
     grid.add_row("outputs", _outputs(run))
     if run.offered_items_per_s is not None:
         came, went = (quantity(each, "items/s") for each in (run.offered_items_per_s, run.obtained_items_per_s))

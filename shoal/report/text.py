@@ -7,7 +7,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Literal
 
-from shoal.units import format_bytes, format_joules, format_rate, format_seconds
+from shoal.units import format_bytes, format_joules, format_kilograms, format_rate, format_seconds
 
 Kind = Literal["s", "B", "J", "items/s", "share", "count"]
 
@@ -19,6 +19,14 @@ def quantity(value: float | None, kind: Kind) -> str:
     if value is None or not isfinite(value):
         return ABSENT
     return _FORMATS[kind](value)
+
+
+def in_unit(value: float | None, unit: str) -> str:
+    """`value` in a unit such as "s" or "kg/item", with a fitting prefix; a dash where there is none."""
+    if value is None or not isfinite(value):
+        return ABSENT
+    of, slash, each = unit.partition("/")
+    return f"{_UNITS[of](value)}{slash}{each}" if of in _UNITS else f"{value:.3g} {unit}"
 
 
 def error(value: float | None) -> str:
@@ -61,6 +69,12 @@ def _share(value: float) -> str:
     return f"{value * 100:.1f} %" if 0 < value < 0.0995 else f"{value * 100:.0f} %"
 
 
+_UNITS: Mapping[str, Callable[[float], str]] = {
+    "s": format_seconds,
+    "B": format_bytes,
+    "J": format_joules,
+    "kg": format_kilograms,
+}
 _FORMATS: Mapping[Kind, Callable[[float], str]] = {
     "s": format_seconds,
     "B": format_bytes,

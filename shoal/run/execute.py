@@ -27,6 +27,7 @@ from shoal.run.coordinator import Coordinator, Outcome
 from shoal.run.crew import Crew, Watch
 from shoal.run.deploy import lay_out, manifest_of
 from shoal.run.expected import expected
+from shoal.run.goals import with_goals
 from shoal.run.inputs import check_inputs
 from shoal.run.local import Elsewhere, Processes, Threads, Workers
 from shoal.run.roster import Standby
@@ -386,7 +387,8 @@ def _result(
             reference_magnitude=compared.reference_magnitude if compared else None,
         ),
     )
-    return Result(replace(run, alone_latency_s=driven.alone_s, front=plan.front), outcome.failure, answers)
+    run = with_goals(replace(run, alone_latency_s=driven.alone_s, front=plan.front), plan)
+    return Result(run, outcome.failure, answers)
 
 
 def provenance_of(plan: Plan, settings: Settings) -> Provenance:

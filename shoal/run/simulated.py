@@ -12,6 +12,7 @@ from shoal.program import Workload
 from shoal.record import Run
 from shoal.run.execute import Settings, about, model_of, outline_of, pace_of
 from shoal.run.expected import expected
+from shoal.run.goals import with_goals
 from shoal.sim import simulate
 
 
@@ -37,4 +38,5 @@ def simulated(plan: Plan, items: int, arriving: Workload | None = None) -> Run:
         outline=outline_of(graph, plan),
         prediction=expected(plan, program, workload),
     )
-    return replace(run, front=plan.front, alone_latency_s=alone.answered_s - alone.arrived_s)
+    run = replace(run, front=plan.front, alone_latency_s=alone.answered_s - alone.arrived_s)
+    return with_goals(run, plan)

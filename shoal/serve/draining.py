@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import threading
@@ -25,7 +26,7 @@ class Draining(uvicorn.Server):
         super().__init__(config)
         self._drain, self._began = drain, began
         self._task: asyncio.Task[None] | None = None
-        self.drained = True
+        self.drained, self.interrupted = True, False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
@@ -50,14 +51,15 @@ class Draining(uvicorn.Server):
     def end(self) -> None:
         """Drain and end; asked twice, end at once."""
         if self._task is None:
+            self.drained = False
             self._task = asyncio.get_running_loop().create_task(self._end())
         else:
-            self.drained, self.should_exit, self.force_exit = False, True, True
+            self.interrupted = self.should_exit = self.force_exit = True
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a traceback for each thing cut short
 
     async def _end(self) -> None:
         done = await self._drain()
         until_s = time.monotonic() + LINGER_S
         while self.server_state.connections and not self.force_exit and time.monotonic() < until_s:
             await asyncio.sleep(LINGER_S / 20)
-        self.drained = done and not self.force_exit
-        self.should_exit = True
+        self.drained, self.should_exit = done, True

@@ -6,11 +6,12 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from shoal.errors import InputError, WorkError
+from shoal.errors import InputError, Interrupted, WorkError
 from shoal.live import Backend
 from shoal.serve.app import DEADLINE_S, Classifier, app
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
 
 BACKLOG = 512  # connections that wait to be accepted
+LOOK_S = 0.2  # how often it is looked whether a second signal came while what was taken is being done
 LAST_WORDS_S = 5  # for answers to be written and connections closed, once all work is done
 IDLE_S = 75  # that a connection may be; closing one sooner meets the next request of clients that keep theirs for a minute
 CERTIFICATE, KEY, AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
@@ -132,17 +134,23 @@ def serve(
 
     Raises:
         WorkError: what was taken was not done within `drain_s`.
+        Interrupted: a second signal came.
     """
     from shoal.serve.draining import Draining
 
     server = Draining(config(made, context), lambda: _drain(made, backend, drain_s), began)
     server.run(sockets=[listening])
+    if server.interrupted and not server.drained:
+        raise Interrupted("ended at once by a second signal: what was not answered is lost")
     if not server.drained:
         raise WorkError("not all that was taken was done in time", needed=f"within {drain_s:g} s")
 
 
 async def _drain(made: FastAPI, backend: Drained, drain_s: float) -> bool:
-    done = await asyncio.to_thread(backend.drain, drain_s)
+    until_s, left_s, done = time.monotonic() + drain_s, drain_s, False
+    while not done and left_s >= 0:  # in steps: nobody can tell a thread that it need not wait any longer
+        done = await asyncio.to_thread(backend.drain, min(left_s, LOOK_S))
+        left_s = until_s - time.monotonic()
     made.state.feed.end()
     return done
 

@@ -43,3 +43,16 @@ def test_shares_that_are_none(text: str, shoal: Any) -> None:
 def test_a_fleet_that_tells_nothing(shoal: Any) -> None:
     silent = shoal("carbon", "compare", FLEETS / "three_boards.toml", NEW).complaint
     assert "devices.pi4: nothing is told of its life" in silent
+
+
+def test_work_is_assumed_or_of_a_plan(shoal: Any, model: Path, tmp_path: Path) -> None:
+    told = shoal("carbon", "compare", OLD, NEW, "--alpha", "0.5", columns=120).out
+    assert "ASSUMING THAT ALL UNITS REACH THEIR STATED PEAKS in float32" in told
+    facts = shoal("carbon", "compare", OLD, NEW, "--alpha", "0.5", "--model", model, "--json").json
+    assert (facts["work"]["unit"], facts["work"]["provenance"]) == ("item", "predicted")
+    for fleet, key in ((OLD, "per_s"), (NEW, "reference_per_s")):
+        planned = shoal("plan", model, fleet, "-o", tmp_path / key, "--json").json
+        rate = planned["front"][planned["chosen"]]["throughput_items_per_s"]
+        assert facts["work"][key] == pytest.approx(rate * 0.5)  # utilisation of all
+    assert "items/s" in shoal("carbon", "compare", OLD, NEW, "--alpha", "0.5", "--model", model, columns=120).out
+    assert "cannot read" in shoal("carbon", "compare", OLD, NEW, "--model", tmp_path / "none.onnx").complaint

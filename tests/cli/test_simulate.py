@@ -15,7 +15,7 @@ def test_json_keys_and_labels(shoal: Any, plan: Path) -> None:
     assert found["items"] == 12
     assert set(found) >= {
         "items", "throughput_items_per_s", "latency_s", "outputs_match", "max_abs_difference", "provenance",
-        "devices", "predicted", "prediction_error",
+        "devices", "predicted", "prediction_error", "goals",
     }  # fmt: skip
     assert set(found["latency_s"]) == {"p50", "p99"}
     assert set(found["devices"]) == {"pi", "zero"}

@@ -35,7 +35,9 @@ def test_a_value_by_hand() -> None:
     assert Carbon(1.0).predicted(PREDICTION) == pytest.approx(0.5 * 1e-8 / 4e-8)
     assert Carbon(0.0).predicted(PREDICTION) == pytest.approx(2.0 * 2e-7 / 6e-7)
     kilograms = 0.5 * 1e-8 + 2.0 * 2e-7
-    assert Carbon().predicted(PREDICTION) == pytest.approx(kilograms / (4e-8 + 6e-7))
+    assert Carbon().predicted(PREDICTION) == pytest.approx(kilograms)
+    own = Carbon(4e-8 / (4e-8 + 6e-7))  # the fleet's share by kilograms: the same, over what it emits in a second
+    assert own.predicted(PREDICTION) == pytest.approx(kilograms / (4e-8 + 6e-7))
 
 
 def test_the_share_decides_which_boards_work(network: Graph, boards: Fleet) -> None:
@@ -71,4 +73,5 @@ def test_what_is_refused(network: Graph, boards: Fleet) -> None:
         found(network, three(), goals=("carbon",))
     free = replace(PREDICTION, carbon=replace(RATES, full_kg_per_s=0.0))
     with pytest.raises(InputError, match="emits nothing"):
-        Carbon().predicted(free)
+        Carbon(0.5).predicted(free)
+    assert Carbon().predicted(free) == Carbon().predicted(PREDICTION)  # kilograms are over nothing

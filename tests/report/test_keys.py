@@ -28,7 +28,13 @@ DEVICE_KEYS = {
 
 def test_keys_are_those_promised(run: Run) -> None:
     found = summary(run)
-    assert found.keys() == KEYS | {"predicted", "prediction_error", "offered_items_per_s", "obtained_items_per_s"}
+    assert found.keys() == KEYS | {
+        "predicted",
+        "prediction_error",
+        "goals",
+        "offered_items_per_s",
+        "obtained_items_per_s",
+    }
     assert found["predicted"].keys() == KEYS
     assert found["prediction_error"].keys() == {"period", "latency"}
     for part in (found, found["predicted"]):

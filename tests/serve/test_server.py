@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -93,6 +94,58 @@ def test_a_drain_loses_nothing_that_was_taken(which: signal.Signals, small: Smal
     assert set(load.codes) <= {200, 503}
     for answer in load.answers[-10:]:
         plans.assert_equal(arrays(answer), small.outputs)
+
+
+def test_a_second_signal_ends_at_once_with_one_line(small: Small) -> None:
+    with started(small, "--over", "shm") as (process, url):
+        body = request(small.inputs)
+        assert httpx.post(f"{url}/v1/infer", json=body, timeout=30).status_code == 200
+        workers = children(process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)  # so that what is asked now is never done
+        try:
+            asking = threading.Thread(target=lost, args=(f"{url}/v1/infer", body))
+            asking.start()
+            wait_for(lambda: httpx.get(f"{url}/v1/state", timeout=30).json()["in_flight"] > 0)
+            process.send_signal(signal.SIGINT)
+            wait_for(lambda: httpx.get(f"{url}/v1/state", timeout=30).json()["draining"])
+            began_s = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            asking.join()
+        finally:
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+    assert process.returncode == 130, err
+    assert time.monotonic() - began_s < 15  # and not the 30 s that what was taken may take
+    assert json.loads(out)["error"]["message"] == (
+        "ended at once by a second signal: what was not answered is lost"
+    )
+    assert err == ""
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.05, 0.2])
+def test_signals_without_end_make_no_noise(gap_s: float, small: Small) -> None:
+    with started(small, "--over", "shm") as (process, _):
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(gap_s)
+        _, err = process.communicate()
+    assert process.returncode in {0, 130, -signal.SIGINT}  # the last: it was ending anyway
+    assert err == ""
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+
+
+def lost(url: str, body: dict[str, Any]) -> None:
+    """Ask for what will not be answered."""
+    with suppress(httpx.TransportError):
+        assert httpx.post(url, json=body, timeout=60).status_code != 200
 
 
 def test_a_listener_of_events_does_not_hold_up_the_end(small: Small) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,17 +10,21 @@ import typer
 
 from shoal.cli import options
 from shoal.errors import InputError
+from shoal.units import format_rate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from shoal.cost.carbon import Comparison, PaysBack
-    from shoal.cost.carbon.fleets import Band
+    from shoal.cost.carbon import Comparison, PaysBack, Work
+    from shoal.fleet import Fleet
+    from shoal.plan import Plan
+    from shoal.record import Band
 
 EXAMPLES = (
     "shoal carbon compare fleetA.toml fleetB.toml",
     "shoal carbon compare fleetA.toml fleetB.toml --alpha 0:1:0.1",
     "shoal carbon compare fleetA.toml fleetB.toml --alpha 0.2,0.8 --format int8 --json",
+    "shoal carbon compare fleetA.toml fleetB.toml --model model.onnx",
 )
 FINEST = 0.001  # step of a sweep
 KINDS = {
@@ -39,24 +44,36 @@ def command(
         str,
         typer.Option(metavar="SHARES", help="share of the making in B's footprint: first:last:step, or 0.2,0.8"),
     ] = "0:1:0.1",
-    format: Annotated[str, typer.Option(metavar="NAME", help="number format whose peaks count")] = "float32",
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="count its items, by the plan of most throughput on each fleet"),
+    ] = None,
+    shape: Annotated[
+        list[str], typer.Option(metavar="NAME=SIZES", help=f"with --model: {options.SHAPE_HELP}")
+    ] = [],
+    format: Annotated[
+        str, typer.Option(metavar="NAME", help="without --model: number format whose peaks count")
+    ] = "float32",
     samples: Annotated[int, typer.Option(min=100, max=1_000_000, help="of the figures that have a range")] = 4000,
     seed: Annotated[int, typer.Option(min=0, help="of these samples")] = 0,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Compare what making and running two fleets emits, by the share that B's making has in B's footprint.
 
-    Ratios below 1 favour A. At fixed work both do as many operations, at fixed time both run as much as they are used.
+    Ratios below 1 favour A. At fixed work both do as many operations (or items of a model), at fixed time both run as
+    much as they are used.
     """
     from shoal.cost.carbon import Draws, compare_fleets
     from shoal.fleet import load
 
-    shares = alphas_of(alpha)
-    found = compare_fleets(load(fleet), load(reference), shares, form=format, draws=Draws(samples, seed))
+    shares, ours, theirs = alphas_of(alpha), load(fleet), load(reference)
+    works = _works(model, shape, (ours, theirs)) if model else None
+    found = compare_fleets(ours, theirs, shares, form=format, draws=Draws(samples, seed), works=works)
     if json:
-        options.emit(_facts(found))
+        options.emit(_facts(found, model, format))
     else:
         _print(found, fleet.name, reference.name)
+        _say_work(found, model, format)
 
 
 def alphas_of(text: str) -> tuple[float, ...]:
@@ -81,8 +98,31 @@ def alphas_of(text: str) -> tuple[float, ...]:
     return tuple(round(first + index * step, 9) for index in range(int((last - first) / step + 1e-9) + 1))
 
 
-def _facts(found: Comparison) -> dict[str, Any]:
+def _works(model: Path, shape: Sequence[str], fleets: tuple[Fleet, Fleet]) -> tuple[Work, Work]:
+    """What each fleet does of a model's items, by its plan of most throughput."""
+    from shoal.plan import Wishes, search
+    from shoal.plan.costs import costs_of
+
+    graph, reference = options.model(model, shape)
+    ours, theirs = (_work(search(graph, reference, each, costs_of(graph, each), Wishes()).plan) for each in fleets)
+    return ours, theirs
+
+
+def _work(plan: Plan) -> Work:
+    from shoal.cost.carbon import Work
+
+    period_s = plan.prediction.period_s
+    return Work(1 / period_s, {name: joules / period_s for name, joules in plan.prediction.energy_j.items()})
+
+
+def _facts(found: Comparison, model: Path | None, form: str) -> dict[str, Any]:
     return {
+        "work": {
+            "unit": "item" if model else f"flop ({form})",
+            "per_s": found.work_per_s,
+            "reference_per_s": found.reference_work_per_s,
+            "provenance": "predicted" if model else "stated peaks",
+        },
         "embodied_kg": found.embodied_kg,
         "reference_embodied_kg": found.reference_embodied_kg,
         "own_alpha": found.own_alpha,
@@ -113,6 +153,20 @@ def _print(found: Comparison, ours: str, theirs: str) -> None:
     _say(found, out)
     if not banded:
         out.print("no figure has a range: no band", style="dim")
+
+
+def _say_work(found: Comparison, model: Path | None, form: str) -> None:
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    unit = "items/s" if model else "flop/s"
+    ours, theirs = (format_rate(each, unit) for each in (found.work_per_s, found.reference_work_per_s))
+    how = (
+        f"by the plan of most throughput for {model.name} on each fleet, as predicted, while all its devices are used"
+        if model
+        else f"ASSUMING THAT ALL UNITS REACH THEIR STATED PEAKS in {form} while they are used; --model MODEL counts items"
+    )
+    out.print(f"work, on average: {ours} against {theirs}, {how}", soft_wrap=True, markup=False)
 
 
 def _say(found: Comparison, out: Console) -> None:

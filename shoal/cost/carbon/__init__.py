@@ -10,7 +10,7 @@ from shoal.cost.carbon.absolute import (
 )
 from shoal.cost.carbon.breakeven import PaysBack, best_gain, crossing, pays_back, pays_from
 from shoal.cost.carbon.draws import Draws
-from shoal.cost.carbon.fleets import Comparison, Row, compare_fleets
+from shoal.cost.carbon.fleets import Comparison, Row, Work, compare_fleets
 from shoal.cost.carbon.rates import carbon_rates
 from shoal.cost.carbon.ratios import Compared, Design, compare, swapped, verdict, weighed
 from shoal.cost.carbon.sea import NEVER_CONCURRENT, Common, Kernel, Moved, best_moved, built
@@ -28,6 +28,7 @@ __all__ = [
     "Moved",
     "PaysBack",
     "Row",
+    "Work",
     "amortised_kg",
     "best_gain",
     "best_moved",

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from shoal.cost.carbon.absolute import FACTORS, amounts, lifecycle
 from shoal.fleet import Device
+from shoal.record import Band
 
 F64 = NDArray[np.float64]
+QUANTILES = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Draws:
     def _samples(self, name: str, value: float, low: float, high: float) -> F64:
         source = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
         return np.concatenate(([value], source.uniform(low, high, self.count)))
+
+
+def band(samples: F64) -> Band:
+    """Where nine tenths of the samples lie; the first, the stated figure, is none of them."""
+    low, high = np.quantile(samples[1:], QUANTILES)
+    return float(low), float(high)
 
 
 def certain(device: Device) -> bool:

@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from shoal.errors import InputError, LimitError
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._cgra_loops import Loop, loop
@@ -39,7 +39,6 @@ from shoal.machines.cgra import (
     on_array,
     plaid,
 )
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 NODE_NM = 45
@@ -84,11 +83,8 @@ class Cgra:
     start_s: float = described(FILE, "start_s")  # of an op
 
     def __post_init__(self) -> None:
-        for name in ("rows", "columns", "contexts", "unroll", "clock_hz", "memory_bytes", "memory_bytes_per_s"):
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"an array with {name} {getattr(self, name)}", where="cgra", needed="more than zero"
-                )
+        above = ("rows", "columns", "contexts", "unroll", "clock_hz", "memory_bytes", "memory_bytes_per_s")
+        check_above_zero(self, above, "cgra", what="an array")
 
     @property
     def fabric(self) -> Fabric:
@@ -101,9 +97,8 @@ class Cgra:
         """See `Accelerator.compiled`; LimitError too if the loop cannot be mapped."""
         found = product(call, "cgra")
         for each in call.inputs:
-            if each is not None and each.elements > self.memory_bytes:
-                raise LimitError("does not fit into the machine's memory", where=f"cgra, tensor '{each.name}'",
-                                 needed=format_bytes(each.elements), had=format_bytes(self.memory_bytes))  # fmt: skip
+            if each is not None:
+                check_fits(each.name, each.elements, self.memory_bytes, "cgra")
         of = loop(found, self.unroll, self.taps)
         return Mapped(found, of, _mapped(of.graph, self.fabric))
 

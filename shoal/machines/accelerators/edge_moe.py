@@ -15,6 +15,7 @@ import numpy as np
 
 from shoal.errors import InputError, LimitError, ModelError
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines._fixed import Fixed, Raw
@@ -71,10 +72,8 @@ class EdgeMoe:
     static_w: float = described(FILE, "static_w")
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            if not getattr(self, each.name) > 0 and each.name not in {"start_s", "static_w"}:
-                raise InputError(f"a machine with {each.name} {getattr(self, each.name)}", where="edge_moe",
-                                 needed="more than zero")  # fmt: skip
+        above = [each.name for each in fields(self) if each.name not in {"start_s", "static_w"}]
+        check_above_zero(self, above, "edge_moe")
         if self.buffers > 2:
             raise InputError(
                 "buffers of weights that are not used", where="edge_moe", needed="1 or 2", had=str(self.buffers)
@@ -107,10 +106,8 @@ class EdgeMoe:
                              needed="Gemm, MatMul, or a filter as large as its stride")  # fmt: skip
         found = product(call, "edge_moe")
         for each in call.inputs:
-            size = 0 if each is None else each.elements * self.feature_bits // 8
-            if each is not None and size > self.memory_bytes:
-                raise LimitError("does not fit into the machine's memory", where=f"edge_moe, tensor '{each.name}'",
-                                 needed=format_bytes(size), had=format_bytes(self.memory_bytes))  # fmt: skip
+            if each is not None:
+                check_fits(each.name, each.elements * self.feature_bits // 8, self.memory_bytes, "edge_moe")
         right = call.inputs[1]
         if right is None or not right.constant or found.batch > 1:
             return self._of_features(found)

@@ -16,14 +16,14 @@ from typing import Literal
 
 import numpy as np
 
-from shoal.errors import LimitError, ModelError
+from shoal.errors import ModelError
+from shoal.machines._checks import check_fits
 from shoal.machines._described import described
 from shoal.machines.accelerators._products import Product, product
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran, Span
 from shoal.machines.nexus import FILE as ARRAY_FILE
 from shoal.machines.nexus import MessageArray, Outcome, Sparse, joined, of_dense, rows_at_once, single, spmspm
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 MOST_OPERAND, MOST_SUM = 2**15 - 1, 2**31 - 1
@@ -80,9 +80,7 @@ class Nexus:
         whole = [np.rint(each.T / scale) if self.values == "int16" else single(each.T) for each in right]
         weights = tuple(of_dense(each) for each in whole)
         needed = sum(each.count for each in weights) * self.array.record_words * WORD_BYTES
-        if needed > self.memory_bytes:
-            raise LimitError("does not fit into the memory outside the array", where=f"nexus, tensor '{held.name}'",
-                             needed=format_bytes(needed), had=format_bytes(self.memory_bytes))  # fmt: skip
+        check_fits(held.name, needed, self.memory_bytes, "nexus", place="into the memory outside the array")
         rows = rows_at_once(self.array, found.inner, found.columns, held.name)
         largest = max(float(np.abs(each).sum(axis=1).max(initial=1.0)) for each in whole)
         if self.values == "float32":

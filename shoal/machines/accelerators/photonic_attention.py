@@ -22,8 +22,9 @@ from zlib import crc32
 
 import numpy as np
 
-from shoal.errors import InputError, LimitError, ModelError
+from shoal.errors import InputError, ModelError
 from shoal.machines._bill import bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines.accelerators._photonic_parts import (
     ENTRY_BYTES,
@@ -38,7 +39,6 @@ from shoal.machines.accelerators._photonic_values import Conversion, Sums, sums
 from shoal.machines.accelerators._products import Product, product
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Operand, Ran, Span
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 KINDS = ("Gemm", "MatMul")
@@ -93,11 +93,7 @@ class PhotonicAttention:
     seed: int = 0  # of the noise
 
     def __post_init__(self) -> None:
-        for name in ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"a machine with {name} {getattr(self, name)}", where=WHERE, needed="more than zero"
-                )
+        check_above_zero(self, ABOVE_ZERO, WHERE)
         if not 2 <= self.low_bits <= self.high_bits:
             raise InputError("converters of small results have no more bits than all results need", where=WHERE,
                              needed=f"low_bits from 2 to {self.high_bits}", had=str(self.low_bits))  # fmt: skip
@@ -270,7 +266,5 @@ class PhotonicAttention:
         """Weights have to fit into memory, what is made while running into the buffer."""
         had = self.memory_bytes if operand.constant else self.buffer_bytes
         needed = ceil(operand.elements * self._operand_bytes)
-        if needed > had:
-            place = "memory" if operand.constant else "buffer"
-            raise LimitError(f"does not fit into the machine's {place}", where=f"{WHERE}, tensor '{operand.name}'",
-                             needed=format_bytes(needed), had=format_bytes(had))  # fmt: skip
+        place = f"into the machine's {'memory' if operand.constant else 'buffer'}"
+        check_fits(operand.name, needed, had, WHERE, place=place)

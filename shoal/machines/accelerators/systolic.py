@@ -15,15 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shoal.errors import InputError, LimitError
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._products import Product, product
 from shoal.machines.accelerators._rounded import rounded
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran, Span
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 NODE_NM = 45
@@ -49,18 +48,15 @@ class Systolic:
     static_w: float = described(FILE, "static_w")
 
     def __post_init__(self) -> None:
-        for name in ("rows", "columns", "clock_hz", "buffer_bytes", "memory_bytes", "memory_bytes_per_s"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"a machine with {name} {getattr(self, name)}", where="systolic",
-                                 needed="more than zero")  # fmt: skip
+        above = ("rows", "columns", "clock_hz", "buffer_bytes", "memory_bytes", "memory_bytes_per_s")
+        check_above_zero(self, above, "systolic")
 
     def compiled(self, call: Call) -> Product:
         """See `Accelerator.compiled`."""
         found = product(call, "systolic")
         for each in call.inputs:
-            if each is not None and each.elements > self.memory_bytes:
-                raise LimitError("does not fit into the machine's memory", where=f"systolic, tensor '{each.name}'",
-                                 needed=format_bytes(each.elements), had=format_bytes(self.memory_bytes))  # fmt: skip
+            if each is not None:
+                check_fits(each.name, each.elements, self.memory_bytes, "systolic")
         return found
 
     def run(self, task: Product, data: Arrays | None = None) -> Ran:

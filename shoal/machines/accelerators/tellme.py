@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.errors import InputError, LimitError
 from shoal.formats import ternary
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._standing import standing_in
 from shoal.machines.accelerators._tellme_uram import GROUP, Buffers, tile_rows
 from shoal.machines.accelerators._ternary import Bytes, Job, TernaryProduct, streamed, ternary_product
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 NODE_NM = 16
@@ -73,11 +72,9 @@ class Tellme:
     static_w: float = described(FILE, "static_w")
 
     def __post_init__(self) -> None:
-        for name in ("tables", "outputs_at_once", "clock_hz", "urams", "ports", "port_bytes", "memory_bytes",
-                     "vector_lanes", "prefill_lanes", "decode_lanes", "block_tokens", "host_bytes_per_s"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise InputError(f"a machine with {name} {getattr(self, name)}", where="tellme",
-                                 needed="more than zero")  # fmt: skip
+        above = ("tables", "outputs_at_once", "clock_hz", "urams", "ports", "port_bytes", "memory_bytes",
+                 "vector_lanes", "prefill_lanes", "decode_lanes", "block_tokens", "host_bytes_per_s")  # fmt: skip
+        check_above_zero(self, above, "tellme")
 
     @property
     def buffers(self) -> Buffers:
@@ -106,9 +103,8 @@ class Tellme:
         """See `Accelerator.compiled`."""
         found = ternary_product(call, "tellme")
         inputs, outputs = found.trits.shape
-        if stored_bytes(inputs, outputs) > self.memory_bytes:
-            raise LimitError("does not fit into memory", where=f"tellme, tensor '{found.tensor}'",
-                             needed=format_bytes(stored_bytes(inputs, outputs)), had=format_bytes(self.memory_bytes))  # fmt: skip
+        stored = stored_bytes(inputs, outputs)
+        check_fits(found.tensor, stored, self.memory_bytes, "tellme", place="into memory")
         rows = tile_rows(self.buffers, found.tensor, inputs, outputs, self.tile_rows)
         codes = np.pad(found.trits.T + 1, ((0, 0), (0, -inputs % GROUP)), constant_values=1).astype(np.uint8)
         return Coded(found, ternary.threes_packed(codes).reshape(outputs, -1), rows)

@@ -17,8 +17,9 @@ from typing import Literal
 
 import numpy as np
 
-from shoal.errors import InputError, LimitError
+from shoal.errors import InputError
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero, check_fits
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines.accelerators._standing import standing_in
@@ -33,7 +34,6 @@ from shoal.machines.accelerators._ternary import (
     ternary_product,
 )
 from shoal.machines.accelerators.contract import Array, Arrays, Call, Ran
-from shoal.units import format_bytes
 
 FILE = Path(__file__).with_suffix(".toml")
 NODE_NM = 16
@@ -94,11 +94,9 @@ class Tereffic:
     static_w: float = described(FILE, "static_w")  # of a card
 
     def __post_init__(self) -> None:
-        for name in ("inputs_at_once", "outputs_at_once", "clock_hz", "cards", "urams", "hbm_channels",
-                     "hbm_bytes_per_s", "link_bytes_per_s"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise InputError(f"a machine with {name} {getattr(self, name)}", where="tereffic",
-                                 needed="more than zero")  # fmt: skip
+        above = ("inputs_at_once", "outputs_at_once", "clock_hz", "cards", "urams", "hbm_channels",
+                 "hbm_bytes_per_s", "link_bytes_per_s")  # fmt: skip
+        check_above_zero(self, above, "tereffic")
         if self.lanes * self.lane_luts > self.luts:
             raise InputError("the core is too large for a card", where="tereffic",
                              needed=f"{self.lanes * self.lane_luts} look-up tables", had=str(self.luts))  # fmt: skip
@@ -160,10 +158,8 @@ class Tereffic:
             for strip in self.tiles(found.product.inner, found.product.columns)
         )
         tiled = Tiled(found, strips)
-        if tiled.bytes > self.capacity_bytes:
-            raise LimitError("does not fit on a card", where=f"tereffic, tensor '{found.tensor}'",
-                             needed=format_bytes(tiled.bytes), had=format_bytes(self.capacity_bytes),
-                             hint="weights=hbm streams them" if self.weights == "resident" else None)  # fmt: skip
+        hint = "weights=hbm streams them" if self.weights == "resident" else None
+        check_fits(found.tensor, tiled.bytes, self.capacity_bytes, "tereffic", place="on a card", hint=hint)
         return tiled
 
     def run(self, task: Tiled, data: Arrays | None = None) -> Ran:

@@ -15,6 +15,7 @@ import numpy as np
 
 from shoal.errors import InputError, LimitError
 from shoal.machines._bill import Price, bill
+from shoal.machines._checks import check_above_zero
 from shoal.machines._described import described
 from shoal.machines._energy import energy
 from shoal.machines._mesh import Mesh
@@ -52,11 +53,9 @@ class HybridBonded:
     overlapped: bool = True  # reading, multiplying and exponentials at once, in two buffers; else one after another
 
     def __post_init__(self) -> None:
-        for name in ("columns", "rows", "tile_bytes", "dram_bytes_per_s", "banks", "row_bytes", "clock_hz", "mac_lanes",
-                     "vector_lanes", "link_bytes_per_s"):  # fmt: skip
-            if not getattr(self, name) > 0:
-                raise InputError(f"a machine with {name} {getattr(self, name)}", where="hybrid_bonded",
-                                 needed="more than zero")  # fmt: skip
+        above = ("columns", "rows", "tile_bytes", "dram_bytes_per_s", "banks", "row_bytes", "clock_hz", "mac_lanes",
+                 "vector_lanes", "link_bytes_per_s")  # fmt: skip
+        check_above_zero(self, above, "hybrid_bonded")
         for name in ("row_cycle_s", "hop_s", "tile_w"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"a machine with {name} {getattr(self, name)}", where="hybrid_bonded",

@@ -12,6 +12,7 @@ import numpy as np
 
 from shoal.errors import InputError, LimitError, WorkError
 from shoal.machines._bill import bill
+from shoal.machines._checks import check_above_zero
 from shoal.machines._described import described
 from shoal.machines.nexus import _state as loop
 from shoal.machines.nexus._blocked import blocked
@@ -73,11 +74,8 @@ class MessageArray:
     patience: int = 64  # cycles without any movement after which the array is stuck
 
     def __post_init__(self) -> None:
-        for name in ("columns", "rows", "words", "depth", "queue", "port_words", "clock_hz"):
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"an array with {name} {getattr(self, name)}", where="nexus", needed="more than zero"
-                )
+        above = ("columns", "rows", "words", "depth", "queue", "port_words", "clock_hz")
+        check_above_zero(self, above, "nexus", what="an array")
         if self.networks < 0:
             raise InputError(f"an array with {self.networks} networks", where="nexus", needed="0 or more")
 

@@ -10,6 +10,7 @@ import pytest
 from shoal.cost.carbon import (
     FACTORS,
     Draws,
+    Work,
     amortised_kg,
     carbon_rates,
     compare_fleets,
@@ -65,6 +66,37 @@ def test_a_fleet_over_itself_is_one_in_every_sample() -> None:
         assert row.fixed_work == row.fixed_time == 1
         assert row.fixed_work_band == row.fixed_time_band == (1, 1)
         assert row.verdict == "not"
+
+
+def test_a_plan_s_items_by_hand() -> None:
+    """Of two devices one works: twice the items of the reference for 5 W against 3 W; the other only idles."""
+    busy, spare = replace(MADE, lifecycle=replace(LIFE, utilisation=0.25)), replace(MADE, name="spare")
+    works = Work(20.0, {"a": 5.0}), Work(10.0, {"a": 3.0})
+    found = compare_fleets(Fleet((busy, spare)), Fleet((MADE,)), (0.0, 0.5), works=works)
+    assert (found.work_per_s, found.reference_work_per_s) == (20 * 0.25, 10 * 0.5)
+    power = (2 + 0.25 * (5 - 2) + 2) / (2 + 0.5 * (3 - 2))
+    assert found.rows[0].fixed_time == pytest.approx(power)
+    assert found.rows[0].fixed_work == pytest.approx(power)  # as many items on average
+    assert found.rows[1].fixed_time == pytest.approx(0.5 * 2 + 0.5 * power)
+
+
+def test_a_plan_over_itself_is_one_whatever_is_uncertain() -> None:
+    ranged = replace(MADE, lifecycle=replace(LIFE, ranges={"utilisation": (0.1, 0.9), "grid": (1e-8, 1e-6)}))
+    fleet, work = Fleet((ranged, replace(PARTS, name="b"))), Work(7.0, {"a": 4.0, "b": 3.0})
+    for row in compare_fleets(fleet, fleet, (0.0, 0.3, 1.0), works=(work, work)).rows:
+        assert row.fixed_work_band == row.fixed_time_band == (1, 1)
+
+
+def test_a_pipeline_works_while_all_of_it_does() -> None:
+    """In every sample, not only by the stated figures."""
+    slow = replace(MADE, name="slow", lifecycle=replace(LIFE, ranges={"utilisation": (0.1, 0.3)}, utilisation=0.2))
+    whole = footprint(Fleet((MADE, slow)), Draws(200), work=Work(10.0, {"a": 3.0, "slow": 3.0})).work_per_s
+    assert whole[0] == pytest.approx(2.0)
+    assert whole[1:].min() >= 1.0
+    assert whole[1:].max() <= 3.0
+    assert (
+        footprint(Fleet((MADE, slow)), Draws(200), work=Work(10.0, {"a": 3.0})).work_per_s.tolist() == [5.0] * 201
+    )
 
 
 def test_two_fleets_by_hand() -> None:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from shoal.errors import PlanError
 from shoal.fleet import Fleet, Link
+from shoal.fleet import load as load_fleet
 from shoal.graph import Graph, cuts, divide, extract, load, save, seeded
 from shoal.graph.flow import transfer_bytes
 from shoal.plan import Objective
 from shoal.plan.lower import program_of
+from shoal.plan.objectives.carbon import Carbon
 from shoal.plan.problem import Problem
+from shoal.plan.search import SAME
 from shoal.plan.strategies._layout_cost import LayoutCost
 from shoal.plan.strategies._layout_dp import Scale, best, total
 from shoal.plan.strategies._layouts import Way, row_of
@@ -25,6 +28,7 @@ from shoal.plan.strategies.mixed import Mixed, all_of, pure_ways, scale_of
 from shoal.plan.values import GOALS
 from shoal.program import CLIENT
 from tests.graph.models import light
+from tests.plan.test_search import found
 from tests.plan.toys import device, fleet, light_graph, problem, random_branches, random_chain
 
 FAST = Link("fast", (), 1.25e9, 5e-5)
@@ -250,3 +254,24 @@ def test_an_op_that_nobody_can_run_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(PlanError, match=r"op 'c0' \(Conv\) can run on none of the units"):
         Mixed().divide(replace(given, costs=Nobody()), (1, 1))  # type: ignore[arg-type]
+
+
+def test_goals_that_it_does_not_know(tmp_path: Path) -> None:
+    """A period is what a foreign goal is likeliest to follow; a known goal that comes after it is served instead."""
+    graph = random_chain(tmp_path, 5, layers=5)
+    shares, mixed = (2.0, 9.0), Mixed(exchange_s=1e-5, boundary_s=5e-6)
+    of = {
+        goal: mixed.search(asked(graph, shares, goal=goal), shares) for goal in ("carbon", "throughput", "latency")
+    }
+    assert of["carbon"] == of["throughput"] != of["latency"]
+    both = replace(asked(graph, shares), objective=Objective(("carbon", "latency")))
+    assert mixed.search(both, shares) == of["latency"]
+
+
+def test_a_foreign_goal_chooses_among_what_it_finds(tmp_path: Path) -> None:
+    boards = load_fleet(Path(__file__).parents[3] / "examples" / "fleets" / "second_hand.toml")
+    front = found(random_chain(tmp_path, 1, layers=2), boards, strategy="mixed", goals=("carbon:alpha=0.9",))
+    values = [Carbon(0.9).predicted(plan.prediction) for plan in front.plans]
+    assert len(values) > 1
+    assert values[front.chosen] <= min(values) * (1 + SAME)
+    assert {plan.recipe.strategy.partition(":")[0] for plan in front.plans} == {"mixed"}
