@@ -57,6 +57,7 @@ class Step:
     sent_bytes: I64  # (workers + 1, workers + 1), all that passed the sockets
     weight_bytes: I64  # of these, experts' weights; between workers
     reports: tuple[Report, ...]
+    said: str = ""  # what a limit has kept the balancer from
 
     @property
     def seconds(self) -> float:
@@ -88,6 +89,7 @@ class Workers:
         self._task, self._mode, self._processes = task, mode, processes
         self._balancer = catalog.make(BALANCERS, task.balancer)
         self._devices = devices_of(task)
+        self._said = ""
 
     def hold(self, layer: int, expert: int, weights: Expert) -> None:
         """Give an expert to the worker that the map names.
@@ -116,6 +118,7 @@ class Workers:
                              had=f"{x.shape}, {chosen.shape}, {gates.shape}")  # fmt: skip
         if chosen.size and chosen.min() < 0:
             raise InputError("an expert that is not there", where=f"layer {layer}", had=str(chosen.min()))
+        self._said = ""
         before = np.array([each.sent_bytes for each in self._processes.lines.values()])
         x, chosen, gates = x.astype(np.float32), chosen.astype(np.int64), gates.astype(np.float32)
         ask = self._hub if self._mode == "hub" else self._shards
@@ -132,6 +135,7 @@ class Workers:
         target[there] = plan.device_of(
             chosen[there], ranks(chosen[there], np.zeros(self.native.shape[1], np.int64))
         )
+        self._said = plan.said
         moves = np.array(plan.moves, np.int64).reshape(-1, 3)
         cut = parcels(x, chosen, gates, target, self.count)
         asked = [(np.array([layer]), moves, *parcel.arrays) for parcel, _ in cut]
@@ -142,6 +146,9 @@ class Workers:
         return made, came
 
     def _shards(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
+        if self._task.room:  # workers plan by themselves; what they were kept from is found out here
+            loads = np.bincount(chosen[chosen < self.native.shape[1]], minlength=self.native.shape[1])
+            self._said = self._balancer.assign(loads, self._devices[layer]).said
         parts = zip(*(np.array_split(each, self.count) for each in (x, chosen, gates)), strict=True)
         came = self._asked(Kind.SHARD, [(np.array([layer]), *part) for part in parts])
         return np.concatenate([came[party].arrays[0] for party in range(self.count)]), came
@@ -158,7 +165,7 @@ class Workers:
             sent[party, :-1], weights[party, :-1] = report.sent_bytes, report.weight_bytes
             sent[party, -1] = came[party].bytes
         sent[-1, :-1] = np.array([each.sent_bytes for each in self._processes.lines.values()]) - before
-        self.traffic.steps.append(Step(layer, sent, weights, reports))
+        self.traffic.steps.append(Step(layer, sent, weights, reports, self._said))
 
     def _swap(self, sent: Mapping[int, Frame], awaited: Sequence[int] | range) -> dict[int, Frame]:
         try:
