@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.llm.expert_parallel import Ways, Workers, even, workers
-from shoal.llm.expert_parallel.experts import ACTIVATIONS, F32, I64, Expert, Parcel, answers
+from shoal.llm.expert_parallel import Mode, Step, Ways, Workers, even, workers
+from shoal.llm.expert_parallel.experts import ACTIVATIONS, F32, I64, Expert
 from shoal.study import Chart, Finding, Series, Shown, Table
 
 SKEWS = ((0, 1), (30, 1), (50, 1), (80, 1), (95, 1), (95, 4), (95, 16))  # per cent of copies, into so many experts
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MODES: tuple[Mode, ...] = ("hub", "shards")
 ENOUGH = 2.0  # a product is large enough where a row takes at most so many times the least
 
 
@@ -52,8 +53,8 @@ def least_rows(layer: Layer, seed: int) -> tuple[int, Table]:
         x = source.standard_normal((rows, layer.width), np.float32)
         took.append(min(_seconds(expert, x) for _ in range(10)) / rows)
     found = next(rows for rows, each in zip(ROWS, took, strict=True) if each <= ENOUGH * min(took))
-    rows = [(rows, 1e6 * each) for rows, each in zip(ROWS, took, strict=True)]
-    return found, Table("One expert: time of a row", ("rows", "µs a row"), rows,
+    cells = [(rows, 1e6 * each) for rows, each in zip(ROWS, took, strict=True)]
+    return found, Table("One expert: time of a row", ("rows", "µs a row"), cells,
                         f"least tokens of a chunk: {found}, where a row takes at most {ENOUGH:g} times the least")  # fmt: skip
 
 
@@ -72,32 +73,34 @@ def equal(layer: Layer, least: int, seed: int) -> Iterator[Shown]:
     routes = {f"{per_cent} % into {hot}": forced(layer, per_cent, min(hot, layer.experts), source) for per_cent, hot in SKEWS}  # fmt: skip
     routes["all into one"] = np.zeros_like(routes["0 % into 1"])
     routes["only a third of the experts"] = source.integers(0, layer.experts // 3, (layer.tokens, layer.per_token))
-    rows, worst = [], 0.0
+    wanted = {name: one_process(held, x, chosen, gates) for name, chosen in routes.items()}
+    rows = []
     for count in (2, 3):
-        for mode in ("hub", "shards"):
-            for name in ("plain", f"least_loaded:least={least}"):
-                off = 0.0
-                with ExitStack() as stack:
-                    there = _held(stack, layer, held, count, Ways(mode=mode, balancer=name))  # type: ignore[arg-type]  # both are modes
-                    for chosen in routes.values():
-                        alone = one_process(held, x, chosen, gates)
-                        off = max(off, _off(there.layer(0, x, chosen, gates), alone))
-                    moved = sum(int((step.weight_bytes > 0).sum()) for step in there.traffic.steps)
+        with workers(even(1, layer.experts, count)) as there:
+            _hold(there, 0, held)
+            for mode, name in product(MODES, ("plain", f"least_loaded:least={least}")):
+                there.share(mode, name)
+                off = max(_off(there.layer(0, x, chosen, gates), wanted[each]) for each, chosen in routes.items())
+                steps = there.traffic.steps[-len(routes) :]
+                moved = sum(int(step.weight_bytes.sum()) for step in steps) // held[0].bytes
                 rows.append((f"{count} workers, {mode}, {name}", off, moved))
-                worst = max(worst, off)
-    yield Finding("equal", worst, "measured", len(rows) * len(routes), why=f"largest difference over largest value; {layer.experts} experts on 2 and 3 workers")  # fmt: skip
-    yield Table("Forced routing against one process", ("workers", "off", "links that carried weights"), rows,
-                ", ".join(routes))  # fmt: skip
+    yield Finding("equal", max(off for _, off, _ in rows), "measured", len(rows) * len(routes),
+                  why=f"largest difference over largest value; {layer.experts} experts on 2 and 3 workers")  # fmt: skip
+    yield Table("Forced routing against one process", ("workers", "off", "experts moved"), rows, ", ".join(routes))
 
 
-def one_process(held: Sequence[Expert], x: F32, chosen: I64, gates: F32) -> F32:
-    """The same by one parcel to all experts; float32."""
-    token = np.repeat(np.arange(len(x), dtype=np.int32), chosen.shape[1])
-    parcel = Parcel(x, token, chosen.ravel().astype(np.int32), gates.ravel())
-    return answers([parcel], dict(enumerate(held)), ACTIVATIONS["silu"])[0]
+def one_process(held: Sequence[Expert], x: F32, chosen: I64, gates: F32) -> NDArray[np.float64]:
+    """The same as a sum over all experts of all tokens, most of which count nothing; float64."""
+    counts = np.zeros((len(x), len(held)))
+    np.add.at(counts, (np.arange(len(x))[:, None], chosen), gates)
+    total, wide = np.zeros(x.shape), x.astype(np.float64)
+    for each, count in zip(held, counts.T, strict=True):
+        gate, up = np.split(wide @ each.gate_up.T, 2, axis=1)
+        total += count[:, None] * (gate / (1 + np.exp(-gate)) * up @ each.down.T)
+    return total
 
 
-def _off(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+def _off(found: F32, wanted: NDArray[np.float64]) -> float:
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
@@ -107,12 +110,15 @@ def timed(layer: Layer, least: int, rounds: int, seed: int) -> Iterator[Shown]:
     held = layer.weights(source)
     x = source.standard_normal((layer.tokens, layer.width), np.float32)
     gates = source.random((layer.tokens, layer.per_token), np.float32)
-    rows = []
-    for per_cent, hot in SKEWS:
-        chosen = forced(layer, per_cent, hot, source)
-        took = both(layer, held, (x, chosen, gates), least, rounds)
-        memory = both(layer, held, (x, chosen, gates), least, 1, traced=True)
-        rows.append((per_cent, hot, *(median(each) for each in took), *(max(each) for each in memory)))
+    native, rows = even(1, layer.experts, 2), []
+    with workers(native) as clocked, workers(native, ways=Ways(traced=True)) as traced:
+        for there in (clocked, traced):
+            _hold(there, 0, held)
+        for per_cent, hot in SKEWS:
+            given = x, forced(layer, per_cent, hot, source), gates
+            took = (median(step.seconds for step in each) for each in both(clocked, 0, given, least, rounds))
+            peaks = (max(step.peak_bytes for step in each) for each in both(traced, 0, given, least, 1))
+            rows.append((per_cent, hot, *took, *peaks))
     gains = {(per_cent, hot): plain_s / spilt_s for per_cent, hot, plain_s, spilt_s, *_ in rows}
     even_bytes = rows[0][4]
     one = [row for row in rows if row[1] == 1]
@@ -132,31 +138,19 @@ def timed(layer: Layer, least: int, rounds: int, seed: int) -> Iterator[Shown]:
                 (Series("measured", [row[0] for row in one], [row[2] / row[3] for row in one]),))  # fmt: skip
 
 
-def both(
-    layer: Layer,
-    held: Sequence[Expert],
-    given: tuple[F32, I64, F32],
-    least: int,
-    rounds: int,
-    *,
-    traced: bool = False,
-) -> tuple[list[float], list[float]]:
-    """Of steps in turn, standard and least loaded: seconds, or bytes of the fuller worker where memory is traced."""
-    with ExitStack() as stack:
-        pair = [
-            _held(stack, layer, held, 2, Ways(mode="shards", balancer=name, traced=traced))
-            for name in ("plain", f"least_loaded:least={least}")
-        ]
-        for at in range(1 + rounds):
-            for there in pair if at % 2 else pair[::-1]:
-                there.layer(0, *given)
-        steps = [there.traffic.steps[1:] for there in pair]  # the first ones warm up
-    plain_, spilt = ([float(max(each.peak_bytes for each in step.reports)) if traced else step.seconds for step in mine] for mine in steps)  # fmt: skip
-    return plain_, spilt
+def both(there: Workers, layer: int, given: tuple[F32, I64, F32], least: int, rounds: int) -> Iterator[list[Step]]:
+    """Steps in turn: the standard ones, then the least loaded ones."""
+    names = "plain", f"least_loaded:least={least}"
+    steps: dict[str, list[Step]] = {name: [] for name in names}
+    for at in range(1 + rounds):
+        for name in names if at % 2 else names[::-1]:
+            there.share("shards", name)
+            there.layer(layer, *given)
+            if at:  # the first ones warm up
+                steps[name].append(there.traffic.steps[-1])
+    yield from steps.values()
 
 
-def _held(stack: ExitStack, layer: Layer, held: Sequence[Expert], count: int, ways: Ways) -> Workers:
-    there = stack.enter_context(workers(even(1, layer.experts, count), ways=ways))
+def _hold(there: Workers, layer: int, held: Sequence[Expert]) -> None:
     for number, each in enumerate(held):
-        there.hold(0, number, each)
-    return there
+        there.hold(layer, number, each)

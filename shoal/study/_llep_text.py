@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.llm.expert_parallel import Ways, even, parallel
-from shoal.llm.expert_parallel.experts import Expert
+from shoal.llm.expert_parallel import even, parallel
 from shoal.llm.experts import blocks, seen
 from shoal.llm.library import transformers_module
 from shoal.llm.tiny import tiny
 from shoal.study import Finding, Note, Shown, Table
-from shoal.study._llep_forced import Layer, both
+from shoal.study._llep_forced import MODES, both
 from shoal.train.language import corpus
 
 LENGTH = 128
@@ -30,13 +29,14 @@ def same(kinds: tuple[str, ...], least: int) -> Iterator[Shown]:
     for kind in kinds:
         model = tiny(kind).module()
         native = even(4, blocks(model)[0].count, 3 if kind == "mixtral" else 2)
-        for mode in ("hub", "shards"):
-            for name in ("plain", f"least_loaded:gate=1,least={least}"):
-                with torch.no_grad():
-                    alone = model(symbols, use_cache=False).logits
-                    with parallel(model, native, Ways(mode=mode, balancer=name)):  # type: ignore[arg-type]  # both are modes
-                        found = model(symbols, use_cache=False).logits
-                rows.append((f"{kind}, {mode}, {name}", float((found - alone).abs().max() / alone.abs().max())))
+        with torch.no_grad():
+            alone = model(symbols, use_cache=False).logits
+            with parallel(model, native) as there:
+                for mode, name in product(MODES, ("plain", f"least_loaded:gate=1,least={least}")):
+                    there.share(mode, name)
+                    found = model(symbols, use_cache=False).logits
+                    off = float((found - alone).abs().max() / alone.abs().max())
+                    rows.append((f"{kind}, {mode}, {name}", off))
     yield Finding("model", max(off for _, off in rows), "measured", len(rows), why="largest difference of logits over the largest logit")  # fmt: skip
     yield Table("Whole models on workers", ("model", "off"), rows)
 
@@ -46,17 +46,17 @@ def narrow(kind: str, word: str, stretches: int, least: int, rounds: int) -> Ite
     model = tiny(kind).module()
     text = corpus()[0].tobytes()
     about = b"\n\n".join(each for each in text.split(b"\n\n") if word.encode() in each.lower())
-    rows = []
-    for name, part in (("all", text), (word, about)):
-        for at, known in enumerate(seen(model, _rows(part, stretches))):
-            block = blocks(model)[at]
-            held = [Expert(*(_numpy(getattr(block.experts, each)[number]) for each in ("gate_up_proj", "down_proj"))) for number in range(block.count)]  # fmt: skip
-            chosen = _numpy(known.chosen).astype(np.int64)
-            layer = Layer(block.count, known.inputs.shape[1], held[0].down.shape[1], len(chosen), chosen.shape[1])
-            took = both(layer, held, (_numpy(known.inputs), chosen, _numpy(known.weights)), least, rounds)
-            loads = np.bincount(chosen.ravel(), minlength=block.count)
-            halves = np.bincount(even(1, block.count, 2)[0], loads)
-            rows.append((name, at, 100 * loads.max() / loads.sum(), 100 * halves.max() / loads.sum(), *map(median, took)))  # fmt: skip
+    found, rows = blocks(model), []
+    native = even(len(found), found[0].count, 2)
+    met = {name: seen(model, _rows(part, stretches)) for name, part in (("all", text), (word, about))}
+    with parallel(model, native) as there:
+        for name, layers in met.items():
+            for layer, known in enumerate(layers):
+                given = known.inputs.numpy(), known.chosen.numpy(), known.weights.numpy()
+                took = (median(step.seconds for step in each) for each in both(there, layer, given, least, rounds))
+                loads = np.bincount(given[1].ravel(), minlength=found[0].count)
+                halves = np.bincount(native[0], loads)
+                rows.append((name, layer, 100 * loads.max() / loads.sum(), 100 * halves.max() / loads.sum(), *took))
     gains = [plain_s / spilt_s for name, *_, plain_s, spilt_s in rows if name == word]
     yield Finding("uneven", max(row[3] for row in rows if row[0] == word), "measured", len(gains), why="layer where it is most; 50 were even")  # fmt: skip
     yield Finding("text_gain", median(gains), "measured", rounds * len(gains), (min(gains), max(gains)), "median and interval of the layers")  # fmt: skip
@@ -71,8 +71,3 @@ def narrow(kind: str, word: str, stretches: int, least: int, rounds: int) -> Ite
 def _rows(text: bytes, count: int) -> NDArray[np.int64]:
     symbols = np.frombuffer(text, np.uint8)[: count * LENGTH]
     return symbols[: len(symbols) // LENGTH * LENGTH].reshape(-1, LENGTH).astype(np.int64)
-
-
-def _numpy(tensor: Any) -> NDArray[Any]:
-    found: NDArray[Any] = tensor.detach().numpy()
-    return found

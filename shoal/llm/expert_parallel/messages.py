@@ -18,7 +18,7 @@ class Kind(IntEnum):
 
     EXPERT = 1  # place of the layer and number; the matrices: hold them
     HUB = 2  # layer, moves, a parcel: answer with its sums
-    SHARD = 3  # layer, tokens, choices, gates: exchange them among yourselves, answer with theirs
+    SHARD = 3  # layer, a balancer by its name, tokens, choices, gates: exchange them among yourselves, answer with theirs
     ANSWER = 4  # values, bytes sent to each worker, bytes of weights among them, figures
     COUNTS = 5  # copies of each expert
     PARCEL = 6  # tokens, and experts' weights
@@ -34,7 +34,6 @@ class Task:
     sockets: Mapping[int, int]  # file descriptors by party; the party after the last worker is the coordinator
     activation: str
     patience_s: float
-    balancer: str  # of `plan/balancers`
     native: tuple[tuple[int, ...], ...]  # worker of each expert, by layer
     copies_per_s: tuple[float, ...] = ()  # of each worker; none: all alike
     transfer_s: float = 0.0  # of an expert's weights, in the same unit of time

@@ -33,6 +33,8 @@ class Worker:
         self._weight_bytes = np.zeros(task.workers, np.int64)
         self._before = np.zeros(task.workers, np.int64)
         self._compute_s = 0.0
+        self._balancers: dict[str, Balancer] = {}
+        self._balancer: Balancer  # of the step
 
     def serve(self) -> None:
         """Do what the coordinator says until it leaves.
@@ -59,7 +61,7 @@ class Worker:
         if asked.kind == Kind.HUB:
             made, copies = self._hub(int(layer), *rest)
         else:
-            self._ready()
+            self._plan_by(rest.pop(0).tobytes().decode())
             swap(self._lines, {each: Frame(Kind.COUNTS, ()) for each in self._peers}, self._peers, self._patience_s)
             begun_s = time.perf_counter()  # everybody has its tokens
             made, copies = self._shard(int(layer), *rest)
@@ -142,15 +144,12 @@ class Worker:
     def _patience_s(self) -> float:
         return self._task.patience_s
 
-    def _ready(self) -> None:
+    def _plan_by(self, balancer: str) -> None:
         """Import what planning needs before anybody's clock runs."""
-        assert self._balancer
+        if balancer not in self._balancers:
+            self._balancers[balancer] = catalog.make(BALANCERS, balancer)
+        self._balancer = self._balancers[balancer]
         assert self._devices
-
-    @cached_property
-    def _balancer(self) -> Balancer:
-        found: Balancer = catalog.make(BALANCERS, self._task.balancer)
-        return found
 
     @cached_property
     def _devices(self) -> list[Devices]:

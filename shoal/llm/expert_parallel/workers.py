@@ -64,6 +64,11 @@ class Step:
         """Of the slowest worker."""
         return max(each.step_s for each in self.reports)
 
+    @property
+    def peak_bytes(self) -> int:
+        """Of the fullest worker, its own experts left out; 0 where nobody counts."""
+        return max(each.peak_bytes for each in self.reports)
+
 
 @dataclass(eq=False)
 class Traffic:
@@ -83,13 +88,21 @@ class Traffic:
 class Workers:
     """Processes that hold experts; made by `workers`."""
 
-    def __init__(self, native: I64, task: Task, mode: Mode, processes: Processes) -> None:
+    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes) -> None:
         self.native, self.count, self.traffic = native, task.workers, Traffic()
         self.processes = processes.numbers
-        self._task, self._mode, self._processes = task, mode, processes
-        self._balancer = catalog.make(BALANCERS, task.balancer)
+        self._task, self._processes = task, processes
+        self.share(ways.mode, ways.balancer)
         self._devices = devices_of(task)
         self._said = ""
+
+    def share(self, mode: Mode, balancer: str) -> None:
+        """Share the work so from now on; see `Ways`.
+
+        Raises:
+            InputError: there is no such balancer.
+        """
+        self._mode, self._name, self._balancer = mode, balancer, catalog.make(BALANCERS, balancer)
 
     def hold(self, layer: int, expert: int, weights: Expert) -> None:
         """Give an expert to the worker that the map names.
@@ -150,7 +163,8 @@ class Workers:
             loads = np.bincount(chosen[chosen < self.native.shape[1]], minlength=self.native.shape[1])
             self._said = self._balancer.assign(loads, self._devices[layer]).said
         parts = zip(*(np.array_split(each, self.count) for each in (x, chosen, gates)), strict=True)
-        came = self._asked(Kind.SHARD, [(np.array([layer]), *part) for part in parts])
+        name = np.frombuffer(self._name.encode(), np.uint8)
+        came = self._asked(Kind.SHARD, [(np.array([layer]), name, *part) for part in parts])
         return np.concatenate([came[party].arrays[0] for party in range(self.count)]), came
 
     def _asked(self, kind: Kind, arrays: Sequence[tuple[Array, ...]]) -> dict[int, Frame]:
@@ -195,13 +209,13 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
                          had=str(native.shape))  # fmt: skip
     if activation not in ACTIVATIONS:
         raise InputError("workers do not know this activation", needed=", ".join(ACTIVATIONS), had=activation)
-    task = Task(-1, count, {}, activation, ways.patience_s, ways.balancer, tuple(map(tuple, native.tolist())),
+    task = Task(-1, count, {}, activation, ways.patience_s, tuple(map(tuple, native.tolist())),
                 ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced)  # fmt: skip
     catalog.make(BALANCERS, ways.balancer)  # refused here rather than in every worker
     devices_of(task)
     there = Processes(task, pinned=ways.pinned)
     try:
-        yield Workers(native, task, ways.mode, there)
+        yield Workers(native, task, ways, there)
     finally:
         there.close()
 
