@@ -50,17 +50,18 @@ class Report:
     weight_bytes: NDArray[np.int64]  # of these
     step_s: float  # from the moment when all workers have their tokens until this one is done
     compute_s: float  # of its experts
+    cpu_s: float  # that the process used, whoever else had the processor meanwhile
     copies: int  # that it computed
     peak_bytes: int  # most memory taken since the step began; 0 where nobody counts
 
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """As it travels."""
-        figures = np.array([self.step_s, self.compute_s, self.copies, self.peak_bytes], np.float64)
+        figures = np.array([self.step_s, self.compute_s, self.cpu_s, self.copies, self.peak_bytes], np.float64)
         return self.sent_bytes, self.weight_bytes, figures
 
     @classmethod
     def of(cls, sent: NDArray[np.int64], weights: NDArray[np.int64], figures: NDArray[np.float64]) -> Report:
         """What travelled."""
-        step_s, compute_s, copies, peak_bytes = figures.tolist()
-        return cls(sent, weights, step_s, compute_s, int(copies), int(peak_bytes))
+        step_s, compute_s, cpu_s, copies, peak_bytes = figures.tolist()
+        return cls(sent, weights, step_s, compute_s, cpu_s, int(copies), int(peak_bytes))

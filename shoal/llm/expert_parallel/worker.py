@@ -56,17 +56,17 @@ class Worker:
         if self._task.traced:
             tracemalloc.reset_peak()
         held_bytes, self._compute_s = tracemalloc.get_traced_memory()[0], 0.0
-        begun_s = time.perf_counter()
+        begun_s, cpu_s = time.perf_counter(), time.process_time()
         (layer,), *rest = asked.arrays
         if asked.kind == Kind.HUB:
             made, copies = self._hub(int(layer), *rest)
         else:
             self._plan_by(rest.pop(0).tobytes().decode())
             swap(self._lines, {each: Frame(Kind.COUNTS, ()) for each in self._peers}, self._peers, self._patience_s)
-            begun_s = time.perf_counter()  # everybody has its tokens
+            begun_s, cpu_s = time.perf_counter(), time.process_time()  # everybody has its tokens
             made, copies = self._shard(int(layer), *rest)
         report = Report(self._sent() - self._before, self._weight_bytes.copy(), time.perf_counter() - begun_s,
-                        self._compute_s, copies, max(0, tracemalloc.get_traced_memory()[1] - held_bytes))  # fmt: skip
+                        self._compute_s, time.process_time() - cpu_s, copies, max(0, tracemalloc.get_traced_memory()[1] - held_bytes))  # fmt: skip
         swap(self._lines, {self._home: Frame(Kind.ANSWER, (made, *report.arrays))}, [], self._patience_s)
 
     def _hub(self, layer: int, moves: Moves, *parcel: Array) -> tuple[F32, int]:

@@ -65,6 +65,11 @@ class Step:
         return max(each.step_s for each in self.reports)
 
     @property
+    def cpu_s(self) -> float:
+        """Of the busiest worker."""
+        return max(each.cpu_s for each in self.reports)
+
+    @property
     def peak_bytes(self) -> int:
         """Of the fullest worker, its own experts left out; 0 where nobody counts."""
         return max(each.peak_bytes for each in self.reports)
