@@ -20,7 +20,17 @@ VERBS = verbs()
 FOLDERS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("*/*/__init__.py"))
 NO_FAMILIES = {"cli/verbs", "cost/carbon", "train/language", "measure/queue", "measure/trace", "serve/language"} | {
     f"llm/{name}"
-    for name in ("attention", "checkpoint", "decoder", "drafting", "expert_parallel", "profile", "reasoning", "service", "ssm")
+    for name in (
+        "attention",
+        "checkpoint",
+        "decoder",
+        "drafting",
+        "expert_parallel",
+        "profile",
+        "reasoning",
+        "service",
+        "ssm",
+    )
 }
 FAMILIES = [
     "engines",
