@@ -1,6 +1,6 @@
 """Experts in worker processes: each holds some of them, tokens travel there and back, models answer as before."""
 
 from shoal.llm.expert_parallel.plug import parallel
-from shoal.llm.expert_parallel.workers import Step, Traffic, Ways, Workers, even, workers
+from shoal.llm.expert_parallel.workers import Mode, Step, Traffic, Ways, Workers, even, workers
 
-__all__ = ["Step", "Traffic", "Ways", "Workers", "even", "parallel", "workers"]
+__all__ = ["Mode", "Step", "Traffic", "Ways", "Workers", "even", "parallel", "workers"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+BLOCK = 512  # rows of one product at most: what is between products stays small however many tokens an expert has
 
 
 def _silu(x: F32) -> F32:
@@ -94,14 +95,24 @@ def answers(given: Sequence[Parcel], experts: Mapping[int, Expert], activation: 
     sums = [np.zeros_like(each.rows) for each in given]
     for number in sorted({int(each) for parcel in given for each in np.unique(parcel.experts)}):
         places = [np.flatnonzero(parcel.experts == number) for parcel in given]
-        x = np.concatenate([parcel.rows[parcel.places[at]] for parcel, at in zip(given, places, strict=True)])
-        made = experts[number].answer(x, activation)
-        start = 0
-        for total, parcel, at in zip(sums, given, places, strict=True):
-            mine = made[start : start + len(at)] * parcel.gates[at, None]
-            add_rows(total, parcel.places[at], mine)
-            start += len(at)
+        for block in _blocks(places):
+            x = np.concatenate([given[at].rows[given[at].places[which]] for at, which in block])
+            made = experts[number].answer(x, activation)
+            start = 0
+            for at, which in block:
+                mine = made[start : start + len(which)] * given[at].gates[which, None]
+                add_rows(sums[at], given[at].places[which], mine)
+                start += len(which)
     return sums
+
+
+def _blocks(places: Sequence[I64]) -> Iterator[list[tuple[int, I64]]]:
+    """Copies for one product after another: parcels, and which of their copies."""
+    owners = np.repeat(np.arange(len(places)), [len(each) for each in places])
+    every = np.concatenate(places)
+    for start in range(0, len(every), BLOCK):
+        part, owner = every[start : start + BLOCK], owners[start : start + BLOCK]
+        yield [(int(at), part[owner == at]) for at in np.unique(owner)]
 
 
 def add_rows(total: F32, at: I32 | I64, values: F32) -> None:

@@ -18,7 +18,7 @@ class Kind(IntEnum):
 
     EXPERT = 1  # place of the layer and number; the matrices: hold them
     HUB = 2  # layer, moves, a parcel: answer with its sums
-    SHARD = 3  # layer, tokens, choices, gates: exchange them among yourselves, answer with theirs
+    SHARD = 3  # layer, a balancer by its name, tokens, choices, gates: exchange them among yourselves, answer with theirs
     ANSWER = 4  # values, bytes sent to each worker, bytes of weights among them, figures
     COUNTS = 5  # copies of each expert
     PARCEL = 6  # tokens, and experts' weights
@@ -34,7 +34,6 @@ class Task:
     sockets: Mapping[int, int]  # file descriptors by party; the party after the last worker is the coordinator
     activation: str
     patience_s: float
-    balancer: str  # of `plan/balancers`
     native: tuple[tuple[int, ...], ...]  # worker of each expert, by layer
     copies_per_s: tuple[float, ...] = ()  # of each worker; none: all alike
     transfer_s: float = 0.0  # of an expert's weights, in the same unit of time
@@ -51,17 +50,18 @@ class Report:
     weight_bytes: NDArray[np.int64]  # of these
     step_s: float  # from the moment when all workers have their tokens until this one is done
     compute_s: float  # of its experts
+    cpu_s: float  # that the process used, whoever else had the processor meanwhile
     copies: int  # that it computed
     peak_bytes: int  # most memory taken since the step began; 0 where nobody counts
 
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """As it travels."""
-        figures = np.array([self.step_s, self.compute_s, self.copies, self.peak_bytes], np.float64)
+        figures = np.array([self.step_s, self.compute_s, self.cpu_s, self.copies, self.peak_bytes], np.float64)
         return self.sent_bytes, self.weight_bytes, figures
 
     @classmethod
     def of(cls, sent: NDArray[np.int64], weights: NDArray[np.int64], figures: NDArray[np.float64]) -> Report:
         """What travelled."""
-        step_s, compute_s, copies, peak_bytes = figures.tolist()
-        return cls(sent, weights, step_s, compute_s, int(copies), int(peak_bytes))
+        step_s, compute_s, cpu_s, copies, peak_bytes = figures.tolist()
+        return cls(sent, weights, step_s, compute_s, cpu_s, int(copies), int(peak_bytes))

@@ -31,8 +31,9 @@ class Worker:
         self._peers = [each for each in range(task.workers) if each != task.index]
         self._held: dict[tuple[int, int], Expert] = {}
         self._weight_bytes = np.zeros(task.workers, np.int64)
-        self._before = np.zeros(task.workers, np.int64)
         self._compute_s = 0.0
+        self._balancers: dict[str, Balancer] = {}
+        self._balancer: Balancer  # of the step
 
     def serve(self) -> None:
         """Do what the coordinator says until it leaves.
@@ -50,22 +51,23 @@ class Worker:
 
     def _answer(self, asked: Frame) -> None:
         self._weight_bytes[:] = 0
-        self._before = self._sent()
+        before = self._sent()
         if self._task.traced:
             tracemalloc.reset_peak()
         held_bytes, self._compute_s = tracemalloc.get_traced_memory()[0], 0.0
-        begun_s = time.perf_counter()
+        begun_s, cpu_s = time.perf_counter(), time.process_time()
         (layer,), *rest = asked.arrays
         if asked.kind == Kind.HUB:
             made, copies = self._hub(int(layer), *rest)
         else:
-            self._ready()
-            swap(self._lines, {each: Frame(Kind.COUNTS, ()) for each in self._peers}, self._peers, self._patience_s)
-            begun_s = time.perf_counter()  # everybody has its tokens
+            self._plan_by(rest.pop(0).tobytes().decode())
+            self._among(Kind.COUNTS, dict.fromkeys(self._peers, ()))
+            begun_s, cpu_s = time.perf_counter(), time.process_time()  # everybody has its tokens
             made, copies = self._shard(int(layer), *rest)
-        report = Report(self._sent() - self._before, self._weight_bytes.copy(), time.perf_counter() - begun_s,
-                        self._compute_s, copies, max(0, tracemalloc.get_traced_memory()[1] - held_bytes))  # fmt: skip
-        swap(self._lines, {self._home: Frame(Kind.ANSWER, (made, *report.arrays))}, [], self._patience_s)
+        peak_bytes = max(0, tracemalloc.get_traced_memory()[1] - held_bytes)
+        report = Report(self._sent() - before, self._weight_bytes.copy(), time.perf_counter() - begun_s,
+                        self._compute_s, time.process_time() - cpu_s, copies, peak_bytes)  # fmt: skip
+        swap(self._lines, {self._home: Frame(Kind.ANSWER, (made, *report.arrays))}, [], self._task.patience_s)
 
     def _hub(self, layer: int, moves: Moves, *parcel: Array) -> tuple[F32, int]:
         """Sums of one parcel, all of whose copies are for this worker."""
@@ -73,7 +75,7 @@ class Worker:
         targets = {int(move[2]) for move in moves if move[1] == mine}
         sources = {int(move[1]) for move in moves if move[2] == mine}
         sent = {to: Frame(Kind.PARCEL, self._weights(layer, moves, to)) for to in targets}
-        came = swap(self._lines, sent, sources, self._patience_s)
+        came = swap(self._lines, sent, sources, self._task.patience_s)
         experts = self._with(layer, [each.arrays for each in came.values()])
         given = Parcel(*parcel)
         return self._computed([given], experts)[0], len(given.experts)
@@ -83,24 +85,16 @@ class Worker:
         mine, workers = self._task.index, self._task.workers
         target, moves = self._targets(layer, chosen)
         cut = parcels(x, chosen, gates, target, workers)
-        sent = {
-            to: Frame(Kind.PARCEL, (*cut[to][0].arrays, *self._weights(layer, moves, to))) for to in self._peers
-        }
-        came = swap(self._lines, sent, self._peers, self._patience_s)
-        given = {each: Parcel(*frame.arrays[:4]) for each, frame in came.items()} | {mine: cut[mine][0]}
-        sums = dict(
-            zip(
-                given,
-                self._computed(
-                    list(given.values()), self._with(layer, [each.arrays[4:] for each in came.values()])
-                ),
-                strict=True,
-            )
+        came = self._among(
+            Kind.PARCEL, {to: (*cut[to][0].arrays, *self._weights(layer, moves, to)) for to in self._peers}
         )
-        back = swap(self._lines, {to: Frame(Kind.SUMS, (sums[to],)) for to in self._peers}, self._peers, self._patience_s)  # fmt: skip
+        experts = self._with(layer, [each[4:] for each in came.values()])
+        given = {each: Parcel(*arrays[:4]) for each, arrays in came.items()} | {mine: cut[mine][0]}
+        sums = dict(zip(given, self._computed(list(given.values()), experts), strict=True))
+        back = self._among(Kind.SUMS, {to: (sums[to],) for to in self._peers})
         total = np.zeros_like(x)
         for party, (_, tokens) in enumerate(cut):
-            add_rows(total, tokens, sums[mine] if party == mine else back[party].arrays[0])
+            add_rows(total, tokens, sums[mine] if party == mine else back[party][0])
         return total, sum(len(each.experts) for each in given.values())
 
     def _targets(self, layer: int, chosen: I64) -> tuple[I64, Moves]:
@@ -108,12 +102,18 @@ class Worker:
         count = len(self._task.native[layer])
         there = chosen < count  # a number beyond the experts stands for none
         own = np.bincount(chosen[there], minlength=count)
-        came = swap(self._lines, {each: Frame(Kind.COUNTS, (own,)) for each in self._peers}, self._peers, self._patience_s)  # fmt: skip
-        counts = np.stack([own if each == self._task.index else came[each].arrays[0] for each in range(self._task.workers)])  # fmt: skip
+        came = {self._task.index: (own,)} | self._among(Kind.COUNTS, dict.fromkeys(self._peers, (own,)))
+        counts = np.stack([came[each][0] for each in range(self._task.workers)])
         plan = self._balancer.assign(counts.sum(0), self._devices[layer])
         target = np.full(chosen.shape, -1)
         target[there] = plan.device_of(chosen[there], ranks(chosen[there], counts[: self._task.index].sum(0)))
         return target, np.array(plan.moves, np.int64).reshape(-1, 3)
+
+    def _among(self, kind: Kind, arrays: Mapping[int, tuple[Array, ...]]) -> dict[int, tuple[Array, ...]]:
+        """Arrays to every other worker, and from each of them."""
+        sent = {to: Frame(kind, each) for to, each in arrays.items()}
+        came = swap(self._lines, sent, self._peers, self._task.patience_s)
+        return {each: frame.arrays for each, frame in came.items()}
 
     def _computed(self, given: Sequence[Parcel], experts: Mapping[int, Expert]) -> list[F32]:
         begun_s = time.perf_counter()
@@ -138,19 +138,12 @@ class Worker:
     def _sent(self) -> I64:
         return np.array([self._lines[each].sent_bytes if each in self._lines else 0 for each in range(self._home)])
 
-    @property
-    def _patience_s(self) -> float:
-        return self._task.patience_s
-
-    def _ready(self) -> None:
+    def _plan_by(self, balancer: str) -> None:
         """Import what planning needs before anybody's clock runs."""
-        assert self._balancer
+        if balancer not in self._balancers:
+            self._balancers[balancer] = catalog.make(BALANCERS, balancer)
+        self._balancer = self._balancers[balancer]
         assert self._devices
-
-    @cached_property
-    def _balancer(self) -> Balancer:
-        found: Balancer = catalog.make(BALANCERS, self._task.balancer)
-        return found
 
     @cached_property
     def _devices(self) -> list[Devices]:

@@ -57,11 +57,22 @@ class Step:
     sent_bytes: I64  # (workers + 1, workers + 1), all that passed the sockets
     weight_bytes: I64  # of these, experts' weights; between workers
     reports: tuple[Report, ...]
+    said: str = ""  # what a limit has kept the balancer from
 
     @property
     def seconds(self) -> float:
         """Of the slowest worker."""
         return max(each.step_s for each in self.reports)
+
+    @property
+    def cpu_s(self) -> float:
+        """Of the busiest worker."""
+        return max(each.cpu_s for each in self.reports)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Of the fullest worker, its own experts left out; 0 where nobody counts."""
+        return max(each.peak_bytes for each in self.reports)
 
 
 @dataclass(eq=False)
@@ -82,12 +93,21 @@ class Traffic:
 class Workers:
     """Processes that hold experts; made by `workers`."""
 
-    def __init__(self, native: I64, task: Task, mode: Mode, processes: Processes) -> None:
+    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes) -> None:
         self.native, self.count, self.traffic = native, task.workers, Traffic()
         self.processes = processes.numbers
-        self._task, self._mode, self._processes = task, mode, processes
-        self._balancer = catalog.make(BALANCERS, task.balancer)
+        self._task, self._processes = task, processes
+        self.share(ways.mode, ways.balancer)
         self._devices = devices_of(task)
+        self._said = ""
+
+    def share(self, mode: Mode, balancer: str) -> None:
+        """Share the work so from now on; see `Ways`.
+
+        Raises:
+            InputError: there is no such balancer.
+        """
+        self._mode, self._name, self._balancer = mode, balancer, catalog.make(BALANCERS, balancer)
 
     def hold(self, layer: int, expert: int, weights: Expert) -> None:
         """Give an expert to the worker that the map names.
@@ -116,6 +136,7 @@ class Workers:
                              had=f"{x.shape}, {chosen.shape}, {gates.shape}")  # fmt: skip
         if chosen.size and chosen.min() < 0:
             raise InputError("an expert that is not there", where=f"layer {layer}", had=str(chosen.min()))
+        self._said = ""
         before = np.array([each.sent_bytes for each in self._processes.lines.values()])
         x, chosen, gates = x.astype(np.float32), chosen.astype(np.int64), gates.astype(np.float32)
         ask = self._hub if self._mode == "hub" else self._shards
@@ -132,6 +153,7 @@ class Workers:
         target[there] = plan.device_of(
             chosen[there], ranks(chosen[there], np.zeros(self.native.shape[1], np.int64))
         )
+        self._said = plan.said
         moves = np.array(plan.moves, np.int64).reshape(-1, 3)
         cut = parcels(x, chosen, gates, target, self.count)
         asked = [(np.array([layer]), moves, *parcel.arrays) for parcel, _ in cut]
@@ -142,8 +164,12 @@ class Workers:
         return made, came
 
     def _shards(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
+        if self._task.room:  # workers plan by themselves; what they were kept from is found out here
+            loads = np.bincount(chosen[chosen < self.native.shape[1]], minlength=self.native.shape[1])
+            self._said = self._balancer.assign(loads, self._devices[layer]).said
         parts = zip(*(np.array_split(each, self.count) for each in (x, chosen, gates)), strict=True)
-        came = self._asked(Kind.SHARD, [(np.array([layer]), *part) for part in parts])
+        name = np.frombuffer(self._name.encode(), np.uint8)
+        came = self._asked(Kind.SHARD, [(np.array([layer]), name, *part) for part in parts])
         return np.concatenate([came[party].arrays[0] for party in range(self.count)]), came
 
     def _asked(self, kind: Kind, arrays: Sequence[tuple[Array, ...]]) -> dict[int, Frame]:
@@ -158,7 +184,7 @@ class Workers:
             sent[party, :-1], weights[party, :-1] = report.sent_bytes, report.weight_bytes
             sent[party, -1] = came[party].bytes
         sent[-1, :-1] = np.array([each.sent_bytes for each in self._processes.lines.values()]) - before
-        self.traffic.steps.append(Step(layer, sent, weights, reports))
+        self.traffic.steps.append(Step(layer, sent, weights, reports, self._said))
 
     def _swap(self, sent: Mapping[int, Frame], awaited: Sequence[int] | range) -> dict[int, Frame]:
         try:
@@ -188,13 +214,13 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
                          had=str(native.shape))  # fmt: skip
     if activation not in ACTIVATIONS:
         raise InputError("workers do not know this activation", needed=", ".join(ACTIVATIONS), had=activation)
-    task = Task(-1, count, {}, activation, ways.patience_s, ways.balancer, tuple(map(tuple, native.tolist())),
+    task = Task(-1, count, {}, activation, ways.patience_s, tuple(map(tuple, native.tolist())),
                 ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced)  # fmt: skip
     catalog.make(BALANCERS, ways.balancer)  # refused here rather than in every worker
     devices_of(task)
     there = Processes(task, pinned=ways.pinned)
     try:
-        yield Workers(native, task, ways.mode, there)
+        yield Workers(native, task, ways, there)
     finally:
         there.close()
 

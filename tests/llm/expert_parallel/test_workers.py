@@ -13,6 +13,7 @@ import pytest
 from shoal.errors import InputError, WorkerDied
 from shoal.llm.expert_parallel import Ways, even, workers
 from shoal.llm.expert_parallel.frames import ENTRY, HEAD
+from shoal.llm.expert_parallel.worker import ranks
 from tests.llm.expert_parallel.layers import HIDDEN, WIDTH, alone, experts, layer, tokens
 
 MAPS = {
@@ -52,6 +53,38 @@ def test_every_token_to_one_expert_no_token_twice_the_same_and_none(mode: str) -
         assert there.layer(0, x[:1], chosen[:1], gates[:1]).shape == (1, WIDTH)
 
 
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+@pytest.mark.parametrize("balancer", ["least_loaded:gate=1,least=1", "least_loaded:gate=1,least=9", "random_spill"])
+def test_experts_on_the_move_change_no_answer(mode: str, balancer: str) -> None:
+    """All tokens to one expert, to one and its neighbours, to experts of one worker; a token's number is what it holds."""
+    held, (_, chosen, gates) = experts(7), tokens(7, 61)
+    x = np.repeat(np.arange(61, dtype=np.float32)[:, None] / 61, WIDTH, axis=1)
+    source = np.random.default_rng(3)
+    hot = np.where(source.random(chosen.shape) < 0.95, 4, chosen)
+    with layer(MAPS["uneven"], held, mode=mode, balancer=balancer) as there:
+        for each in (np.full_like(chosen, 6), hot, chosen % 3, chosen):
+            made = there.layer(0, x, each, gates)
+            np.testing.assert_allclose(made, alone(held, x, each, gates), atol=1e-5)
+        first, second = there.traffic.steps[:2]
+    size = held[0].bytes
+    assert sorted(first.weight_bytes[2].tolist()) == [0, 0, size, size]  # expert 6 from worker 2 to both others
+    assert first.weight_bytes.sum() == 2 * size
+    assert (first.sent_bytes >= first.weight_bytes).all()
+    copies = [each.copies for each in second.reports]
+    assert sum(copies) == 122
+    assert max(copies) <= 41 + 2 * 9
+
+
+@pytest.mark.parametrize("mode", ["hub", "shards"])
+def test_a_worker_without_memory_gets_no_expert(mode: str) -> None:
+    held, (x, chosen, gates) = experts(7), tokens(7, 40)
+    with layer(MAPS["uneven"], held, mode=mode, balancer="least_loaded:least=1", room=(0, 0, 1)) as there:
+        made = there.layer(0, x, np.zeros_like(chosen), gates)
+        np.testing.assert_allclose(made, alone(held, x, np.zeros_like(chosen), gates), atol=1e-5)
+        assert there.traffic.steps[0].weight_bytes.sum(0).nonzero()[0].tolist() == [2]
+        assert there.traffic.steps[0].said == "a device without memory for one more expert of others takes none"
+
+
 def test_bytes_of_every_link_are_those_of_its_messages() -> None:
     native = MAPS["uneven"]
     held, (x, chosen, gates) = experts(7), tokens(7, 30)
@@ -79,7 +112,7 @@ def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
         mine = native[chosen] == worker
         rows = 4 * WIDTH * mine.any(1).sum()
         assert sent[2, worker] == message(8, 0, rows, *(4 * mine.sum(),) * 3)
-        assert sent[worker, 2] == message(rows, 16, 16, 32)
+        assert sent[worker, 2] == message(rows, 16, 16, 40)
     assert not sent[:2, :2].any()
 
 
@@ -132,6 +165,19 @@ def test_bad_input_is_refused() -> None:
             there.layer(0, x, chosen[:2], gates)
         with pytest.raises(InputError, match="an expert that is not there"):
             there.layer(0, x, chosen - 4, gates)
+
+
+def test_places_in_the_order_of_all_sources() -> None:
+    """By brute force: all sources' copies one after another, those of each expert counted up."""
+    source = np.random.default_rng(0)
+    parts = [source.integers(0, 5, size) for size in (7, 0, 12, 1)]
+    every = np.concatenate(parts)
+    wanted = [int((every[:at] == each).sum()) for at, each in enumerate(every)]
+    start, found = np.zeros(5, np.int64), []
+    for part in parts:
+        found += ranks(part, start).tolist()
+        start = start + np.bincount(part, minlength=5)
+    assert found == wanted
 
 
 def test_even_maps_hold_as_many_experts_as_can_be() -> None:
