@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from shoal import codec
 from shoal.errors import WorkError
@@ -36,12 +36,11 @@ def watched(module: str, job: Any, answer: type[Answer], where: str, patience_s:
     with tempfile.TemporaryDirectory(prefix="shoal-job-") as folder:
         file = Path(folder, "job.json")
         codec.save(job, file)
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
         command = [sys.executable, "-m", module, str(file)]
         with (
             Path(folder, "errors").open("w+b") as errors,
             subprocess.Popen(
-                command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                command, env=like_here(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
             ) as process,
         ):
             late = threading.Timer(patience_s, process.kill)
@@ -69,17 +68,32 @@ def worked(main: Callable[[Any], Any], kind: type[Any]) -> None:
     show(main(job))
 
 
-def _heard(process: subprocess.Popen[bytes], errors: Any, where: str) -> tuple[bytes, int]:
+def _heard(process: subprocess.Popen[bytes], errors: IO[bytes], where: str) -> tuple[bytes, int]:
     """A line, and the most that was resident up to it."""
     assert process.stdout is not None
     assert process.stdin is not None
     line = process.stdout.readline()
     if not line:
-        errors.seek(0)
-        last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-        raise WorkError(f"the process ended early: {'; '.join(last) or process.wait()}", where=where)
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    peak_bytes = next(int(row.split()[1]) << 10 for row in status.splitlines() if row.startswith("VmHWM:"))
+        raise WorkError(f"the process ended early: {last_words(process, errors)}", where=where)
+    peak_bytes = most_resident_bytes(process.pid)
     process.stdin.write(b"\n")
     process.stdin.flush()
     return line, peak_bytes
+
+
+def like_here() -> dict[str, str]:
+    """The environment in which another process finds the same modules."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+
+
+def last_words(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
+    """The last line that a process which has ended left in its file of errors; else its code."""
+    code = process.wait()
+    errors.seek(0)
+    return "".join(errors.read().decode(errors="replace").strip().splitlines()[-1:]) or str(code)
+
+
+def most_resident_bytes(process: int) -> int:
+    """The most memory that a process had so far: resident, as the system counts it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return next(int(row.split()[1]) << 10 for row in status.splitlines() if row.startswith("VmHWM:"))

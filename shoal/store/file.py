@@ -7,7 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,12 +41,7 @@ def write_file(records: Iterable[tuple[Key, Arrays]], path: Path) -> Index:
             file.write(bytes(PAGE))
             index = Index(tuple(_written(file, key, arrays) for key, arrays in records))
             _check_keys(index.records)
-            end, listed = file.tell(), codec.encode(index)
-            file.write(listed)
-            file.seek(0)
-            file.write(HEAD.pack(MAGIC, end, len(listed), zlib.crc32(listed)))
-            file.flush()
-            os.fsync(file.fileno())
+            _write_index(file, index)
         beside.replace(path)
     except OSError as fault:
         raise WorkError(f"cannot write the store: {fault.strerror}", where=str(path)) from fault
@@ -61,6 +56,18 @@ def _check_keys(records: tuple[Record, ...]) -> None:
         raise InputError("a store has keys, each of them once", had=", ".join(map(str, keys[:4])) or "none")
 
 
+def _write_index(file: BinaryIO, index: Index) -> None:
+    """The index behind the last record, then the head that tells where it is."""
+    end, listed = max(each.offset + each.bytes for each in index.records), codec.encode(index)
+    file.seek(end)
+    file.write(listed)
+    file.truncate()
+    file.seek(0)
+    file.write(HEAD.pack(MAGIC, end, len(listed), zlib.crc32(listed)))
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def _written(file: BinaryIO, key: Key, arrays: Arrays) -> Record:
     record, data = laid_out(key, arrays, file.tell())
     file.write(data)
@@ -73,18 +80,21 @@ class FileTier:
     Args:
         path: the file.
         direct: read past the cache; where that cannot be, the pages read are dropped from it afterwards.
+        writable: records may be written again, in place.
         name: what reports call it.
 
     Raises:
         ModelError: no such file, another kind of file, or one that is damaged or cut short.
     """
 
-    def __init__(self, path: Path, *, direct: bool = True, name: str = "file") -> None:
+    def __init__(
+        self, path: Path, *, direct: bool = True, writable: bool = False, name: str = "file"
+    ) -> None:
         self._path, self._file = path, -1
         self.figures = TierFigures(name)
-        index = _index(path)
-        self.records: Mapping[Key, Record] = {each.key: each for each in index.records}
-        self._file, self.direct = _opened(path, direct)
+        self._records = {each.key: each for each in _index(path).records}
+        self.records: Mapping[Key, Record] = self._records
+        self._file, self.direct = _opened(path, direct, writable)
 
     def read(self, key: Key, into: memoryview) -> None:
         """See `Tier`."""
@@ -102,6 +112,35 @@ class FileTier:
         if zlib.crc32(into) != record.crc32:
             raise self._damaged(key, "is not what was written")
 
+    def write(self, key: Key, data: memoryview) -> None:
+        """Write a record in place, as long as it is; by several threads at once if they write different ones.
+
+        From then until `settle` the file is damaged for whoever else opens it: work that ends in between is found out.
+
+        Raises:
+            WorkError: it cannot be written, as when the disk is full.
+        """
+        record, done = self.records[key], 0
+        while done < record.bytes:
+            try:
+                done += os.pwritev(self._file, [data[done:]], record.offset + done)
+            except OSError as fault:
+                raise WorkError(f"cannot write the store: {fault.strerror}", where=f"{self._path}, {key}") from fault
+        self._records[key] = replace(record, crc32=zlib.crc32(data))
+
+    def settle(self) -> None:
+        """Let what was written stand: first the records reach the disk, then an index with their checksums.
+
+        Raises:
+            WorkError: it cannot be written.
+        """
+        try:
+            os.fdatasync(self._file)
+            with self._path.open("r+b") as file:
+                _write_index(file, Index(tuple(self._records.values())))
+        except OSError as fault:
+            raise WorkError(f"cannot write the store: {fault.strerror}", where=str(self._path)) from fault
+
     def close(self) -> None:
         """See `Tier`."""
         if self._file >= 0:
@@ -112,15 +151,16 @@ class FileTier:
         return ModelError(f"a record of the store {what}", where=f"{self._path}, {key}", hint="write it again")
 
 
-def _opened(path: Path, direct: bool) -> tuple[int, bool]:
+def _opened(path: Path, direct: bool, writable: bool) -> tuple[int, bool]:
     """A descriptor, and whether it reads past the cache."""
+    way = os.O_RDWR if writable else os.O_RDONLY
     if direct and hasattr(os, "O_DIRECT"):
         try:
-            return os.open(path, os.O_RDONLY | os.O_DIRECT), True
+            return os.open(path, way | os.O_DIRECT), True
         except OSError as fault:
             if fault.errno != errno.EINVAL:  # file systems in memory have no such way
                 raise ModelError(f"cannot read the store: {fault.strerror}", where=str(path)) from fault
-    return os.open(path, os.O_RDONLY), False
+    return os.open(path, way), False
 
 
 def _index(path: Path) -> Index:

@@ -17,6 +17,9 @@ class ZeroInfinity:
     Records are fetched ahead of their use within a hard budget of memory; the vocabulary is read in tiles. Each run is a
     process of its own whose memory is looked at from outside. Against the clock, the disk is held to a rate (emulated) at
     which a step's reading takes as long as its arithmetic, and the store's record is replayed in simulated time.
+
+    Several processes, each with a disk held to a rate, read records in parts and gather them, or have one of them read and
+    send all. Two processes train a decoder, each with half of weights, gradients and Adam's states in a file.
     """
 
     model: str = MODEL  # or a small one that comes with shoal: "llama"
@@ -28,11 +31,15 @@ class ZeroInfinity:
         "0.5+1+2+4"  # of reading over arithmetic, where the share of arithmetic is held against the formula
     )
     tile_kb: int = 24576  # of a tile
+    parts_mb: float = 16.0  # that several workers read
+    disk_mb: float = 40.0  # a second, of each worker's disk
+    width: int = 128  # of the decoder that is trained
+    learn: int = 50  # steps of training
 
     title = "ZeRO-Infinity: models larger than memory, fetched ahead in tiles"
     source = Source("Rajbhandari et al.", "ZeRO-Infinity: Breaking the GPU Memory Wall for Extreme Scale Deep Learning",
                     2021, "2104.07857", "SC 2021")  # fmt: skip
-    quick = "model=llama,tokens=16,steps=1,rates=1,tile_kb=256,new=2"
+    quick = "model=llama,tokens=16,steps=1,rates=1,tile_kb=256,new=2,parts_mb=4,width=32,learn=3"
     claims = (
         Claim("states", "bytes a parameter of weights, gradients and Adam's states", 20, "B", Within()),
         Claim("half", "bandwidth for half the peak of 70 Tflop/s, a batch of one of 1,024 tokens", 70, "GB/s",
@@ -49,14 +56,23 @@ class ZeroInfinity:
         Claim("replayed", "time of all runs against the clock, off the replay in simulated time", None, "%", AtMost(15)),
         Claim("tiled", "a vocabulary larger than the budget: refused whole, answered in tiles", None, "", Holds()),
         Claim("working", "… bytes used at once, whole over tiles, of as many tiles", None, "×", AtLeast(2.0)),
+        Claim("parts2", "records in parts of two workers, over one that reads and sends all", 2, "×", Within(relative=0.2)),
+        Claim("parts4", "… of four", 4, "×", Within(relative=0.2)),
+        Claim("curve", "loss in each step, training in two processes off torch's Adam in one", 0, "nats", AtMost(1e-5)),
+        Claim("halves", "… that adds the same halves of the batch", 0, "nats", AtMost(1e-6)),
+        Claim("share", "a worker's weights, gradients and Adam's states, of all", 50, "%", Within(relative=0.05)),
     )  # fmt: skip
 
     def run(self, bench: Bench) -> Iterator[Shown]:
-        """Formulas, then the model."""
+        """Formulas, several workers, then the model."""
         from shoal.study import _zero_infinity_clock as clock
+        from shoal.study import _zero_infinity_parts as parts
         from shoal.study import _zero_infinity_text as text
+        from shoal.study import _zero_infinity_training as training
 
         yield from text.formulas()
+        yield from parts.read_in_parts(self.parts_mb, self.disk_mb, bench)
+        yield from training.trained(self.width, self.learn, bench)
         bench.say("weights")
         subject = text.subject(self.model, self.tile_kb << 10)
         budget_bytes = max(round(self.budget * subject.bytes), subject.least_bytes)

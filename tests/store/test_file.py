@@ -107,3 +107,62 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert os.listdir(tmp_path) == []
+
+
+def held_of(tier: FileTier, key: Key) -> memoryview:
+    held = memoryview(mmap.mmap(-1, tier.records[key].bytes))
+    tier.read(key, held)
+    return held
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_record_is_written_in_place_and_stands_once_it_is_settled(path: Path, direct: bool) -> None:
+    tier = FileTier(path, direct=direct, writable=True)
+    size = path.stat().st_size
+    for turn in range(3):
+        for key in (Key(0), Key(1, 3)):
+            held = held_of(tier, key)
+            for array in tier.records[key].views(held).values():
+                array *= 2
+            tier.write(key, held)
+            held_of(tier, key)  # who writes it reads it at once
+        tier.settle()
+        other = FileTier(path, direct=direct)
+        found = {key: other.records[key].views(held_of(other, key)) for key in RECORDS}
+        for name, array in RECORDS[Key(0)].items():
+            np.testing.assert_array_equal(found[Key(0)][name], array * 2 ** (turn + 1))
+        assert bool(found[Key(1, 3, 2)]["flag"])
+    assert abs(path.stat().st_size - size) < 100  # checksums have other numbers of digits
+
+
+def test_work_that_ends_between_writing_and_settling_is_found(path: Path) -> None:
+    tier = FileTier(path, writable=True)
+    held = held_of(tier, Key(0))
+    held[0] ^= 1
+    tier.write(Key(0), held)
+    tier.close()
+    after = FileTier(path)
+    with pytest.raises(ModelError, match="0: a record of the store is not what was written"):
+        held_of(after, Key(0))
+    held_of(after, Key(1, 3))
+
+
+def test_what_is_not_opened_for_writing_is_not_written(path: Path) -> None:
+    tier, before = FileTier(path), path.read_bytes()
+    with pytest.raises(WorkError, match="0: cannot write the store: Bad file descriptor"):
+        tier.write(Key(0), memoryview(mmap.mmap(-1, tier.records[Key(0)].bytes)))
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_is_said_when_a_record_is_written_again(path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    limits, tier = resource.getrlimit(resource.RLIMIT_FSIZE), FileTier(path, writable=True)
+    held = held_of(tier, Key(1, 3))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, limits[1]))
+    try:
+        with pytest.raises(WorkError, match="1/3: cannot write the store"):
+            tier.write(Key(1, 3), held)
+        with pytest.raises(WorkError, match="cannot write the store"):
+            tier.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
