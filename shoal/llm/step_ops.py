@@ -79,4 +79,6 @@ def _cache(layer: Layer, load: Load) -> Tensor:
     assert layer.mixer is not None
     each = load.batch * load.value_bytes / load.devices
     before, after = (layer.mixer.cached(tokens) * each for tokens in (load.seen, load.seen + load.new))
-    return Tensor(after, before if load.seen else 0.0, written_bytes=min(after, load.new * layer.mixer.cached(1) * each))
+    return Tensor(
+        after, before if load.seen else 0.0, written_bytes=min(after, load.new * layer.mixer.cached(1) * each)
+    )

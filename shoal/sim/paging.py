@@ -31,7 +31,9 @@ class Tensor:
 
     def __post_init__(self) -> None:
         if not 0 <= self.read_bytes <= self.bytes or self.written_bytes < 0 or self.pieces < 1:
-            raise InputError("a tensor is read as far as it goes", had=f"{self.read_bytes:g} of {self.bytes:g} bytes")
+            raise InputError(
+                "a tensor is read as far as it goes", had=f"{self.read_bytes:g} of {self.bytes:g} bytes"
+            )
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,9 @@ class _Schedule:
     ) -> None:
         self._ops, self._xpu, self._window, self._exchanges = ops, xpu, window, exchanges
         self._room = local_bytes - _working(ops) - sum(_at(ops, each).bytes for each in held)
-        free = [[each for at, each in enumerate(op.tensors) if (place, at) not in held] for place, op in enumerate(ops)]
+        free = [
+            [each for at, each in enumerate(op.tensors) if (place, at) not in held] for place, op in enumerate(ops)
+        ]
         self.streamed = [  # foreseen, and on demand
             (sum(each.read_bytes for each in tensors if each.foreseen),
              sum(each.read_bytes for each in tensors if not each.foreseen)) for tensors in free
@@ -204,7 +208,9 @@ class _Schedule:
         free_s = self._free_s(at, self._sizes[place])
         turn_s = self.end_s
         if early:
-            issued_s = turn_s if not self._window else self._starts[at - self._window] if at >= self._window else 0.0
+            issued_s = (
+                turn_s if not self._window else self._starts[at - self._window] if at >= self._window else 0.0
+            )
             self._channel_s = max(self._channel_s, issued_s, free_s) + self._xpu.fetch_s(early)
             turn_s = max(turn_s, self._channel_s)
         end_s = 0.0

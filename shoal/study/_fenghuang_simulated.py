@@ -148,7 +148,10 @@ def _exchanges() -> Iterator[Shown]:
     """Eight devices add up a tensor."""
     ring, ports = RingLinks(), PoolPorts()
     ways = {"chunked": ports, "whole": replace(ports, chunked=False)}
-    gains = {name: [ring.all_reduce_s(size, 8) / way.all_reduce_s(size, 8) for size in SIZES] for name, way in ways.items()}
+    gains = {
+        name: [ring.all_reduce_s(size, 8) / way.all_reduce_s(size, 8) for size in SIZES]
+        for name, way in ways.items()
+    }
     yield Finding("small", max(gains["chunked"]), "modelled", len(SIZES), why="1 KB")
     yield Finding("large", min(gains["chunked"]), "modelled", len(SIZES),
                   why=f"100 MB; {min(gains['whole']):.3g} where reading waits for all writing")  # fmt: skip
@@ -168,7 +171,9 @@ def _fewer(batch: int, local_bytes: float, remote: float, window: int) -> Iterat
                 for rate in REMOTES:
                     four = pool(rate, faster, local_bytes, window)
                     ratio = four.text_s(model, batch, tokens) / eight_s
-                    rows.append((name, mix, faster, rate / 1e12, four.first_s(model, batch, tokens[0]) / first_s, ratio))
+                    rows.append(
+                        (name, mix, faster, rate / 1e12, four.first_s(model, batch, tokens[0]) / first_s, ratio)
+                    )
                     if rate == remote:
                         worst[faster] = max(worst[faster], ratio)
     for key, faster in (("four", 1.5), ("four_twice", 2.0)):

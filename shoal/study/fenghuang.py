@@ -21,7 +21,7 @@ class Fenghuang:
     model: str = "gemma3-270m"  # or a small one that comes with shoal: "llama"
     tile_kb: int = 24576  # of a tile of it
     shares: str = "100+75+50+25+10"  # budgets, per cent of the weights
-    tokens: int = 64  # of a step against the clock
+    tokens: int = 192  # of a step against the clock
     steps: int = 2  # of it, beside the first
     workers: int = 4  # processes that exchange
     largest_mb: int = 64  # of what they exchange, in MiB
@@ -73,6 +73,8 @@ class Fenghuang:
 
         bench.say("simulated machines")
         yield from simulated.simulated(self.batch, 1e9 * self.local_gb, 1e12 * self.remote_tb, self.window)
-        yield from paging.paging(subject(self.model, self.tile_kb << 10), self.shares, self.tokens, self.steps, bench)
+        yield from paging.paging(
+            subject(self.model, self.tile_kb << 10), self.shares, self.tokens, self.steps, bench
+        )
         yield from pool.exchanged(self.workers, self.largest_mb << 20, self.rounds, self.seed, bench)
         yield untestable("gpus", "takes accelerators with such a bridge; none exist")

@@ -52,7 +52,9 @@ class Round:
             WireError: it lies beyond the tensor, or somebody else's way to cut or to write forbids it.
         """
         if not new.start <= new.end <= self.total:
-            raise WireError("written beyond the tensor", where=self._by(new), had=f"{new.end} of {self.total} bytes")
+            raise WireError(
+                "written beyond the tensor", where=self._by(new), had=f"{new.end} of {self.total} bytes"
+            )
         first = True
         for old in self.written:
             if max(old.start, new.start) >= min(old.end, new.end):

@@ -28,7 +28,6 @@ from shoal.wire.pool.values import (
     WAIT,
     Layout,
     Request,
-    pages,
     unpacked,
 )
 
