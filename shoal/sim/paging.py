@@ -100,7 +100,7 @@ def least_bytes(ops: Sequence[Op], window: int = 1) -> float:
     """
     if window < 0:
         raise InputError("a window is 0 or more operations", had=str(window))
-    return _working(ops) + _most([_needs(op.tensors) for op in ops], window)
+    return _working(ops) + max(_windows([_needs(op.tensors) for op in ops], window))
 
 
 def pins(ops: Sequence[Op], local_bytes: float, window: int = 1) -> frozenset[tuple[int, int]]:
@@ -110,16 +110,18 @@ def pins(ops: Sequence[Op], local_bytes: float, window: int = 1) -> frozenset[tu
     """
     found = [(at, place) for at, op in enumerate(ops) for place, each in enumerate(op.tensors) if each.bytes]
     spread = {each: math.modf((1 + at) * GOLDEN)[0] for at, each in enumerate(found)}
-    sizes = [_needs(op.tensors) for op in ops]
+    count, span = len(ops), min(1 + window, len(ops))
+    windows = _windows([_needs(op.tensors) for op in ops], window)
     kept, held_bytes = set[tuple[int, int]](), _working(ops)
     for at, place in sorted(found, key=lambda each: (-_worth(_at(ops, each)), spread[each])):
         tensor = ops[at].tensors[place]
-        sizes[at] -= _needs([tensor])
-        if held_bytes + tensor.bytes + _most(sizes, window) <= local_bytes:
+        others = windows.copy()
+        for each in range(span):
+            others[(at + each) % count] -= _needs([tensor])
+        if held_bytes + tensor.bytes + max(others) <= local_bytes * (1 + 1e-12):  # sums of unlike order
             kept.add((at, place))
             held_bytes += tensor.bytes
-        else:
-            sizes[at] += _needs([tensor])
+            windows = others
     return frozenset(kept)
 
 
@@ -244,10 +246,10 @@ def _needs(tensors: Sequence[Tensor]) -> float:
     return sum(each.read_bytes + each.written_bytes for each in tensors)
 
 
-def _most(sizes: Sequence[float], window: int) -> float:
-    """Of neighbours round the circle, one and a window."""
+def _windows(sizes: Sequence[float], window: int) -> list[float]:
+    """Of each operation with a window before it, round the circle."""
     span = min(1 + window, len(sizes))
-    return max(sum(sizes[at - each] for each in range(span)) for at in range(len(sizes)))
+    return [sum(sizes[at - each] for each in range(span)) for at in range(len(sizes))]
 
 
 def _working(ops: Sequence[Op]) -> float:

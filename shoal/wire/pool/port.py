@@ -57,7 +57,7 @@ class Port:
         return (1 << self.layout.ports) - 1
 
     def write(self, tensor: int, number: int, array: Array, start: int, total: int, at: int = 0) -> None:
-        """Have a flat array written to a tensor, or added; it goes out at once unless a wait follows.
+        """Have a flat array written to a tensor, or added; it goes out with the next write or wait.
 
         Args:
             tensor: its place in the layout.

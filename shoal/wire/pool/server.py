@@ -198,5 +198,10 @@ def main(path: Path, layout: Layout, ready: Callable[[], object]) -> None:
         Server(layout).serve(listening)
 
 
+def _ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), codec.load(Layout, Path(sys.argv[2])), lambda: print("ready", flush=True))
+    main(Path(sys.argv[1]), codec.load(Layout, Path(sys.argv[2])), _ready)

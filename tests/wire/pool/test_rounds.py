@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def test_a_sum_is_whole_when_all_have_written_all() -> None:
 def test_parts_of_any_length_make_a_whole(cuts: list[int]) -> None:
     now = begun(PAGE)
     writers = (1 << len(cuts) - 1) - 1
-    for port, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for port, (start, end) in enumerate(pairwise(cuts)):
         assert port in now.missing(5, writers)
         now.add(Written(port, start, end, 0, 0))
     assert now.missing(5, writers) == []
@@ -70,7 +72,7 @@ def test_what_lies_beyond_or_behind_is_refused() -> None:
 
 
 def test_messages_come_back_and_others_are_refused() -> None:
-    both = [Request(1, 0, 3, 1 << 40, 8, 16, 24, 0), Request(2, 0, 3, 1 << 40, writers=7, patience_us=9)]
+    both = [Request(1, 0, 3, 1 << 31, 1 << 40, 16, 24, 0), Request(2, 0, 3, 1 << 31, writers=7, patience_us=9)]
     assert unpacked(b"".join(each.packed() for each in both)) == both
     for broken in (b"", b"x", both[0].packed()[:-1]):
         with pytest.raises(WireError, match="no message of a pool"):
