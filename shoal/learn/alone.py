@@ -11,13 +11,11 @@ from shoal.errors import ModelError
 from shoal.learn.sharded import Sharded
 from shoal.learn.states import States
 from shoal.learn.units import units
-from shoal.learn.values import Plan, Share, Task, states_path
+from shoal.learn.values import PLAN, TEXT, Plan, Share, Task, items, states_path
 from shoal.measure.joined import worked_together
 from shoal.train.language import built_decoder
 from shoal.train.library import torch_module
 from shoal.wire.collectives import FAMILY, Collective, Group, even
-
-PLAN = "plan.json"
 
 
 def main(task: Task, group: Group) -> Share:
@@ -27,14 +25,15 @@ def main(task: Task, group: Group) -> Share:
     folder = Path(task.folder)
     plan = codec.load(Plan, folder / PLAN)
     how: Collective = catalog.make(FAMILY, task.how)
+    text = np.frombuffer((folder / TEXT).read_bytes(), np.uint8)
     states = States(states_path(folder, group.rank))
     first = _steps_of_all(states, group, how)
     with torch.device("meta"):
         model = built_decoder(plan.decoder)
     sharded, losses = Sharded(model, units(plan.decoder), states, group, how), []
-    for step in range(first, first + task.steps):
-        mine = slice(*even(task.batch, group.members)[group.rank : group.rank + 2])
-        x, y = (torch.from_numpy(each[mine]) for each in task.items(plan.decoder.context, step))
+    mine = slice(*even(task.batch, group.members)[group.rank : group.rank + 2])
+    for step, batch in items(text, plan.decoder.context, task.batch, task.order, range(first, first + task.steps)):
+        x, y = torch.from_numpy(batch.x[mine]), torch.from_numpy(batch.y[mine])
         losses.append(sharded.step(x, y, task.adam, step + 1))
     states.close()
     return Share(tuple(losses), states.file_bytes, sharded.peak_bytes, group.sent_bytes)

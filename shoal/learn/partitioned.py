@@ -10,13 +10,12 @@ import numpy as np
 
 from shoal import codec
 from shoal.errors import InputError
-from shoal.learn.adam import Adam, F32
-from shoal.learn.alone import PLAN
+from shoal.learn.adam import F32, Adam
 from shoal.learn.states import Kind, States, write_states
 from shoal.learn.units import units
-from shoal.learn.values import Plan, Share, Task, states_path
+from shoal.learn.values import PLAN, TEXT, U8, Plan, Share, Task, states_path
 from shoal.measure.joined import joined
-from shoal.train.language import Decoder, built_decoder, parameters
+from shoal.train.language import Decoder, built_decoder, corpus, parameters
 from shoal.wire.collectives import even
 
 CHUNK = 1 << 16  # numbers
@@ -32,8 +31,10 @@ class Trained:
     resident_bytes: tuple[int, ...]  # of each process beyond its libraries, as the system counts it
 
 
-def prepare(folder: Path, decoder: Decoder, members: int, *, seed: int = 0, chunk: int = CHUNK) -> None:
-    """Write the members' files for a decoder with weights of this seed.
+def prepare(
+    folder: Path, decoder: Decoder, members: int, *, text: U8 | None = None, seed: int = 0, chunk: int = CHUNK
+) -> None:
+    """Write the members' files for a decoder with weights of this seed, and the text (none: what comes with Python).
 
     Raises:
         MissingExtra: torch is not installed.
@@ -45,6 +46,7 @@ def prepare(folder: Path, decoder: Decoder, members: int, *, seed: int = 0, chun
     for rank in range(members):
         parts = [run[slice(*even(len(run), members)[rank : rank + 2])] for run in runs]
         write_states(parts, chunk, states_path(folder, rank))
+    codec.write_bytes((corpus()[0] if text is None else text).tobytes(), folder / TEXT)
     codec.save(plan, folder / PLAN)
 
 

@@ -60,9 +60,11 @@ class Sharded:
         loss = torch.nn.functional.cross_entropy(self._model(x).flatten(0, 1), y.flatten())
         loss.backward()
         self._scatter(ROOT)
-        self._states.sweep(lambda *chunk: adam.update(*chunk, step=number))
+        self._states.sweep(
+            lambda weight, gradient, mean, square: adam.update(weight, gradient, mean, square, number)
+        )
         self._states.settle(number)
-        return float(loss)
+        return float(loss.detach())
 
     def _replaced(self, at: int) -> list[Any]:
         """Parameters of a unit that lie in its one run of numbers."""

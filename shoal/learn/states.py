@@ -139,7 +139,9 @@ class States:
             yield Key(unit, chunk, kind), slice(begin, end)
             begin, chunk = end, chunk + 1
         if begin != size:
-            raise InputError("the file has another number of states", where=f"unit {unit}", needed=str(size), had=str(begin))
+            raise InputError(
+                "the file has another number of states", where=f"unit {unit}", needed=str(size), had=str(begin)
+            )
 
     def _read_chunk(self, key: Key, slot: int) -> list[F32]:
         return [self._read(key._replace(plane=kind), self._slots[slot][kind]) for kind in Kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.learn.adam import Adam
-from shoal.train.language import Decoder, corpus, stretches
+from shoal.train.language import Decoder, Stretches, stretches
+
+PLAN, TEXT = "plan.json", "text"
+U8 = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,6 @@ class Task:
     order: int = 0  # seed of the order of stretches
     how: str = "direct"  # of `wire/collectives`
 
-    def items(self, places: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The stretches of a step, from 0, and what follows each symbol: both (batch, places)."""
-        text = stretches(corpus()[0], places)
-        order = np.random.default_rng(self.order).permutation(len(text.x))
-        chosen = order[(step * self.batch + np.arange(self.batch)) % len(order)]
-        return text.x[chosen], text.y[chosen]
-
 
 @dataclass(frozen=True)
 class Share:
@@ -52,6 +49,15 @@ class Share:
     file_bytes: int  # of its states
     peak_bytes: int  # of weights, gradients and states in memory at once
     sent_bytes: int
+
+
+def items(text: U8, places: int, batch: int, order: int, steps: range) -> Iterator[tuple[int, Stretches]]:
+    """The stretches of text of each of these steps, from 0: what every member knows without being told."""
+    every = stretches(text, places)
+    shuffled = np.random.default_rng(order).permutation(len(every.x))
+    for step in steps:
+        chosen = shuffled[(step * batch + np.arange(batch)) % len(shuffled)]
+        yield step, Stretches(every.x[chosen], every.y[chosen])
 
 
 def states_path(folder: Path, rank: int) -> Path:

@@ -54,7 +54,9 @@ def joined(
             for rank, job in enumerate(jobs)
         ]
         call = _Call(members, where, time.monotonic() + patience_s)
-        addresses = {unit: codec.decode(str, line, where) for unit, line in zip(program.units, call.heard(), strict=True)}
+        addresses = {
+            unit: codec.decode(str, line, where) for unit, line in zip(program.units, call.heard(), strict=True)
+        }
         before = [each.peak_bytes for each in members]
         call.go_on()
         client = catalog.make("wire/transports", over).client(program, addresses)

@@ -87,9 +87,7 @@ class FileTier:
         ModelError: no such file, another kind of file, or one that is damaged or cut short.
     """
 
-    def __init__(
-        self, path: Path, *, direct: bool = True, writable: bool = False, name: str = "file"
-    ) -> None:
+    def __init__(self, path: Path, *, direct: bool = True, writable: bool = False, name: str = "file") -> None:
         self._path, self._file = path, -1
         self.figures = TierFigures(name)
         self._records = {each.key: each for each in _index(path).records}
@@ -125,7 +123,9 @@ class FileTier:
             try:
                 done += os.pwritev(self._file, [data[done:]], record.offset + done)
             except OSError as fault:
-                raise WorkError(f"cannot write the store: {fault.strerror}", where=f"{self._path}, {key}") from fault
+                raise WorkError(
+                    f"cannot write the store: {fault.strerror}", where=f"{self._path}, {key}"
+                ) from fault
         self._records[key] = replace(record, crc32=zlib.crc32(data))
 
     def settle(self) -> None:

@@ -75,7 +75,9 @@ class Partitioned:
         self.records, self._mine, self._group, self._how = records, mine, group, how
         rate = mine.figures.read_bytes_per_s
         self.figures: TierFigures = replace(
-            mine.figures, name=f"{group.members} × {mine.figures.name}", read_bytes_per_s=rate and rate * group.members
+            mine.figures,
+            name=f"{group.members} × {mine.figures.name}",
+            read_bytes_per_s=rate and rate * group.members,
         )
 
     def read(self, key: Key, into: memoryview) -> None:

@@ -32,7 +32,9 @@ def trained(width: int, steps: int, bench: Bench) -> Iterator[Shown]:
     off = max(abs(one - other) for one, other in zip(found.losses, halves, strict=True))
     yield Finding("halves", off, "measured", steps, why="nats; one process adds the gradients of the same halves")
     most = max(each.file_bytes for each in found.shares)
-    yield Finding("share", 100 * most / (STATES * count), "measured", MEMBERS, why="the larger file, of 16 B a parameter")
+    yield Finding(
+        "share", 100 * most / (STATES * count), "measured", MEMBERS, why="the larger file, of 16 B a parameter"
+    )
     yield Table(
         f"{count / 1e6:.2f} million parameters, {steps} steps",
         ("member", "states on disk, MB", "states in memory at most, MB", "sent a step, MB"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def given_arrays(members: int, size: int, seed: int = 0) -> list[np.ndarray[Any,
 def check_all(name: str, groups: list[Group], size: int, cuts: tuple[int, ...]) -> None:
     """Every exchange against numpy, and its bytes against what it says."""
     how, members = made(name), len(groups)
-    arrays, parts = given_arrays(members, size), [slice(*each) for each in zip(cuts, cuts[1:], strict=False)]
+    arrays, parts = given_arrays(members, size), [slice(*each) for each in pairwise(cuts)]
     exact = np.sum(np.array(arrays, np.float64), axis=0)
     joined = np.concatenate([array[part] for array, part in zip(arrays, parts, strict=True)])
     before = [group.sent_bytes for group in groups]
@@ -154,5 +155,7 @@ def test_a_member_that_says_nothing_is_named() -> None:
 def test_a_member_that_exchanges_something_else_is_found() -> None:
     with grouped("memory", 2) as groups:
         groups[0].send(1, np.zeros(9, np.uint8))
-        with pytest.raises(WireError, match=r"member/0: .*something else \(needed piece 0 of 8 B, had piece 0 of 9 B\)"):
+        with pytest.raises(
+            WireError, match=r"member/0: .*something else \(needed piece 0 of 8 B, had piece 0 of 9 B\)"
+        ):
             groups[1].receive(0, np.zeros(8, np.uint8))

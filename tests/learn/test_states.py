@@ -34,7 +34,9 @@ def loaded(states: States, unit: int, kind: Kind) -> F32:
 def test_what_is_kept_is_there_when_it_is_opened_again(path: Path) -> None:
     states = States(path)
     assert states.steps == 0
-    gradients = [np.random.default_rng(unit).standard_normal(size).astype(np.float32) for unit, size in enumerate(SIZES)]
+    gradients = [
+        np.random.default_rng(unit).standard_normal(size).astype(np.float32) for unit, size in enumerate(SIZES)
+    ]
     for unit, gradient in enumerate(gradients):
         np.testing.assert_array_equal(loaded(states, unit, Kind.WEIGHT), np.arange(SIZES[unit]))
         states.keep(unit, Kind.GRADIENT, gradient)
@@ -122,7 +124,9 @@ def test_a_crash_in_the_middle_of_a_sweep_is_found_by_a_checksum(path: Path) -> 
 
 def test_a_file_cut_short_another_number_of_states_and_empty_chunks_are_refused(path: Path) -> None:
     states = States(path)
-    with pytest.raises(InputError, match=r"unit 0: the file has another number of states \(needed 2501, had 2500\)"):
+    with pytest.raises(
+        InputError, match=r"unit 0: the file has another number of states \(needed 2501, had 2500\)"
+    ):
         states.load(0, Kind.WEIGHT, np.empty(2501, np.float32))
     states.close()
     data = path.read_bytes()

@@ -14,12 +14,16 @@ from shoal.measure.joined import joined
 from shoal.measure.watched import Watched
 
 
-def done(*jobs: dict[str, float], over: str = "shm", patience_s: float = 60.0, kill: int = -1) -> list[Watched[list[float]]]:
+def done(
+    *jobs: dict[str, float], over: str = "shm", patience_s: float = 60.0, kill: int = -1
+) -> list[Watched[list[float]]]:
     def started(processes: list[int]) -> None:
         if kill >= 0:
             threading.Timer(0.3, os.kill, (processes[kill], signal.SIGKILL)).start()
 
-    return list(joined("tests.measure.joined_job", jobs, list[float], "sums", patience_s, over=over, started=started))
+    return list(
+        joined("tests.measure.joined_job", jobs, list[float], "sums", patience_s, over=over, started=started)
+    )
 
 
 @pytest.mark.parametrize("over", ["shm", "tcp"])

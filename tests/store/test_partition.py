@@ -18,7 +18,9 @@ from shoal.wire.collectives import FAMILY, Group
 from tests.wire.groups import grouped, together
 
 SOURCE = np.random.default_rng(2)
-ARRAYS = {Key(at): {"w": SOURCE.standard_normal((size,)).astype(np.float32)} for at, size in enumerate((90_000, 3, 5_000))}
+ARRAYS = {
+    Key(at): {"w": SOURCE.standard_normal((size,)).astype(np.float32)} for at, size in enumerate((90_000, 3, 5_000))
+}
 
 
 @pytest.fixture

@@ -46,4 +46,6 @@ class Collective(Protocol):
 def even(size: int, members: int, step: int = 1) -> tuple[int, ...]:
     """Cuts into parts of `step` elements each, as like as can be; the larger come first."""
     steps = -(-size // step)
-    return tuple(min(size, step * (at * (steps // members) + min(at, steps % members))) for at in range(members + 1))
+    return tuple(
+        min(size, step * (at * (steps // members) + min(at, steps % members))) for at in range(members + 1)
+    )
