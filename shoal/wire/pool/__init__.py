@@ -1,0 +1,11 @@
+"""Memory that processes share and that adds: who writes is counted, and who reads is told when all have written.
+
+Emulates the memory of "FengHuang: Next-Generation Memory Orchestration for AI Inferencing", arXiv 2511.10753, 2025.
+"""
+
+from shoal.wire.pool.exchanges import Exchanges
+from shoal.wire.pool.pooled import pooled
+from shoal.wire.pool.port import Port
+from shoal.wire.pool.values import Layout, Shared, exchange_layout
+
+__all__ = ["Exchanges", "Layout", "Port", "Shared", "exchange_layout", "pooled"]
