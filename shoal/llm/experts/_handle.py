@@ -40,10 +40,6 @@ class Handle:
         self._ways_back.append(lambda: model.set_experts_implementation(before))
         model.set_experts_implementation("eager")
 
-    def afterwards(self, way_back: Callable[[], object]) -> None:
-        """Do this, too, on the way back."""
-        self._ways_back.append(way_back)
-
     def take(self, other: Handle) -> None:
         """Undo what another handle would."""
         self._ways_back.append(other.undo)

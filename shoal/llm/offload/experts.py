@@ -108,16 +108,16 @@ def offload(
         undone.callback(store.close)
         handle = Handle()
         undone.callback(handle.undo)
-        handle.afterwards(lambda: _restore(found, path))
+        handle.later(lambda: _restore(found, path))
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
             _free(site)
         before = model.config._experts_implementation
-        handle.afterwards(lambda: model.set_experts_implementation(before))
+        handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
         model.set_experts_implementation(NAME)
-        handle.afterwards(store.close)
-        handle.afterwards(_pin(store, budget.pinned).close)
+        handle.later(store.close)
+        handle.later(_pin(store, budget.pinned).close)
         undone.pop_all()
     return Offloaded(handle, store)
 
