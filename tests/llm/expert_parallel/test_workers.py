@@ -132,7 +132,7 @@ def test_a_worker_that_dies_is_named(mode: str) -> None:
 def test_a_worker_that_says_nothing_is_named(mode: str) -> None:
     native = MAPS["uneven"]
     held, given = experts(7), tokens(7, 20)
-    with layer(native, held, mode=mode, patience_s=3.0) as there:  # above what loading the planner takes them at first
+    with layer(native, held, mode=mode, patience_s=3.0) as there:  # loading the planner takes them less
         there.layer(0, *given)
         os.kill(there.processes[2], signal.SIGSTOP)
         begun_s = time.monotonic()
