@@ -60,7 +60,7 @@ def test_bounds_hold(ops: list[Op], window: int, room: float) -> None:
 
 
 @given(ops=OPS, window=st.integers(0, 2), room=st.floats(0, 1))
-def test_pins_are_off_the_best_by_a_tensor_at_most(ops: list[Op], window: int, room: float) -> None:
+def test_pins_are_off_the_best_by_a_window_and_a_tensor_at_most(ops: list[Op], window: int, room: float) -> None:
     local_bytes = least_bytes(ops, window) + room * sum(each.read_bytes for each in ops)
 
     def fits(kept: tuple[int, ...]) -> bool:
@@ -71,7 +71,9 @@ def test_pins_are_off_the_best_by_a_tensor_at_most(ops: list[Op], window: int, r
     ways = (each for count in range(len(ops) + 1) for each in itertools.combinations(range(len(ops)), count))
     best = max(sum(ops[at].read_bytes for at in way) for way in ways if fits(way))
     assert fits(kept)
-    assert sum(ops[at].read_bytes for at in kept) >= best - max(each.read_bytes for each in ops)
+    largest = max(each.read_bytes for each in ops)
+    # One after another they leave room for the window that is left then, which the best may not need, and one may not fit.
+    assert sum(ops[at].read_bytes for at in kept) >= best - (window + 2) * largest
 
 
 def test_what_spares_most_for_its_bytes_is_pinned_first() -> None:
