@@ -18,11 +18,20 @@ ROOT = Path(shoal.__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 VERBS = verbs()
 FOLDERS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("*/*/__init__.py"))
-NO_FAMILIES = {"cli/verbs", "cost/carbon", "train/language", "measure/queue", "measure/trace", "serve/language"} | {
+NO_FAMILIES = {
+    "cli/verbs",
+    "cost/carbon",
+    "wire/pool",
+    "train/language",
+    "measure/queue",
+    "measure/trace",
+    "serve/language",
+} | {
     f"llm/{name}"
     for name in (
         "attention",
         "checkpoint",
+        "composition",
         "decoder",
         "drafting",
         "expert_parallel",
