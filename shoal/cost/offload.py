@@ -21,11 +21,10 @@ class Transformer:
 
     layers: int
     width: int
-    heads: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.layers, self.width, self.heads) < 1:
-            raise InputError("a transformer has layers, a width and heads", had=f"{self}")
+        if min(self.layers, self.width) < 1:
+            raise InputError("a transformer has layers and a width", had=f"{self}")
 
     @property
     def parameters(self) -> int:
@@ -37,18 +36,9 @@ class Transformer:
         """Weights, gradients and Adam's states in training."""
         return STATE_BYTES * self.parameters
 
-    @property
-    def operator_bytes(self) -> int:
-        """The largest product by itself, weights and gradients: from the width to four times it."""
-        return 4 * self.width * 4 * self.width
-
     def checkpoints_bytes(self, batch: int, tokens: int, every: int = 1) -> float:
         """Activations kept, in two bytes, one for so many blocks."""
         return 2 * batch * tokens * self.width * self.layers / every
-
-    def between_bytes(self, batch: int, tokens: int, every: int = 1) -> int:
-        """Activations between two that are kept."""
-        return batch * tokens * every * (16 * self.width + 2 * self.heads * tokens)
 
 
 def weights_intensity(batch: int, tokens: int) -> float:

@@ -61,10 +61,6 @@ class Ledger:
         """Whether a key is being read."""
         return key in self._loading
 
-    def wants(self, key: Key) -> bool:
-        """Whether a key waits to be read."""
-        return key in self._wanted
-
     def size(self, key: Key) -> int:
         """Bytes of a key.
 

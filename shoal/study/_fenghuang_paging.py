@@ -60,7 +60,7 @@ def _runs(
     least, runs = found.stored.laid.least_bytes(found.sizes), list[Budgeted]()
     for share in bench.each([float(each) / 100 for each in words(shares)], "share of the weights' bytes"):
         budget_bytes = max(least, round(share * found.bytes))
-        jobs = [found.job(budget_bytes, ahead, symbols, repeats=steps + 1, policy=policy,  # type: ignore[arg-type]
+        jobs = [found.job(budget_bytes, ahead, symbols, repeats=steps + 1, policy=policy,
                           read_bytes_per_s=rate) for policy, ahead in WAYS]  # fmt: skip
         runs.append(Budgeted(share, budget_bytes, dict(zip(WAYS, run_all(jobs), strict=True))))
     return runs

@@ -35,9 +35,8 @@ class Timed:
     @property
     def read_s(self) -> float:
         """Of a step but the first, by the tier's figures."""
-        told, first_s = self.steps.told, self.steps.seconds[0]
-        begun_s = told.uses[1].asked_s if len(told.uses) > 1 else 0.0
-        later = [each for each in told.reads if each.begun_s >= begun_s + first_s]
+        told = self.steps.told
+        later = [each for each in told.reads if each.begun_s >= self.steps.ended_s[0]]
         return sum(told.tier.read_s(each.bytes) for each in later) / (len(self.steps.seconds) - 1)
 
 

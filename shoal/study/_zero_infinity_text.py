@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,9 @@ class Subject:
         """The smallest budget in which it runs with one record ahead."""
         return self.stored.laid.least_bytes(self.sizes) + max(self.sizes.values())
 
-    def job(self, budget_bytes: int, ahead: int, tokens: tuple[int, ...], **more: float) -> Job:
+    def job(self, budget_bytes: int, ahead: int, tokens: tuple[int, ...], **more: Any) -> Job:
         """Steps of it."""
-        return Job(str(self.stored.path.parent), budget_bytes, ahead, tokens, **more)  # type: ignore[arg-type]
+        return Job(str(self.stored.path.parent), budget_bytes, ahead, tokens, **more)
 
 
 def subject(name: str, tile_bytes: int) -> Subject:
@@ -61,7 +62,7 @@ def subject(name: str, tile_bytes: int) -> Subject:
 
 def formulas() -> Iterator[Shown]:
     """The published numbers from sizes alone."""
-    blocks = Transformer(128, 25600, 128)
+    blocks = Transformer(128, 25600)
     yield Finding("states", blocks.states_bytes / blocks.parameters, "computed")
     yield Finding("half", bandwidth_for(0.5, weights_intensity(1, 1024), PEAK) / 1e9, "computed")
     yield Finding("optimiser", bandwidth_for(0.9, states_intensity(2, 1024), PEAK) / 1e9, "computed",

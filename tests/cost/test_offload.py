@@ -19,7 +19,7 @@ from shoal.cost.offload import (
 from shoal.errors import InputError
 
 PEAK = 70e12  # flop/s that a V100 obtains, as the paper has it
-TRILLION = Transformer(128, 25600, 128)
+TRILLION = Transformer(128, 25600)
 
 
 def test_a_trillion_parameters_as_published() -> None:

@@ -6,9 +6,11 @@ import mmap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.errors import ModelError, ShoalError, WorkerDied
@@ -39,7 +41,7 @@ def owned(path: Path, group: Group) -> Owned:
     return Owned(whole_records(path.parent), tier, group, catalog.make(FAMILY, "direct"))
 
 
-def read_all(tier: Tier) -> dict[Key, np.ndarray]:  # type: ignore[type-arg]
+def read_all(tier: Tier) -> dict[Key, NDArray[Any]]:
     found = {}
     for key, record in tier.records.items():
         held = memoryview(mmap.mmap(-1, record.bytes))

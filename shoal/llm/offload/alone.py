@@ -34,24 +34,24 @@ def _done(job: Job) -> Steps:
         offloaded(found.facts.config, found.laid, store, job.ahead) as model,
         torch.no_grad(),
     ):
-        given, logits, seconds = _stepped(model, job)
-        return Steps(tuple(given), tuple(logits), tuple(seconds), store.told())
+        return _stepped(model, store, job)
 
 
-def _stepped(model: Any, job: Job) -> tuple[list[int], list[float], list[float]]:
+def _stepped(model: Any, store: TensorStore, job: Job) -> Steps:
     torch = transformers_module("torch")
-    symbols, cache, given, seconds = torch.tensor([job.tokens]), None, [], []
+    symbols, cache, given, seconds, ended_s = torch.tensor([job.tokens]), None, [], [], []
     first: list[float] = []
     for _ in range(max(job.repeats, 1 + job.new)):
         begun_s = time.perf_counter()
         answer = model(symbols, past_key_values=cache, use_cache=bool(job.new), logits_to_keep=1)
         seconds.append(time.perf_counter() - begun_s)
+        ended_s.append(store.now_s())
         last = answer.logits[0, -1]
         first = first or last.tolist()
         if job.new:
             cache, symbols = answer.past_key_values, last.argmax().view(1, 1)
             given.append(int(symbols))
-    return given[: job.new], first, seconds
+    return Steps(tuple(given[: job.new]), tuple(first), tuple(seconds), tuple(ended_s), store.told())
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ class Steps:
     given: tuple[int, ...]
     logits: tuple[float, ...]  # of the last place of the first step
     seconds: tuple[float, ...]  # of each step
+    ended_s: tuple[float, ...]  # when each ended, by the store's clock
     told: Told
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shoal import catalog
 from shoal.errors import PlanError
@@ -23,7 +26,7 @@ LLA = LeastLoaded(least=4)
 @st.composite
 def cases(
     draw: st.DrawFn, most: int = 12, *, alike: bool = False, rooms: bool = False
-) -> tuple[np.ndarray, Devices]:  # type: ignore[type-arg]
+) -> tuple[NDArray[Any], Devices]:
     count = draw(st.integers(1, 5))
     experts = draw(st.integers(1, most))
     loads = draw(st.lists(st.integers(0, 60) | st.integers(0, 2000), min_size=experts, max_size=experts))
@@ -38,7 +41,7 @@ def cases(
     )
 
 
-def check_tiles(plan: Assignment, loads: np.ndarray) -> None:  # type: ignore[type-arg]
+def check_tiles(plan: Assignment, loads: NDArray[Any]) -> None:
     """Chunks of each expert cover [0, load) in order; every copy's device is that of its chunk."""
     for expert, load in enumerate(loads.tolist()):
         mine = [each for each in plan.chunks if each.expert == expert]
@@ -52,7 +55,7 @@ def check_tiles(plan: Assignment, loads: np.ndarray) -> None:  # type: ignore[ty
 @pytest.mark.parametrize("name", [each for each in NAMES if each != "optimum"])
 @given(cases(rooms=True))
 @settings(max_examples=60, deadline=None)
-def test_every_copy_is_assigned_once(name: str, case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_every_copy_is_assigned_once(name: str, case: tuple[NDArray[Any], Devices]) -> None:
     loads, devices = case
     made: Balancer = catalog.make(FAMILY, name)
     plan = made.assign(loads, devices, [loads[::-1].copy()])
@@ -65,7 +68,7 @@ def test_every_copy_is_assigned_once(name: str, case: tuple[np.ndarray, Devices]
 
 @given(cases(alike=True), st.sampled_from([1.0, 1.5]), st.sampled_from([1, 8, 64]))
 @settings(max_examples=200, deadline=None)
-def test_no_device_has_more_than_its_capacity_but_by_force(case: tuple[np.ndarray, Devices], slack: float, least: int) -> None:  # type: ignore[type-arg] # fmt: skip
+def test_no_device_has_more_than_its_capacity_but_by_force(case: tuple[NDArray[Any], Devices], slack: float, least: int) -> None:  # fmt: skip
     """By force: what is left once no device has room for `least` more, less than that from each of the others."""
     loads, devices = case
     plan = LeastLoaded(1.0, slack=slack, least=least).assign(loads, devices)
@@ -75,7 +78,7 @@ def test_no_device_has_more_than_its_capacity_but_by_force(case: tuple[np.ndarra
 
 @given(cases(alike=True))
 @settings(max_examples=100, deadline=None)
-def test_single_copies_fill_devices_evenly(case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_single_copies_fill_devices_evenly(case: tuple[NDArray[Any], Devices]) -> None:
     loads, devices = case
     plan = LeastLoaded(1.0, least=1).assign(loads, devices)
     assert plan.copies(devices.count).max() <= np.ceil(loads.sum() / devices.count)
@@ -83,7 +86,7 @@ def test_single_copies_fill_devices_evenly(case: tuple[np.ndarray, Devices]) -> 
 
 @given(cases(alike=True))
 @settings(max_examples=200, deadline=None)
-def test_a_move_ends_an_experts_spill_or_fills_a_device(case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_a_move_ends_an_experts_spill_or_fills_a_device(case: tuple[NDArray[Any], Devices]) -> None:
     """So there are at most as many as experts that spill and devices that are filled."""
     loads, devices = case
     moves = LeastLoaded(1.0, least=1).assign(loads, devices).moves
@@ -107,7 +110,7 @@ def test_moves_are_no_more_than_those_of_random_spill(experts: int, count: int, 
 
 @given(cases())
 @settings(max_examples=200, deadline=None)
-def test_it_is_never_slower_than_what_stays(case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_it_is_never_slower_than_what_stays(case: tuple[NDArray[Any], Devices]) -> None:
     loads, devices = case
     assert (
         LLA.assign(loads, devices).seconds(devices).max() <= Plain().assign(loads, devices).seconds(devices).max()
@@ -116,7 +119,7 @@ def test_it_is_never_slower_than_what_stays(case: tuple[np.ndarray, Devices]) ->
 
 @given(cases(rooms=True))
 @settings(max_examples=200, deadline=None)
-def test_room_for_others_is_kept(case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_room_for_others_is_kept(case: tuple[NDArray[Any], Devices]) -> None:
     loads, devices = case
     for made in (LeastLoaded(1.0, least=1), Eplb(2)):
         plan = made.assign(loads, devices, [loads])
@@ -126,7 +129,7 @@ def test_room_for_others_is_kept(case: tuple[np.ndarray, Devices]) -> None:  # t
 
 @given(cases(4))
 @settings(max_examples=25, deadline=None)
-def test_near_the_optimum(case: tuple[np.ndarray, Devices]) -> None:  # type: ignore[type-arg]
+def test_near_the_optimum(case: tuple[NDArray[Any], Devices]) -> None:
     pytest.importorskip("highspy")
     loads, devices = case
     best = Optimum().assign(loads, devices)
