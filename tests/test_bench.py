@@ -33,13 +33,18 @@ def test_a_bench_that_fails_ends_it() -> None:
 
 
 def _made(benches: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`make bench` of some benches, under this interpreter instead of one with everything installed anew."""
+    """`make bench` of some benches, under this interpreter instead of one with everything installed anew.
+
+    These tests may themselves run under `make test`: what that make hands down to a make below it (its flags, its
+    depth, for which it tells every directory) is not handed on.
+    """
     asked = [f"RUN={sys.executable}", f"BENCHES={benches}", "-o", ".venv/done"]
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(
         ["make", "bench", *asked],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
-        env={**os.environ, **settings},
+        env={**own, **settings},
     )
