@@ -16,6 +16,7 @@ from shoal.cost.memory import (
     weights_factor,
 )
 from shoal.cost.pace import hops, hops_between, pace
+from shoal.cost.roofs import Roof, roofs_here
 from shoal.cost.scaled import ScaledCosts
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Hints",
     "KernelTimes",
     "Match",
+    "Roof",
     "ScaledCosts",
     "Traffic",
     "account",
@@ -48,6 +50,7 @@ __all__ = [
     "hops_between",
     "pace",
     "period_s",
+    "roofs_here",
     "runtime_bytes",
     "states_bytes",
     "traffic",

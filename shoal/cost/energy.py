@@ -32,7 +32,9 @@ def busy_energy_j(program: Program, fleet: Fleet, busy_s: Mapping[str, float]) -
 
 
 def as_busy(fleet: Fleet, program: Program, estimates: Mapping[str, Estimate]) -> Fleet:
-    """`fleet` with simulated units drawing what their segments take: a format changes energy, not time alone.
+    """`fleet` with units that are simulated, arrays and whole machines, drawing what their models bill for the segments.
+
+    Watts of a description hold for whatever runs; such a model counts the joules of each op in its format.
 
     Args:
         fleet: as it is described.
@@ -43,7 +45,7 @@ def as_busy(fleet: Fleet, program: Program, estimates: Mapping[str, Estimate]) -
     for unit in program.units:
         own = [estimates[each.name] for each in program.segments if each.unit == unit and each.name in estimates]
         seconds = sum(each.seconds for each in own)
-        if seconds and fleet.unit(unit).macs is not None:
+        if seconds and all(each.provenance == "simulated" for each in own):
             power[unit] = sum(each.joules for each in own) / seconds
     return fleet if not power else replace(fleet, devices=tuple(_drawing(each, power) for each in fleet.devices))
 

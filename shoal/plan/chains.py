@@ -98,7 +98,7 @@ def _chain(
         [_bytes(problem, graph.inputs), *(cut.bytes for cut in legal), _bytes(problem, graph.outputs)]
     )
     hop_s, hop_busy_s = _hops(problem, crossing.astype(np.float64))
-    busy_w = np.array([problem.fleet.unit(unit).busy_w for unit in units])
+    busy_w = np.array([problem.busy_w(unit) for unit in units])
     names = list(dict.fromkeys(device.name for device in devices))
     zeros = np.zeros(len(units))
     return Chain(

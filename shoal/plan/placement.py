@@ -54,6 +54,7 @@ class Assessor:
     _seconds: dict[tuple[str, str], F64] = field(default_factory=dict)  # of each op, by unit and engine
     _sizes: dict[tuple[str, ...], tuple[int, int]] = field(default_factory=dict)  # weights and live bytes, by ops
     _ways: dict[tuple[str, str], tuple[Hop, ...]] = field(default_factory=dict)  # by the two units
+    _watts: dict[str, float] = field(default_factory=dict)  # above idle, by unit
 
     def assess(self, groups: Sequence[Group]) -> Assessment:
         """Score of `groups`, which cover each op once; inf times where an op cannot run on its unit."""
@@ -116,6 +117,11 @@ class Assessor:
         if key not in self._seconds:
             self._seconds[key] = self.problem.op_seconds(*key)
         return self._seconds[key][[self.problem.graph.position[op] for op in ops]]
+
+    def _busy_w(self, unit: str) -> float:
+        if unit not in self._watts:
+            self._watts[unit] = self.problem.busy_w(unit)
+        return self._watts[unit]
 
     def _impossible(self, group: Group) -> int:
         return int(np.isinf(self._ops_s(group, group.ops)).sum())
@@ -201,7 +207,7 @@ class Assessor:
         fleet = self.problem.fleet
         joules = {_device(unit): fleet.device(unit).idle_w * period_s for unit in busy_s}
         for unit, seconds in busy_s.items():
-            joules[_device(unit)] += fleet.unit(unit).busy_w * seconds
+            joules[_device(unit)] += self._busy_w(unit) * seconds
         for source, target, size in messages:
             if CLIENT not in (source, target) and _device(source) != _device(target):
                 links = sum(link.j_per_byte for link in fleet.path(source, target))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import catalog
-from shoal.cost import Costs
-from shoal.engines import engine_name
+from shoal.cost import CostKey, Costs
+from shoal.engines import engine_name, machine_of
 from shoal.errors import PlanError
 from shoal.fleet import Fleet
 from shoal.graph import Graph, Split, divide
@@ -58,6 +58,16 @@ class Problem:
             if not self.allowed(op, unit):
                 seconds[self.graph.position[op]] = np.inf
         return seconds
+
+    def busy_w(self, unit: str) -> float:
+        """Watts that `unit` draws above idle while it computes; of a simulated one, what its ops draw on the average."""
+        described, engine = self.fleet.unit(unit), self.engines_of(unit)[0]
+        if machine_of(engine) is None and described.macs is None:
+            return described.busy_w
+        able = np.isfinite(self.costs.op_seconds(unit, engine))
+        ops = tuple(op.name for op, there in zip(self.graph.ops, able, strict=True) if there)
+        whole = self.costs.estimate(CostKey(ops, unit, engine))
+        return whole.joules / whole.seconds if whole.seconds else described.busy_w
 
     def divided(self, splits: tuple[Split, ...]) -> Problem:
         """The same question about the graph divided so; a pin of an op holds for all its parts."""

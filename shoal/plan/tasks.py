@@ -73,7 +73,7 @@ def _processors(problem: Problem) -> Processors:
         problem.units,
         tuple(tuple(sum(hop.latency_s for hop in way) for way in row) for row in ways),
         tuple(tuple(1.0 / each if each else inf for each in row) for row in slow),
-        tuple(problem.fleet.unit(unit).busy_w for unit in problem.units),
+        tuple(problem.busy_w(unit) for unit in problem.units),
     )
 
 

@@ -89,14 +89,14 @@ def device_table(run: Run) -> str:
     columns = [figures.device(run, name) for name in run.devices]
     heads = "".join(f"<th>{_dot(colour)}{text(name)}</th>" for name, colour in colours(run.devices).items())
     rows = "".join(_table_row(row) for row in zip(*columns, strict=True))
-    return _scrolling(f"<thead><tr><th></th>{heads}<th>how it was got</th></tr></thead><tbody>{rows}</tbody>")
+    return scrolling(f"<thead><tr><th></th>{heads}<th>how it was got</th></tr></thead><tbody>{rows}</tbody>")
 
 
 def comparison(runs: Sequence[Run]) -> str:
     """A row per run: key figures, prediction and error under each."""
     heads = "".join(f"<th>{escape(figures.pick(figures.whole(runs[0]), key).label)}</th>" for key in _CARDS)
     rows = "".join(_compared_run(f"{index + 1}. {text(run.name)}", run) for index, run in enumerate(runs))
-    return _scrolling(f"<thead><tr><th>run</th>{heads}<th>outputs</th></tr></thead><tbody>{rows}</tbody>")
+    return scrolling(f"<thead><tr><th>run</th>{heads}<th>outputs</th></tr></thead><tbody>{rows}</tbody>")
 
 
 def _compared_run(name: str, run: Run) -> str:
@@ -110,7 +110,7 @@ def plan_table(runs: Sequence[Run]) -> str:
     points = list(dict.fromkeys(point for run in runs for point in run.front))[:_PLANS]
     heads = "".join(f"<th>{name}</th>" for name in ("latency", "throughput", "energy (max)", "memory (max)"))
     rows = "".join(_plan_row(point) for point in points)
-    table = _scrolling(f"<thead><tr><th>plan</th>{heads}</tr></thead><tbody>{rows}</tbody>")
+    table = scrolling(f"<thead><tr><th>plan</th>{heads}</tr></thead><tbody>{rows}</tbody>")
     return f'<details class="inner"><summary>The plans in figures</summary>{table}</details>' if points else ""
 
 
@@ -226,5 +226,6 @@ def _compared(figure: Figure) -> str:
     return f"<td>{quantity(figure.obtained, figure.kind)}{beside}</td>"
 
 
-def _scrolling(table: str) -> str:
+def scrolling(table: str) -> str:
+    """A table (markup of its inside) that is moved sideways where the page is narrow."""
     return f'<div class="scroll"><table>{table}</table></div>'

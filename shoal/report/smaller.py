@@ -12,7 +12,7 @@ from shoal.report.charts import Chart, axis, label, layout
 from shoal.report.html import Charts, document
 from shoal.report.mixes import SmallerMixes
 from shoal.report.palette import COLOURS, MUTED, colours
-from shoal.report.sections import section, text
+from shoal.report.sections import scrolling, section, text
 from shoal.report.text import quantity
 
 MOST_BARS = 120  # layers that a chart shows
@@ -152,7 +152,7 @@ def _head(found: Smaller) -> str:
     cells = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in rows)
     return (
         f'<header><p class="eyebrow">shoal compress</p><h1>{text(found.name)}</h1><p class="facts">{how}</p></header>'
-        f"{section('In all', _scrolling(f'<tbody>{cells}</tbody>'))}"
+        f"{section('In all', scrolling(f'<tbody>{cells}</tbody>'))}"
     )
 
 
@@ -173,7 +173,7 @@ def _timings(timings: Sequence[Timing]) -> str:
     badge = (
         '<b class="badge measured">measured</b> latency and memory · <b class="badge modelled">modelled</b> energy'
     )
-    return _scrolling(f"<thead><tr><th>model</th>{heads}</tr></thead><tbody>{rows}</tbody>") + f"<p>{badge}</p>"
+    return scrolling(f"<thead><tr><th>model</th>{heads}</tr></thead><tbody>{rows}</tbody>") + f"<p>{badge}</p>"
 
 
 def _losses(found: Smaller) -> Chart:
@@ -240,12 +240,8 @@ def _table(layers: Sequence[SmallerLayer]) -> str:
         + (f"<td>{text(layer.note)}</td></tr>" if noted else "</tr>")
         for layer in layers
     )
-    return _scrolling(f"<thead><tr><th>op</th>{heads}</tr></thead><tbody>{rows}</tbody>")
+    return scrolling(f"<thead><tr><th>op</th>{heads}</tr></thead><tbody>{rows}</tbody>")
 
 
 def _db(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} dB"
-
-
-def _scrolling(table: str) -> str:
-    return f'<div class="scroll"><table>{table}</table></div>'

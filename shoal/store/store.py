@@ -83,6 +83,8 @@ class TensorStore:
             for key in then or ():
                 self._ledger.size(key)  # unknown ones are refused before anything is held
             self._ledger.hold(keys)
+            for key in keys:
+                self._faults.pop(key, None)  # it is read again, for all who wait
             hits = sum(map(self._ledger.here, keys))
             late = sum(map(self._ledger.coming, keys))
             if then is not None:
@@ -96,7 +98,7 @@ class TensorStore:
                 self._check_open()
                 for key in keys:
                     if key in self._faults:
-                        raise self._faults.pop(key)
+                        raise self._faults[key]
                 ready_s = self.now_s()
                 arrays += [self._tier.records[key].views(memoryview(self._buffers[key])) for key in keys]
             yield arrays
@@ -209,6 +211,7 @@ class TensorStore:
             if fault is None:
                 self._buffers[key] = buffer
                 self._ledger.came(key)
+                self._faults.pop(key, None)
                 self._reads.append(Read(key, len(buffer), begun_s, self.now_s(), demanded))
             else:
                 self._pool.give(buffer)

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from shoal.cost import Roof
 from shoal.study.contract import Series
 
 FAR = 8.0  # by so much roofs go beyond the points on either side
-
-
-@dataclass(frozen=True)
-class Roof:
-    """min(peak, bandwidth × arithmetic a byte)."""
-
-    flop_per_s: float  # one multiply-accumulate counts two
-    bytes_per_s: float
-
-    def at(self, flop_per_byte: float) -> float:
-        """The most it reaches where so much is computed on a byte."""
-        return min(self.flop_per_s, self.bytes_per_s * flop_per_byte)
-
-    def line(self, name: str, least: float, most: float) -> Series:
-        """From one intensity to another, with a bend where both limits meet."""
-        bend = self.flop_per_s / self.bytes_per_s
-        places = (least, *((bend,) if least < bend < most else ()), most)
-        return Series(f"{name}, roof", places, tuple(self.at(place) for place in places), roof_of=name)
 
 
 # Operations a cycle and bytes a second from each machine's structure. Intensity counts a value's bytes as the file has
@@ -79,4 +61,9 @@ def roofs(points: Sequence[Series]) -> tuple[Series, ...]:
         return ()
     least, most = min(places) / FAR, max(places) * FAR
     found = ((each.name, roof_of(each.name)) for each in points if each.x)
-    return tuple(roof.line(name, least, most) for name, roof in found if roof is not None)
+    return tuple(_line(name, roof, least, most) for name, roof in found if roof is not None)
+
+
+def _line(name: str, roof: Roof, least: float, most: float) -> Series:
+    places = roof.bends(least, most)
+    return Series(f"{name}, roof", places, tuple(roof.at(place) for place in places), roof_of=name)

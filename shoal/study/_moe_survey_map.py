@@ -10,8 +10,13 @@ from shoal.study.taxonomy import Evidence, Judged, Registry, Status, count, stat
 
 def leaf_share(found: Registry, judged: Sequence[Judged], above: tuple[str, ...]) -> float:
     """Leaves below these branches with a working entry, in per cent."""
-    leaves = [each for each in found.leaves if each.startswith(tuple(f"{branch}." for branch in above))]
-    return 100 * sum(count(judged, each)[Status.WORKING] > 0 for each in leaves) / len(leaves)
+    leaves = _leaves(found, above)
+    return 100 * (1 - len(unfilled(found, judged, above)) / len(leaves))
+
+
+def unfilled(found: Registry, judged: Sequence[Judged], above: tuple[str, ...]) -> list[str]:
+    """Leaves below these branches without any."""
+    return [each for each in _leaves(found, above) if not count(judged, each)[Status.WORKING]]
 
 
 def lost(found: Registry, evidence: Evidence) -> bool:
@@ -19,3 +24,7 @@ def lost(found: Registry, evidence: Evidence) -> bool:
     gone = [replace(each, by=f"{each.by}Gone") for each in found.entries if each.by]
     judged = statuses(replace(found, entries=tuple(gone)), evidence)
     return all(each.status is Status.ABSENT and each.faults for each in judged)
+
+
+def _leaves(found: Registry, above: tuple[str, ...]) -> list[str]:
+    return [each for each in found.leaves if each.startswith(tuple(f"{branch}." for branch in above))]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from shoal.study.taxonomy import Judged, Registry
 
 MODEL, SYSTEM = ("model.compress", "model.algo"), ("system.ep", "system.offload")
-LATER = "expert parallelism and offloading of experts are not built: their entries stand as absent"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class MoeSurvey:
 
     def _map(self, bench: Bench) -> Iterator[Shown]:
         from shoal.study import taxonomy
-        from shoal.study._moe_survey_map import leaf_share, lost
+        from shoal.study._moe_survey_map import leaf_share, lost, unfilled
 
         found = taxonomy.registry()
         bench.say("tests that the registry names")
@@ -101,7 +100,9 @@ class MoeSurvey:
             yield untestable("map", "tests were not asked for")
         yield Finding("gone", lost(found, evidence), "measured", n=len(named))
         yield Finding("model_leaves", leaf_share(found, judged, MODEL), "computed", why=self._counted())
-        yield Finding("system_leaves", leaf_share(found, judged, SYSTEM), "computed", why=LATER)
+        lacking = ", ".join(unfilled(found, judged, SYSTEM))
+        why = self._counted() or (lacking and f"nothing works under {lacking}")
+        yield Finding("system_leaves", leaf_share(found, judged, SYSTEM), "computed", why=why)
         yield Finding("hardware", taxonomy.count(judged, "hardware")[taxonomy.Status.WORKING], "computed")
         yield self._tree(found, judged)
 
@@ -118,6 +119,7 @@ class MoeSurvey:
 
     def _techniques(self, bench: Bench) -> Iterator[Shown]:
         from shoal.study import _moe_survey_bench as lab
+        from shoal.study._moe_survey_system import composed_system
 
         texts = lab.texts(self.calibration, self.stretches)
         rows: dict[str, list[Row]] = {}
@@ -132,7 +134,8 @@ class MoeSurvey:
         yield Finding("undone", all(row.undone for row in every), "measured", len(every))
         compared = lab.Compared(tuple(rows), texts, self.seeds)
         yield from (compared.skipping(), compared.pruning(), compared.merging(), compared.composed())
-        yield untestable("composed_system", LATER)
+        bench.say("few bits from a file, pruned experts in workers")
+        yield composed_system(tuple(rows), texts)
         yield compared.refused()
         yield lab.loads(tuple(rows), texts)
 

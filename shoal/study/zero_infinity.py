@@ -25,7 +25,7 @@ class ZeroInfinity:
     model: str = MODEL  # or a small one that comes with shoal: "llama"
     budget: float = 0.25  # of the weights' bytes
     new: int = 8  # tokens of text
-    tokens: int = 192  # of a step against the clock
+    tokens: int = 768  # of a step against the clock: so many that a disk reads in half its arithmetic
     steps: int = 2  # of it, beside the first
     rates: str = "0.5+1+2+4"  # of reading over arithmetic, held against the formula
     tile_kb: int = 24576  # of a tile

@@ -39,6 +39,21 @@ def test_mistakes(arguments: tuple[str, ...], told: str, shoal: Any, model: Path
     assert told in shoal("profile", *(each.format(model=model, fleet=fleet) for each in arguments)).complaint
 
 
+def test_ops_under_the_roofs_of_this_machine(shoal: Any, model: Path) -> None:
+    Path("here.toml").write_text('[devices.here]\nboard = "this-machine"\ncores = [0]\n')
+    done = shoal("profile", model, "here.toml", "--html", "ops.html")
+    assert done.code == 0, done.err
+    page = Path("ops.html").read_text()
+    assert "onnxruntime, 1 thread of this machine" in page
+    assert "memory" in page
+    assert "MatMul" in page or "Conv" in page or "Gemm" in page
+
+
+def test_roofs_of_a_fleet_that_is_elsewhere(shoal: Any, model: Path, fleet: Path) -> None:
+    assert 'board = "this-machine"' in shoal("profile", model, fleet, "--html", "ops.html").complaint
+    assert not Path("ops.html").exists()
+
+
 def test_a_language_model_by_its_configuration(shoal: Any, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     file = tmp_path / "config.json"

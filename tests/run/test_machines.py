@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from shoal import fleet
 from shoal.fleet import Fleet
 from shoal.graph import Graph, load
-from shoal.plan import ModelRef, Plan, Wishes, search
+from shoal.plan import ModelRef, Objective, Plan, Wishes, search
 from shoal.plan.costs import costs_of
 from shoal.run.execute import Settings, execute
 from shoal.run.simulated import simulated
@@ -91,6 +94,24 @@ def test_the_simulator_takes_the_machines_time_and_energy(plan: Plan) -> None:
     assert all(plan.estimates[name].provenance == "simulated" for name in segments)
     taken_s = sum(plan.estimates[name].seconds for name in segments)
     assert run.devices["array"].busy_s == pytest.approx(8 * taken_s, rel=0.01)
+    taken_j = sum(plan.estimates[name].joules for name in segments)
+    devices = tuple(replace(device, idle_w=0.0, link_j_per_byte=0.0) for device in plan.fleet.devices)
+    dynamic = simulated(replace(plan, fleet=replace(plan.fleet, devices=devices)), 8)
+    assert dynamic.devices["array"].energy_j == pytest.approx(8 * taken_j, rel=0.01)
+
+
+@pytest.mark.parametrize("planner", ["chain_dp", "anneal", "ilp"])
+def test_watts_that_a_description_gives_a_simulated_unit_choose_nothing(
+    graph: Graph, place: Fleet, planner: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(FLEET.replace('busy = "1 W"', 'busy = "1 kW"'), encoding="utf-8")
+    model, plans = ModelRef(graph.name, graph.source, graph.sha256), []
+    for each in (place, fleet.load(file)):
+        wishes = Wishes(objective=Objective(("energy",)), planner=planner)
+        plans.append(search(graph, model, each, costs_of(graph, each, measure=False), wishes).plan)
+    assert plans[0].owners == plans[1].owners
+    assert plans[0].prediction.energy_j == plans[1].prediction.energy_j
 
 
 def test_what_a_machine_draws_for_being_on_is_its_devices_idle_power(plan: Plan) -> None:

@@ -119,6 +119,49 @@ def test_a_tier_that_disappears_is_an_error_and_no_hang() -> None:
             pass
 
 
+def test_a_read_that_fails_is_an_error_for_everybody_who_waits_for_it() -> None:
+    together, told = threading.Event(), list[str]()
+
+    class Slow(Gone):
+        def read(self, key: Key, into: memoryview) -> None:
+            together.wait(10)
+            super().read(key, into)
+
+    def wait(store: TensorStore) -> None:
+        with pytest.raises(WorkError, match="the peer has left") as fault, store.hold([Key(0)]):
+            pass
+        told.append(fault.value.message)
+
+    with TensorStore(Slow(ARRAYS.items()), BYTES, catalog.make(POLICIES, "lru")) as store:
+        users = [threading.Thread(target=wait, args=(store,), daemon=True) for _ in range(4)]
+        for each in users:
+            each.start()
+        time.sleep(0.05)  # all of them wait by now; who comes later has the record read once more
+        together.set()
+        for each in users:
+            each.join(10)
+    assert len(told) == len(users)
+
+
+def test_a_read_that_failed_beforehand_is_tried_again_when_it_is_needed() -> None:
+    class Once(MemoryTier):
+        tried = 0
+
+        def read(self, key: Key, into: memoryview) -> None:
+            self.tried += 1
+            if self.tried == 1:
+                raise WorkError("the line was cut", where=str(key))
+            super().read(key, into)
+
+    tier = Once(ARRAYS.items())
+    with TensorStore(tier, 2 * BYTES, catalog.make(POLICIES, "lru")) as store:
+        store.preload([Key(1)])
+        while not tier.tried:
+            time.sleep(0.001)
+        with store.hold([Key(1)]) as (found,):
+            assert found["w"][0] == 1
+
+
 def test_more_than_the_budget_at_once_is_refused_and_leaves_the_store_usable(path: Path) -> None:
     with opened(path, 2) as store:
         with pytest.raises(LimitError, match="larger than the budget"), store.hold([Key(0), Key(1), Key(2)]):

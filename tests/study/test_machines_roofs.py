@@ -7,20 +7,22 @@ from dataclasses import replace
 import pytest
 
 from shoal import catalog
+from shoal.cost import Roof
 from shoal.errors import InputError
 from shoal.machines.accelerators import FAMILY
 from shoal.study import Chart, Series
 from shoal.study._charts import drawn
 from shoal.study._machines_models import WORKLOADS
-from shoal.study._machines_roofs import MACHINES, Roof, roof_of, roofs
+from shoal.study._machines_roofs import MACHINES, roof_of, roofs
 from shoal.study._machines_shown import intensity, on_boards, on_machines
 
 
 def test_a_roof_bends_where_both_limits_meet() -> None:
     roof = Roof(100.0, 10.0)
-    line = roof.line("it", 1.0, 40.0)
-    assert (line.x, line.y, line.roof_of) == ((1.0, 10.0, 40.0), (10.0, 100.0, 100.0), "it")
-    assert roof.line("it", 20.0, 40.0).y == (100.0, 100.0)
+    places = roof.bends(1.0, 40.0)
+    assert (places, [*map(roof.at, places)]) == ((1.0, 10.0, 40.0), [10.0, 100.0, 100.0])
+    assert roof.bends(20.0, 40.0) == (20.0, 40.0)
+    assert roof.at(30.0) == 100.0
 
 
 def test_the_roof_of_the_systolic_array_by_hand() -> None:

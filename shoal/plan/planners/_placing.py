@@ -208,7 +208,7 @@ class Placing:
         idle_j, own_j = fleet.device(device).idle_w * self._unit_s, fleet.device(device).link_j_per_byte
         terms: Terms = []
         for unit in mine:
-            busy_j = fleet.unit(site.units[unit]).busy_w * self._unit_s
+            busy_j = site.busy_w[unit] * self._unit_s
             terms += [(column, -factor * busy_j) for column, factor in self._load(unit)]
         for tensor, columns in zip(site.tensors, self._y, strict=True):
             for (source, target), column in columns.items():

@@ -60,6 +60,11 @@ class Site:
         return np.stack(columns, axis=1)
 
     @cached_property
+    def busy_w(self) -> tuple[float, ...]:
+        """Watts of each unit above idle while it computes."""
+        return tuple(self.problem.busy_w(unit) for unit in self.units)
+
+    @cached_property
     def weights_bytes(self) -> F64:
         """Stored bytes of each block's weights."""
         return np.array([op.weights_bytes for op in self.problem.graph.ops], dtype=np.float64)
@@ -219,7 +224,7 @@ class Site:
         """What sets a unit and its device apart, but for its links."""
         name, fleet = self.units[unit], self.problem.fleet
         device = fleet.device(name)
-        figures = (fleet.unit(name).busy_w, device.idle_w, device.link_j_per_byte)
+        figures = (self.busy_w[unit], device.idle_w, device.link_j_per_byte)
         return (self.engines[unit], self.problem.limit_bytes(name), *figures)
 
     def _link(self, unit: int, other: int) -> list[tuple[object, ...]]:

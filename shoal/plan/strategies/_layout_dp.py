@@ -190,7 +190,7 @@ class Scale:
 
     def _device_joules(self, labels: Labels, period_s: F64) -> F64:
         fleet, parts = self.problem.fleet, self._parts
-        busy_w = np.array([fleet.unit(unit).busy_w for unit in self.units])
+        busy_w = np.array([self.problem.busy_w(unit) for unit in self.units])
         own = labels.spent[:, :parts] * busy_w + labels.spent[:, -2 * parts : -parts]
         idle_w = np.array([fleet.device(device).idle_w for device in self._devices()])
         joules: F64 = own @ self._belongs() + period_s[:, None] * idle_w

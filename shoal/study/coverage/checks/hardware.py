@@ -73,6 +73,33 @@ def near_memory() -> dict[str, float]:
             "seconds": near.seconds}  # fmt: skip
 
 
+def light() -> dict[str, float]:
+    """Scores of attention through cores of light with noise: how far off, and how few sums take the large converters."""
+    from shoal.machines.accelerators import Call, Operand
+    from shoal.machines.accelerators.photonic_attention import PhotonicAttention
+
+    machine, source = PhotonicAttention(encoding_noise=0.01), np.random.default_rng(0)
+    inputs = (Operand("q", "float32", (64, 32)), Operand("k", "float32", (32, 64)))
+    task = machine.compiled(Call("scores", "MatMul", inputs, (Operand("scores", "float32", (64, 64)),)))
+    data = {each.name: source.standard_normal(each.shape).astype(np.float32) for each in inputs}
+    ran, exact = machine.run(task, data), data["q"] @ data["k"]
+    off = ran.outputs["scores"] - exact
+    return {"off": float(off.std() / exact.std()), "large_share": ran.counters["queue"] / machine.results(task)}
+
+
+def arrays() -> dict[str, float]:
+    """A loop of products on Plaid's array: that what moved through it is right, cycles an iteration over the least, switches."""
+    from shoal.machines.cgra import configuration_bits, conventional, executed, greedy, kernel, mapped, plaid
+
+    loop = kernel("gemm")
+    graph, memory = loop.graph(unroll=2), loop.drawn()
+    wanted, mapping = loop.expected(memory)["c"].ravel(), mapped(graph, plaid(), greedy(graph))
+    for scalars in loop.entries():
+        executed(mapping, memory, scalars)
+    return {"right": bool(np.array_equal(memory["c"], wanted)), "cycles_share": mapping.ii / mapping.least,
+            "bits_share": configuration_bits(plaid()) / configuration_bits(conventional())}  # fmt: skip
+
+
 def mixed() -> dict[str, float]:
     """A decoder over a GPU's board and a CPU's, simulated: how much more often a token comes than from the first alone."""
     (both_s, _), (alone_s, _) = _decoded("jetson-nano", "raspberry-pi-5-8gb"), _decoded("jetson-nano")

@@ -53,15 +53,26 @@ def drafted() -> dict[str, float]:
             "accepted": found.accepted}  # fmt: skip
 
 
-def shelved() -> dict[str, float]:
-    """A matrix that stands in a file: that a product of it is the same, and what reading it leaves in private memory."""
-    from shoal.graph.shelf import shelved as shelf
+def streamed() -> dict[str, float]:
+    """A decoder whose weights lie in a file, a third of them in memory at most: that it writes the same text."""
+    import torch
 
-    source = np.random.default_rng(0)
-    matrix, x = source.standard_normal((2048, 2048)).astype(np.float32), source.standard_normal(2048)
-    wanted, held = matrix @ x, shelf(matrix)
-    return {"product_off": float(np.abs(held @ x - wanted).max()), "in_file": isinstance(held.base, np.memmap)
-            or isinstance(held, np.memmap), "file_bytes": held.nbytes}  # fmt: skip
+    from shoal import catalog
+    from shoal.llm.offload.kept import stored_tiny
+    from shoal.llm.offload.layers import offloaded
+    from shoal.llm.tiny import tiny
+    from shoal.store import POLICIES, FileTier, TensorStore
+
+    small, symbols = tiny("llama"), torch.tensor([list(lab.PROMPT)])
+    kept = stored_tiny(small, tile_bytes=64 << 10)
+    weights_bytes = sum(each.bytes for each in FileTier(kept.path).records.values())
+    policy = catalog.make(POLICIES, "cyclic")
+    with torch.no_grad(), TensorStore(FileTier(kept.path), weights_bytes // 3, policy) as store:
+        wanted = small.module().generate(symbols, max_new_tokens=NEW, do_sample=False)
+        with offloaded(kept.facts.config, kept.laid, store, ahead=1) as model:
+            found = model.generate(symbols, max_new_tokens=NEW, do_sample=False)
+        peak_bytes = store.told().peak_bytes
+    return {"same_text": bool((found == wanted).all()), "peak_share": peak_bytes / weights_bytes}
 
 
 def fused() -> dict[str, float]:
