@@ -48,25 +48,43 @@ class Timed:
         return [each for each in self.steps.told.reads if each.begun_s >= self.steps.ended_s[0]]
 
 
-def clocked(
-    found: Subject, budget_bytes: int, tokens: int, steps: int, rates: str, bench: Bench
-) -> Iterator[Shown]:
-    """All distances at a rate as quick as arithmetic, then all rates without overlap."""
+@dataclass(frozen=True)
+class Wanted:
+    """Steps that are timed."""
+
+    scored: int  # tokens of a step that scores them all: every matrix is multiplied by all of them
+    last: int  # of one that asks for the last logits: the vocabulary is read, and multiplied by one token
+    repeats: int  # beside the first
+
+
+def clocked(found: Subject, budget_bytes: int, wanted: Wanted, rates: str, bench: Bench) -> Iterator[Shown]:
+    """All distances at a rate as quick as arithmetic, for both kinds of step; then all rates without overlap."""
+    ways = [(ahead, 1.0) for ahead in DISTANCES]
+    slower = [(0, float(each)) for each in words(rates)]
+    bench.say("texts scored, from a disk that is held to a rate")
+    compute_s, runs = _timed(found, budget_bytes, wanted.scored, wanted.repeats, [*ways, *slower], every=True)
+    yield from _distances(found, runs[: len(ways)], compute_s)
+    yield from _formula(runs[len(ways) :], compute_s)
+    bench.say("the last logits alone")
+    last_s, lasts = _timed(found, budget_bytes, wanted.last, wanted.repeats, ways, every=False)
+    yield _table(f"{found.name}: a step of {wanted.last} tokens that asks for the last logits", lasts, last_s,
+                 "while the vocabulary is read there is nothing to compute, and the budget keeps little of it")  # fmt: skip
+    yield from _replays([*runs, *lasts])
+
+
+def _timed(
+    found: Subject, budget_bytes: int, tokens: int, repeats: int, ways: list[tuple[int, float]], *, every: bool
+) -> tuple[float, list[Timed]]:
+    """Seconds of a step's arithmetic alone, and the runs: each a distance, and a rate of reading over arithmetic."""
     symbols = (found.prompt * tokens)[:tokens]
-    bench.say("arithmetic alone")
-    (alone,) = run_all([found.job(found.bytes, 1, symbols, repeats=steps + 1)])
+    (alone,) = run_all([found.job(found.bytes, 1, symbols, repeats=repeats + 1, every=every)])
     compute_s = min(alone.seconds[1:])
     even = _missed(found, budget_bytes) / compute_s
-    ways = [(ahead, 1.0) for ahead in DISTANCES] + [(0, float(each)) for each in words(rates)]
-    bench.say("on a disk that is held to a rate")
     jobs = [
-        found.job(budget_bytes, ahead, symbols, repeats=steps + 1, read_bytes_per_s=even / rate)
+        found.job(budget_bytes, ahead, symbols, repeats=repeats + 1, read_bytes_per_s=even / rate, every=every)
         for ahead, rate in ways
     ]
-    runs = [Timed(*way, done) for way, done in zip(ways, run_all(jobs), strict=True)]
-    yield from _distances(found, runs[: len(DISTANCES)], compute_s)
-    yield from _formula(runs[len(DISTANCES) :], compute_s)
-    yield from _replays(runs)
+    return compute_s, [Timed(*way, done) for way, done in zip(ways, run_all(jobs), strict=True)]
 
 
 def _missed(found: Subject, budget_bytes: int) -> int:
@@ -75,13 +93,8 @@ def _missed(found: Subject, budget_bytes: int) -> int:
 
 
 def _distances(found: Subject, runs: list[Timed], compute_s: float) -> Iterator[Shown]:
-    rows = [(ahead, each.step_s, each.read_s, each.took_s, compute_s, 100 * max(each.read_s, compute_s) / each.step_s,
-             100 * each.steps.told.hit_rate, 100 * each.steps.told.late_rate) for ahead, each in enumerate(runs)]  # fmt: skip
-    yield Table(
-        f"{found.name}: a step, reading as long as arithmetic",
-        ("records ahead", "step, s", "reading, s", "it took, s", "arithmetic, s", "longer of both, %", "there, %", "on their way, %"),
-        rows, note="the disk is held to a rate (emulated), where it is quicker itself; means of steps after the first",
-    )  # fmt: skip
+    yield _table(f"{found.name}: a text scored, reading as long as arithmetic", runs, compute_s,
+                 "the disk is held to a rate (emulated), where it is quicker itself; means of steps after the first")  # fmt: skip
     one = runs[1]
     yield Finding("overlap", 100 * max(one.read_s, compute_s) / one.step_s, "emulated", len(one.steps.seconds) - 1)
     yield Finding("ahead", runs[0].step_s / one.step_s, "emulated", len(one.steps.seconds) - 1)
@@ -89,6 +102,14 @@ def _distances(found: Subject, runs: list[Timed], compute_s: float) -> Iterator[
                 (Series("taken", DISTANCES, [each.step_s for each in runs]),
                  Series("longer of reading and arithmetic", DISTANCES,
                         [max(each.read_s, compute_s) for each in runs])))  # fmt: skip
+
+
+def _table(title: str, runs: list[Timed], compute_s: float, note: str) -> Table:
+    rows = [(each.ahead, each.step_s, each.read_s, each.took_s, compute_s, 100 * max(each.read_s, compute_s) / each.step_s,
+             100 * each.steps.told.hit_rate, 100 * each.steps.told.late_rate) for each in runs]  # fmt: skip
+    heads = ("records ahead", "step, s", "reading, s", "it took, s", "arithmetic, s", "longer of both, %", "there, %",
+             "on their way, %")  # fmt: skip
+    return Table(title, heads, rows, note=note)
 
 
 def _formula(others: list[Timed], compute_s: float) -> Iterator[Shown]:

@@ -43,7 +43,9 @@ def _stepped(model: Any, store: TensorStore, job: Job) -> Steps:
     first: list[float] = []
     for _ in range(max(job.repeats, 1 + job.new)):
         begun_s = time.perf_counter()
-        answer = model(symbols, past_key_values=cache, use_cache=bool(job.new), logits_to_keep=1)
+        answer = model(
+            symbols, past_key_values=cache, use_cache=bool(job.new), logits_to_keep=0 if job.every else 1
+        )
         seconds.append(time.perf_counter() - begun_s)
         ended_s.append(store.now_s())
         last = answer.logits[0, -1]

@@ -21,6 +21,7 @@ class Job:
     tokens: tuple[int, ...]  # read in the first step
     new: int = 0  # tokens then given one by one, the likeliest each time
     repeats: int = 1  # of reading, where nothing is given
+    every: bool = False  # logits of every place, as scoring a text asks for them, not of the last alone
     policy: str = "cyclic"
     read_bytes_per_s: float = 0.0  # that the store is held to; 0: what the disk gives
     latency_s: float = 0.0
