@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shoal import catalog
 from shoal.cost.offload import efficiency
-from shoal.llm.offload.timed import Steps, run_all
+from shoal.llm.offload.timed import Job, Steps, run_all
 from shoal.sim.storage import replayed
 from shoal.store import POLICIES, Read
 from shoal.study import Bench, Chart, Finding, Series, Shown, Table, words
@@ -61,30 +61,32 @@ def clocked(found: Subject, budget_bytes: int, wanted: Wanted, rates: str, bench
     """All distances at a rate as quick as arithmetic, for both kinds of step; then all rates without overlap."""
     ways = [(ahead, 1.0) for ahead in DISTANCES]
     slower = [(0, float(each)) for each in words(rates)]
-    bench.say("texts scored, from a disk that is held to a rate")
-    compute_s, runs = _timed(found, budget_bytes, wanted.scored, wanted.repeats, [*ways, *slower], every=True)
-    yield from _distances(found, runs[: len(ways)], compute_s)
-    yield from _formula(runs[len(ways) :], compute_s)
-    bench.say("the last logits alone")
-    last_s, lasts = _timed(found, budget_bytes, wanted.last, wanted.repeats, ways, every=False)
-    yield _table(f"{found.name}: a step of {wanted.last} tokens that asks for the last logits", lasts, last_s,
+    kinds = ((wanted.scored, True), (wanted.last, False))
+    bench.say("arithmetic alone")
+    alone = run_all([_job(found, found.bytes, wanted, kind, 1) for kind in kinds])
+    compute_s = [min(each.seconds[1:]) for each in alone]
+    missed = _missed(found, budget_bytes)
+    asked = [(0, *way) for way in (*ways, *slower)] + [(1, *way) for way in ways]
+    bench.say("on a disk that is held to a rate")
+    done = run_all([
+        _job(found, budget_bytes, wanted, kinds[kind], ahead, missed / compute_s[kind] / rate)
+        for kind, ahead, rate in asked
+    ])  # fmt: skip
+    runs = [Timed(ahead, rate, each) for (_, ahead, rate), each in zip(asked, done, strict=True)]
+    scored, lasts = runs[: len(ways) + len(slower)], runs[-len(ways) :]
+    yield from _distances(found, scored[: len(ways)], compute_s[0])
+    yield from _formula(scored[len(ways) :], compute_s[0])
+    yield _table(f"{found.name}: a step of {wanted.last} tokens that asks for the last logits", lasts, compute_s[1],
                  "while the vocabulary is read there is nothing to compute, and the budget keeps little of it")  # fmt: skip
-    yield from _replays([*runs, *lasts])
+    yield from _replays(runs)
 
 
-def _timed(
-    found: Subject, budget_bytes: int, tokens: int, repeats: int, ways: list[tuple[int, float]], *, every: bool
-) -> tuple[float, list[Timed]]:
-    """Seconds of a step's arithmetic alone, and the runs: each a distance, and a rate of reading over arithmetic."""
+def _job(
+    found: Subject, budget_bytes: int, wanted: Wanted, kind: tuple[int, bool], ahead: int, rate: float = 0.0
+) -> Job:
+    tokens, every = kind
     symbols = (found.prompt * tokens)[:tokens]
-    (alone,) = run_all([found.job(found.bytes, 1, symbols, repeats=repeats + 1, every=every)])
-    compute_s = min(alone.seconds[1:])
-    even = _missed(found, budget_bytes) / compute_s
-    jobs = [
-        found.job(budget_bytes, ahead, symbols, repeats=repeats + 1, read_bytes_per_s=even / rate, every=every)
-        for ahead, rate in ways
-    ]
-    return compute_s, [Timed(*way, done) for way, done in zip(ways, run_all(jobs), strict=True)]
+    return found.job(budget_bytes, ahead, symbols, repeats=wanted.repeats + 1, read_bytes_per_s=rate, every=every)
 
 
 def _missed(found: Subject, budget_bytes: int) -> int:
