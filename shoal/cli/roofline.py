@@ -14,7 +14,7 @@ from shoal.record import Sample
 from shoal.report import RooflineOp, RooflineUnit
 from shoal.report.text import plural
 
-FAR = 4.0  # by so much roofs go beyond the ops on either side
+FAR = 4.0  # by so much roofs go beyond the ops and the bends on either side
 
 
 def profiled(graph: Graph, fleet: Fleet) -> tuple[RooflineUnit, ...]:
@@ -60,5 +60,6 @@ def _lines(ops: tuple[RooflineOp, ...], roofs: dict[str, Roof]) -> dict[str, tup
     places = [each.flop_per_byte for each in ops if each.flop and each.bytes]
     if not places:
         return {}
-    least, most = min(places) / FAR, max(places) * FAR
+    slopes = [roof.flop_per_s / roof.bytes_per_s for roof in roofs.values()]
+    least, most = min((*places, *slopes)) / FAR, max(places) * FAR
     return {name: tuple((at, roof.at(at)) for at in roof.bends(least, most)) for name, roof in roofs.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def roofline_page(model: str, units: Sequence[RooflineUnit]) -> str:
 
 
 _LEAD = (
-    '<b class="badge measured">measured</b> each op alone in its engine, and the roofs by benches. '
+    '<b class="badge measured">measured</b> each op by the profile of its engine, the roofs by benches. '
     "Bytes are the least an op can move; what a cache still holds may lift it above memory's roof."
 )
 
@@ -123,15 +122,17 @@ def _chart(unit: RooflineUnit) -> Chart | None:
         }
         for at, (name, line) in enumerate(unit.roofs.items())
     ]  # fmt: skip
-    names = [
-        {"x": log10(line[0][0]), "y": log10(line[0][1]), "text": label(name), "showarrow": False, "xanchor": "left",
-         "yanchor": "bottom", "font": {"color": MUTED}} for name, line in unit.roofs.items()
-    ]  # fmt: skip
+    names = {
+        "type": "scatter", "mode": "text", "hoverinfo": "skip", "showlegend": False, "textposition": "top center",
+        "x": [line[len(line) // 2][0] for line in unit.roofs.values()],
+        "y": [line[len(line) // 2][1] for line in unit.roofs.values()],
+        "text": [label(name) for name in unit.roofs], "textfont": {"color": MUTED},
+    }  # fmt: skip
     frame = layout(
-        460, xaxis=axis("flop a byte", type="log"), yaxis=axis("flop/s", type="log"), showlegend=True,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, annotations=names,
+        460, xaxis=axis("flop a byte", type="log", exponentformat="SI"), yaxis=axis("flop/s", type="log", exponentformat="SI", dtick="D2"), showlegend=True,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
-    return {"data": [*data, *lines], "layout": frame}
+    return {"data": [*data, *lines, names], "layout": frame}
 
 
 def _kinds(ops: Sequence[RooflineOp]) -> dict[str, list[RooflineOp]]:

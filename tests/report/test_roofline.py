@@ -21,7 +21,8 @@ def test_ops_stand_at_their_intensity_and_the_share_of_the_roof_is_told() -> Non
     found = unit(RooflineOp("a", "Conv", 2e9, 1e9, 0.4), RooflineOp("b", "Relu", 0.0, 1e9, 0.1))
     chart = _chart(found)
     assert chart is not None
-    points, first, second = chart["data"]
+    points, first, second, names = chart["data"]
+    assert dict(zip(names["text"], names["x"], strict=True)) == {"L1": 2.5, "memory": 10.0}
     assert (points["x"], points["y"]) == ([2.0], [5e9])
     assert second["x"] == [place for place, _ in LINE]
     assert first["line"]["dash"] != second["line"]["dash"]
