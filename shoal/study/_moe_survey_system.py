@@ -26,7 +26,7 @@ def composed_system(models: tuple[str, ...], text: Texts) -> Finding:
     held, why = [], []
     for kind in models:
         with TemporaryDirectory() as folder:
-            same, told = _coded_and_early(kind, text, Path(folder))
+            same, told = _coded_and_early(kind, text, Path(folder, "experts"))
         off = _pruned_in_workers(kind, text)
         held += [same, off <= MOST_OFF]
         why.append(
@@ -35,7 +35,7 @@ def composed_system(models: tuple[str, ...], text: Texts) -> Finding:
     return Finding("composed_system", all(held), "measured", len(held), why="; ".join(why))
 
 
-def _coded_and_early(kind: str, text: Texts, folder: Path) -> tuple[bool, str]:
+def _coded_and_early(kind: str, text: Texts, file: Path) -> tuple[bool, str]:
     """Whether coded experts that are fetched early answer as the same codes in memory, to the last bit."""
     from shoal.llm.offload.experts import Budget, offload
     from shoal.llm.offload.records import write_experts
@@ -45,9 +45,9 @@ def _coded_and_early(kind: str, text: Texts, folder: Path) -> tuple[bool, str]:
     model = tiny(kind).module()
     routes = recorded(model, text.learned.x[:SHOWN])
     keys = [Key(place, number) for place, block in enumerate(blocks(model)) for number in range(block.count)]
-    index = write_experts(model, folder, dict.fromkeys(keys, CODES))
+    index = write_experts(model, file, dict.fromkeys(keys, CODES))
     budget = int(KEPT * sum(each.bytes for each in index.records))
-    taken = offload(model, folder, Budget(budget, policy="distance", predictor="path_table"), routes)
+    taken = offload(model, file, Budget(budget, policy="distance", predictor="path_table"), routes)
     try:
         found, told = _logits(model, text), taken.store.told()
     finally:
