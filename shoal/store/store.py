@@ -83,6 +83,8 @@ class TensorStore:
             for key in then or ():
                 self._ledger.size(key)  # unknown ones are refused before anything is held
             self._ledger.hold(keys)
+            for key in keys:
+                self._faults.pop(key, None)  # what failed when it was preloaded is tried again
             hits = sum(map(self._ledger.here, keys))
             late = sum(map(self._ledger.coming, keys))
             if then is not None:

@@ -119,6 +119,27 @@ def test_a_tier_that_disappears_is_an_error_and_no_hang() -> None:
             pass
 
 
+class Once(MemoryTier):
+    """A tier whose first read fails."""
+
+    failed = threading.Event()
+
+    def read(self, key: Key, into: memoryview) -> None:
+        if not self.failed.is_set():
+            self.failed.set()
+            raise WorkError("not now", where=str(key))
+        super().read(key, into)
+
+
+def test_what_failed_beforehand_is_read_again_when_it_is_asked_for() -> None:
+    tier = Once(ARRAYS.items())
+    with TensorStore(tier, BYTES * 2, catalog.make(POLICIES, "lru")) as store:
+        store.preload([Key(1)])
+        assert tier.failed.wait(5)
+        with store.hold([Key(0)]), store.hold([Key(1)]) as (found,):  # reads go in order: the preload is over by then
+            np.testing.assert_array_equal(found["w"], ARRAYS[Key(1)]["w"])
+
+
 def test_more_than_the_budget_at_once_is_refused_and_leaves_the_store_usable(path: Path) -> None:
     with opened(path, 2) as store:
         with pytest.raises(LimitError, match="larger than the budget"), store.hold([Key(0), Key(1), Key(2)]):

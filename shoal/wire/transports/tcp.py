@@ -54,7 +54,7 @@ class Tcp:
             InputError: not an address, one beyond this host without `plain` or `identity`, or no good identity.
             WireError: the address is in use, or a peer cannot be reached.
         """
-        links = meet_as_worker(name, program, self._sockets(), address, announce, wait_s=self.wait_s)
+        links = meet_as_worker(name, program, self.sockets(), address, announce, wait_s=self.wait_s)
         return StreamEndpoint(name, program, links, self.beat_s)
 
     def client(self, program: Program, addresses: Mapping[str, str]) -> StreamEndpoint:
@@ -64,14 +64,19 @@ class Tcp:
             InputError: not an address, one beyond this host without `plain` or `identity`, or no good identity.
             WireError: a unit cannot be reached, runs another program or protocol, or is not who it should be.
         """
-        links = meet_as_client(program, self._sockets(), addresses)
+        links = meet_as_client(program, self.sockets(), addresses)
         return StreamEndpoint(CLIENT, program, links, self.beat_s)
 
-    def _sockets(self) -> _TcpSockets:
+    def sockets(self) -> TcpSockets:
+        """How connections are made and taken, for whoever has no program to meet about.
+
+        Raises:
+            InputError: no good identity.
+        """
         if not self.identity:
-            return _TcpSockets(self.plain, beat_s=self.beat_s)
+            return TcpSockets(self.plain, beat_s=self.beat_s)
         own = load(Path(self.identity))
-        return _TcpSockets(self.plain, _Tls(own), self.beat_s)
+        return TcpSockets(self.plain, _Tls(own), self.beat_s)
 
 
 class _Tls:
@@ -94,7 +99,7 @@ class _Tls:
 
 
 @dataclass(frozen=True)
-class _TcpSockets:
+class TcpSockets:
     """Makes and accepts the connections, TLS or plain."""
 
     plain: bool
@@ -137,6 +142,12 @@ class _TcpSockets:
     def vouch(self, sock: Wire, party: str) -> None:
         if self.tls is not None:
             self.tls.vouch(sock, party)
+
+    def fellow(self, sock: Wire) -> None:
+        """Raise WireError unless the peer belongs to our fleet; without an identity anybody does. Waits as the socket does."""
+        if isinstance(sock, TlsSocket):
+            sock.shake()
+            sock.party()
 
     def _tune(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
