@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from shoal import catalog, codec
 from shoal.errors import InputError, LimitError, ModelError, WireError
@@ -275,6 +277,26 @@ def test_a_record_larger_than_told_is_not_taken() -> None:
     with pytest.raises(WireError, match="a record of another size") as fault:
         held_of(tier, SMALL)
     assert (fault.value.needed, fault.value.had) == (f"{PAGE} bytes", f"{2 * PAGE}")
+
+
+@given(st.binary(min_size=ANSWER.size, max_size=ANSWER.size))
+@example(_line.answer(Kind.RECORD, bytes(16), 1 << 63))
+def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
+    try:
+        found = _line.answered(data)
+    except WireError:
+        return
+    assert _line.answer(*found) == data
+
+
+@given(st.binary(min_size=ASK.size, max_size=ASK.size))
+@example(_line.ask(Kind.INDEX, Key(-1, 1 << 62)))
+def test_any_bytes_are_an_ask_or_refused(data: bytes) -> None:
+    try:
+        found = _line.asked(data)
+    except WireError:
+        return
+    assert _line.ask(*found) == data
 
 
 def test_nobody_there_and_no_address() -> None:
