@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import signal
 import socket
 import threading
 import time
@@ -205,6 +206,17 @@ def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path)
             found.spoil = lambda data: data
             with worker(path, "--listen", address), store.hold([SMALL, LARGE]) as (_, arrays):
                 np.testing.assert_array_equal(arrays["w"], ARRAYS[LARGE]["w"])
+
+
+def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path) -> None:
+    with worker(path) as (process, address):
+        tier = RemoteTier(address, patience_s=SOON_S)
+        process.send_signal(signal.SIGSTOP)
+        for key in (LARGE, SMALL):  # over the connection there is, and over a new one
+            with pytest.raises(WireError, match=f"remote at {address}, {key}: says nothing .*0.3 s of silence"):
+                check(tier, key)
+        process.send_signal(signal.SIGCONT)
+        check(tier, LARGE)
 
 
 def test_another_store_at_the_same_address_is_found_out(path: Path, tmp_path: Path) -> None:
