@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "weights.store"
 
 
+@pytest.fixture
+def remote() -> Iterator[Callable[..., RemoteTier]]:
+    """Opens tiers, and closes them in the end."""
+    with ExitStack() as stack:
+        yield lambda *given, **named: stack.enter_context(closing(RemoteTier(*given, **named)))
+
+
 @contextmanager
 def offered(tier: Tier, listen: str = "", over: str = "tcp") -> Iterator[str]:
     with Offer(tier, over, listen) as found:
@@ -73,9 +80,9 @@ def check(tier: Tier, key: Key) -> None:
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_a_real_workers_records_are_those_of_its_file(path: Path) -> None:
+def test_a_real_workers_records_are_those_of_its_file(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with worker(path) as (_, address):
-        tier, file = RemoteTier(address), FileTier(path)
+        tier, file = remote(address), FileTier(path)
         assert tier.records == file.records
         assert tier.figures.size_bytes == file.figures.size_bytes == 42 * PAGE
         assert tier.about == file.about == '{"of":"a test"}'
@@ -85,16 +92,16 @@ def test_a_real_workers_records_are_those_of_its_file(path: Path) -> None:
         check(tier, SMALL)  # who reads after that has a connection of its own
 
 
-def test_a_store_reads_from_it_and_the_budget_is_looked_at_before_any_record_comes(path: Path) -> None:
+def test_a_store_reads_from_it_and_the_budget_is_looked_at_before_any_record_comes(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with offered(FileTier(path)) as address:
-        with TensorStore(RemoteTier(address), 42 * PAGE, catalog.make(POLICIES, "lru"), readers=2) as store:
+        with TensorStore(remote(address), 42 * PAGE, catalog.make(POLICIES, "lru"), readers=2) as store:
             store.preload([LARGE])
             with store.hold([SMALL, LARGE]) as found:
                 for key, arrays in zip((SMALL, LARGE), found, strict=True):
                     np.testing.assert_array_equal(arrays["w"], ARRAYS[key]["w"])
             assert store.told().tier.name == "remote"
         with pytest.raises(LimitError, match="holds not even one record"):
-            TensorStore(RemoteTier(address), PAGE, catalog.make(POLICIES, "lru"))
+            TensorStore(remote(address), PAGE, catalog.make(POLICIES, "lru"))
 
 
 class Together(MemoryTier):
@@ -107,9 +114,9 @@ class Together(MemoryTier):
         super().read(key, into)
 
 
-def test_several_reads_are_in_flight_at_once() -> None:
+def test_several_reads_are_in_flight_at_once(remote: Callable[..., RemoteTier]) -> None:
     with offered(Together(ARRAYS.items())) as address, ThreadPoolExecutor(3) as pool:
-        tier = RemoteTier(address)
+        tier = remote(address)
         for _ in range(2):  # the second time over the connections of the first
             list(pool.map(lambda key: check(tier, key), [SMALL, LARGE, LARGE]))
         tier.close()
@@ -167,17 +174,17 @@ def test_who_sends_byte_by_byte_counts_as_silent(lines: tuple[Way, RemoteTier]) 
     assert time.monotonic() - begun_s < 5
 
 
-def test_a_damaged_index_is_refused(path: Path) -> None:
+def test_a_damaged_index_is_refused(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with offered(FileTier(path)) as address, way(address) as found:
         found.spoil = flipped(ANSWER.size + 30)
         with pytest.raises(ModelError, match=f"remote at {found.address}: the index came damaged"):
-            RemoteTier(found.address)
+            remote(found.address)
 
 
-def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path) -> None:
+def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path, remote: Callable[..., RemoteTier]) -> None:
     half = threading.Event()
     with worker(path) as (process, address), way(address) as found:
-        tier = RemoteTier(found.address, patience_s=5)
+        tier = remote(found.address, patience_s=5)
         with TensorStore(tier, 42 * PAGE, catalog.make(POLICIES, "lru")) as store:
             cut, stay = cut_after(20 * PAGE), threading.Event()
 
@@ -208,9 +215,9 @@ def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path)
                 np.testing.assert_array_equal(arrays["w"], ARRAYS[LARGE]["w"])
 
 
-def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path) -> None:
+def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with worker(path) as (process, address):
-        tier = RemoteTier(address, patience_s=SOON_S)
+        tier = remote(address, patience_s=SOON_S)
         process.send_signal(signal.SIGSTOP)
         for key in (LARGE, SMALL):  # over the connection there is, and over a new one
             with pytest.raises(WireError, match=f"remote at {address}, {key}: says nothing .*0.3 s of silence"):
@@ -219,10 +226,10 @@ def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path) 
         check(tier, LARGE)
 
 
-def test_another_store_at_the_same_address_is_found_out(path: Path, tmp_path: Path) -> None:
+def test_another_store_at_the_same_address_is_found_out(path: Path, tmp_path: Path, remote: Callable[..., RemoteTier]) -> None:
     other = {**ARRAYS, LARGE: {"w": ARRAYS[LARGE]["w"][::-1], "b": ARRAYS[LARGE]["b"]}}
     with offered(FileTier(path)) as address:
-        tier = RemoteTier(address)
+        tier = remote(address)
         check(tier, LARGE)
     with offered(MemoryTier(other.items()), address):
         with pytest.raises(WireError, match="another store is offered there by now") as fault:
@@ -230,9 +237,9 @@ def test_another_store_at_the_same_address_is_found_out(path: Path, tmp_path: Pa
         assert fault.value.hint == "open it again"
 
 
-def test_damage_at_its_source_is_told_as_damage(path: Path) -> None:
+def test_damage_at_its_source_is_told_as_damage(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with offered(FileTier(path, direct=False)) as address:
-        tier = RemoteTier(address)
+        tier = remote(address)
         data = bytearray(path.read_bytes())
         data[tier.records[LARGE].offset] ^= 1
         path.write_bytes(data)
@@ -274,18 +281,18 @@ def indexed(index: Index) -> bytes:
     ],
     ids=["too large", "less than told", "empty", "something else"],
 )
-def test_what_is_no_index_is_refused_before_memory_is_taken(answer: bytes, told: str) -> None:
+def test_what_is_no_index_is_refused_before_memory_is_taken(answer: bytes, told: str, remote: Callable[..., RemoteTier]) -> None:
     address = answering(answer)
     with pytest.raises(WireError, match=told):
-        RemoteTier(address, patience_s=1)
+        remote(address, patience_s=1)
 
 
-def test_a_record_larger_than_told_is_not_taken() -> None:
+def test_a_record_larger_than_told_is_not_taken(remote: Callable[..., RemoteTier]) -> None:
     records = MemoryTier(ARRAYS.items()).records
     listed = indexed(Index(tuple(records.values())))
     name = listed[len(_line.MAGIC) + 1 :][:16]
     address = answering(listed, _line.answer(Kind.RECORD, name, records[SMALL].bytes + PAGE) + bytes(9 * PAGE))
-    tier = RemoteTier(address, patience_s=1)
+    tier = remote(address, patience_s=1)
     with pytest.raises(WireError, match="a record of another size") as fault:
         held_of(tier, SMALL)
     assert (fault.value.needed, fault.value.had) == (f"{PAGE} bytes", f"{2 * PAGE}")
@@ -311,18 +318,18 @@ def test_any_bytes_are_an_ask_or_refused(data: bytes) -> None:
     assert _line.ask(*found) == data
 
 
-def test_nobody_there_and_no_address() -> None:
+def test_nobody_there_and_no_address(remote: Callable[..., RemoteTier]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = "127.0.0.1:{}".format(free.getsockname()[1])
     with pytest.raises(WireError, match=f"remote at {address}: cannot be reached: Connection refused"):
-        RemoteTier(address)
+        remote(address)
     with pytest.raises(InputError, match="is not an address"):
-        RemoteTier("nowhere")
+        remote("nowhere")
     with pytest.raises(InputError, match="read over TCP"):
-        RemoteTier(address, "memory")
+        remote(address, "memory")
 
 
-def test_who_asks_for_nonsense_is_left_and_others_are_answered(path: Path) -> None:
+def test_who_asks_for_nonsense_is_left_and_others_are_answered(path: Path, remote: Callable[..., RemoteTier]) -> None:
     with offered(FileTier(path)) as address:
         host, _, port = address.rpartition(":")
         for nonsense in (b"GET / HTTP/1.1\r\n" + bytes(ASK.size), ASK.pack(_line.MAGIC, 9, 0, 0, 0)):
@@ -333,28 +340,28 @@ def test_who_asks_for_nonsense_is_left_and_others_are_answered(path: Path) -> No
             sock.sendall(_line.ask(Kind.RECORD, Key(9, 9)))
             kind, _, size = _line.answered(sock.recv(ANSWER.size, socket.MSG_WAITALL))
             assert (kind, sock.recv(size)) == (Kind.FAILED, b"nothing is stored under this key")
-        check(RemoteTier(address), LARGE)
+        check(remote(address), LARGE)
 
 
-def test_no_more_callers_than_there_is_memory_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_callers_than_there_is_memory_for(path: Path, monkeypatch: pytest.MonkeyPatch, remote: Callable[..., RemoteTier]) -> None:
     monkeypatch.setattr(offer, "MOST_CALLERS", 1)
     with offered(FileTier(path)) as address:
-        tier = RemoteTier(address)
+        tier = remote(address)
         with pytest.raises(WireError, match=f"remote at {address}: "):
-            RemoteTier(address)
+            remote(address)
         check(tier, LARGE)
 
 
-def test_a_fleet_reads_encrypted_and_strangers_do_not(path: Path) -> None:
+def test_a_fleet_reads_encrypted_and_strangers_do_not(path: Path, remote: Callable[..., RemoteTier]) -> None:
     def own(name: str, fleet: str = "pond") -> str:
         return f"tcp:identity={member(name, fleet=fleet)}"
 
     with offered(FileTier(path), over=own("pi")) as address:
-        tier = RemoteTier(address, own("nano"))
+        tier = remote(address, own("nano"))
         check(tier, LARGE)
         tier.close()
         for over in (own("stranger", "lake"), "tcp"):
             with pytest.raises(WireError, match=f"remote at {address}: "):
-                RemoteTier(address, over, patience_s=2)
+                remote(address, over, patience_s=2)
     with pytest.raises(InputError, match="lies beyond this host"):
         Offer(FileTier(path), listen="0.0.0.0:0")
