@@ -82,9 +82,7 @@ def within(model: Path, memory: str, ahead: int) -> Iterator[tuple[Kept, Paged]]
 
 
 @contextmanager
-def elsewhere(
-    addresses: str, model: Path, memory: str, ahead: int, over: str
-) -> Iterator[tuple[Spoken, Paged]]:
+def elsewhere(addresses: str, model: Path, memory: str, ahead: int, over: str) -> Iterator[tuple[Spoken, Paged]]:
     """The model with its weights at addresses, "host:port" with commas between, but for so much memory.
 
     Raises:

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
     """The beginning of an answer."""
 
     kind: Kind
-    index: bytes
+    store: bytes  # what names its index
     size: int
 
 

@@ -174,7 +174,7 @@ def _listed(line: _Connection) -> tuple[Index, bytes]:
         raise WireError("tells of an index that no store has", needed=f"at most {MOST_INDEX} bytes",
                         had=f"{answer.size}")  # fmt: skip
     listed = line.grown(answer.size, line.deadline(answer.size))
-    if answer.kind is not Kind.INDEX or _line.digest(listed) != answer.index:
+    if answer.kind is not Kind.INDEX or _line.digest(listed) != answer.store:
         raise ModelError("the index came damaged")
     try:
         index = codec.decode(Index, listed, "the index")
@@ -182,14 +182,14 @@ def _listed(line: _Connection) -> tuple[Index, bytes]:
         raise WireError(f"tells of no store: {fault.message}") from fault
     if len({each.key for each in index.records}) < max(1, len(index.records)):
         raise WireError("tells of no store: a key comes twice, or there is none")
-    return index, answer.index
+    return index, answer.store
 
 
 def _fill(line: _Connection, record: Record, index: bytes, into: memoryview) -> None:
     """A record, checked before it is taken and after."""
     deadline = line.deadline(record.bytes)
     answer = line.ask(Kind.RECORD, record.key, deadline)
-    if answer.index != index:
+    if answer.store != index:
         raise WireError("another store is offered there by now", hint="open it again")
     if answer.kind in (Kind.DAMAGED, Kind.FAILED):
         said = line.grown(min(answer.size, _line.MOST_SAID_BYTES), deadline).decode(errors="replace")

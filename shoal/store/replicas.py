@@ -56,7 +56,9 @@ class Replicas:
                 with self._turn:
                     self._given[at] += 1
                 return
-        raise WorkError("no replica gives the record", where=str(key), had="; ".join(each.message for each in faults))
+        raise WorkError(
+            "no replica gives the record", where=str(key), had="; ".join(each.message for each in faults)
+        )
 
     def close(self) -> None:
         """See `Tier`."""

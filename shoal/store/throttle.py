@@ -19,9 +19,7 @@ class Throttled:
 
     def __init__(self, inner: Tier, read_bytes_per_s: float, latency_s: float = 0.0) -> None:
         self._inner = inner
-        self.figures = replace(
-            inner.figures, read_bytes_per_s=read_bytes_per_s, latency_s=latency_s, emulated=True
-        )
+        self.figures = replace(inner.figures, read_bytes_per_s=read_bytes_per_s, latency_s=latency_s, emulated=True)
         self._channel = threading.Lock()
         self._free_s = 0.0
 

@@ -116,6 +116,14 @@ def _tiers(run: Timed, steps: int) -> Table:
     found = on_each(run.steps.told, catalog.make(POLICIES, "cyclic"), known())
     rows = [(each.tier.name, (each.tier.read_bytes_per_s or 0) / 1e6, 1e6 * each.tier.latency_s, each.seconds / (steps + 1),
              100 * each.stall_s / each.seconds, each.read_j / (steps + 1), each.tier.energy_source) for each in found]  # fmt: skip
-    columns = ("tier", "MB/s", "latency, µs", "step, s", "waiting, %", "reading, J a step", "who says what a byte takes")
+    columns = (
+        "tier",
+        "MB/s",
+        "latency, µs",
+        "step, s",
+        "waiting, %",
+        "reading, J a step",
+        "who says what a byte takes",
+    )
     return Table("The same steps, one record ahead, from other tiers", columns, rows,
                  note="replayed in simulated time from the record of the emulated run; arithmetic as it took here")  # fmt: skip

@@ -79,8 +79,12 @@ def _announce(address: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("shoal.worker", description="Run one unit of a program from its bundle, or offer the records of a store.")
-    parser.add_argument("bundle", type=Path, help="the folder `shoal pack` made for this device, or a file of records")
+    parser = argparse.ArgumentParser(
+        "shoal.worker", description="Run one unit of a program from its bundle, or offer the records of a store."
+    )
+    parser.add_argument(
+        "bundle", type=Path, help="the folder `shoal pack` made for this device, or a file of records"
+    )
     parser.add_argument("--over", default="tcp", help="transport with its options (default: tcp)")
     parser.add_argument(
         "--listen", default="", metavar="ADDRESS", help="where peers connect (default: a free port)"

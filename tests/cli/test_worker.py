@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def test_a_store_is_offered_and_only_over_tcp(shoal: Any, tmp_path: Path) -> Non
     path = tmp_path / "weights.store"
     write_file([(Key(3), {"w": np.arange(9)})], path)
     with worker(path, module=("shoal", "worker")) as (process, address):
-        tier = RemoteTier(address)
-        assert list(tier.records) == [Key(3)]
+        with closing(RemoteTier(address)) as tier:
+            assert list(tier.records) == [Key(3)]
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     assert "records are read over TCP" in shoal("worker", path, "--over", "shm").complaint

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from shoal import catalog, codec
 from shoal.errors import InputError, LimitError, ModelError, WireError
-from shoal.store import PAGE, POLICIES, FileTier, Key, MemoryTier, TensorStore, Tier, write_file
-from shoal.store import _line, offer
+from shoal.store import PAGE, POLICIES, FileTier, Key, MemoryTier, TensorStore, Tier, _line, offer, write_file
 from shoal.store._line import ANSWER, ASK, Kind
 from shoal.store.file import MOST_INDEX, Index
 from shoal.store.offer import Offer
@@ -92,7 +91,9 @@ def test_a_real_workers_records_are_those_of_its_file(path: Path, remote: Callab
         check(tier, SMALL)  # who reads after that has a connection of its own
 
 
-def test_a_store_reads_from_it_and_the_budget_is_looked_at_before_any_record_comes(path: Path, remote: Callable[..., RemoteTier]) -> None:
+def test_a_store_reads_from_it_and_the_budget_is_looked_at_before_any_record_comes(
+    path: Path, remote: Callable[..., RemoteTier]
+) -> None:
     with offered(FileTier(path)) as address:
         with TensorStore(remote(address), 42 * PAGE, catalog.make(POLICIES, "lru"), readers=2) as store:
             store.preload([LARGE])
@@ -169,7 +170,7 @@ def test_who_sends_byte_by_byte_counts_as_silent(lines: tuple[Way, RemoteTier]) 
     found, tier = lines
     found.trickle_s = 0.01  # 41 s for the record
     begun_s = time.monotonic()
-    with pytest.raises(WireError, match="0: says nothing .*or too slow"):
+    with pytest.raises(WireError, match=r"0: says nothing .*or too slow"):
         check(tier, SMALL)
     assert time.monotonic() - begun_s < 5
 
@@ -181,7 +182,9 @@ def test_a_damaged_index_is_refused(path: Path, remote: Callable[..., RemoteTier
             remote(found.address)
 
 
-def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path, remote: Callable[..., RemoteTier]) -> None:
+def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(
+    path: Path, remote: Callable[..., RemoteTier]
+) -> None:
     half = threading.Event()
     with worker(path) as (process, address), way(address) as found:
         tier = remote(found.address, patience_s=5)
@@ -196,6 +199,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path,
                 return passed
 
             found.spoil = stop
+
             def ask() -> None:
                 with store.hold([LARGE]):
                     raise AssertionError
@@ -215,7 +219,9 @@ def test_a_worker_that_dies_in_the_middle_of_a_record_and_comes_back(path: Path,
                 np.testing.assert_array_equal(arrays["w"], ARRAYS[LARGE]["w"])
 
 
-def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path, remote: Callable[..., RemoteTier]) -> None:
+def test_a_worker_that_stands_still_is_given_up_and_read_from_again(
+    path: Path, remote: Callable[..., RemoteTier]
+) -> None:
     with worker(path) as (process, address):
         tier = remote(address, patience_s=SOON_S)
         process.send_signal(signal.SIGSTOP)
@@ -226,7 +232,9 @@ def test_a_worker_that_stands_still_is_given_up_and_read_from_again(path: Path, 
         check(tier, LARGE)
 
 
-def test_another_store_at_the_same_address_is_found_out(path: Path, tmp_path: Path, remote: Callable[..., RemoteTier]) -> None:
+def test_another_store_at_the_same_address_is_found_out(
+    path: Path, tmp_path: Path, remote: Callable[..., RemoteTier]
+) -> None:
     other = {**ARRAYS, LARGE: {"w": ARRAYS[LARGE]["w"][::-1], "b": ARRAYS[LARGE]["b"]}}
     with offered(FileTier(path)) as address:
         tier = remote(address)
@@ -243,7 +251,7 @@ def test_damage_at_its_source_is_told_as_damage(path: Path, remote: Callable[...
         data = bytearray(path.read_bytes())
         data[tier.records[LARGE].offset] ^= 1
         path.write_bytes(data)
-        with pytest.raises(ModelError, match="cannot give it: .*weights.store, 1/2: .* is not what was written"):
+        with pytest.raises(ModelError, match=r"cannot give it: .*weights.store, 1/2: .* is not what was written"):
             check(tier, LARGE)
         check(tier, SMALL)
 
@@ -263,7 +271,7 @@ def answering(*answers: bytes) -> str:
                         sock.sendall(each)
 
     threading.Thread(target=serve, daemon=True).start()
-    return "127.0.0.1:{}".format(listener.getsockname()[1])
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def indexed(index: Index) -> bytes:
@@ -281,7 +289,9 @@ def indexed(index: Index) -> bytes:
     ],
     ids=["too large", "less than told", "empty", "something else"],
 )
-def test_what_is_no_index_is_refused_before_memory_is_taken(answer: bytes, told: str, remote: Callable[..., RemoteTier]) -> None:
+def test_what_is_no_index_is_refused_before_memory_is_taken(
+    answer: bytes, told: str, remote: Callable[..., RemoteTier]
+) -> None:
     address = answering(answer)
     with pytest.raises(WireError, match=told):
         remote(address, patience_s=1)
@@ -320,7 +330,7 @@ def test_any_bytes_are_an_ask_or_refused(data: bytes) -> None:
 
 def test_nobody_there_and_no_address(remote: Callable[..., RemoteTier]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "127.0.0.1:{}".format(free.getsockname()[1])
+        address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(WireError, match=f"remote at {address}: cannot be reached: Connection refused"):
         remote(address)
     with pytest.raises(InputError, match="is not an address"):
@@ -329,7 +339,9 @@ def test_nobody_there_and_no_address(remote: Callable[..., RemoteTier]) -> None:
         remote(address, "memory")
 
 
-def test_who_asks_for_nonsense_is_left_and_others_are_answered(path: Path, remote: Callable[..., RemoteTier]) -> None:
+def test_who_asks_for_nonsense_is_left_and_others_are_answered(
+    path: Path, remote: Callable[..., RemoteTier]
+) -> None:
     with offered(FileTier(path)) as address:
         host, _, port = address.rpartition(":")
         for nonsense in (b"GET / HTTP/1.1\r\n" + bytes(ASK.size), ASK.pack(_line.MAGIC, 9, 0, 0, 0)):
@@ -343,7 +355,9 @@ def test_who_asks_for_nonsense_is_left_and_others_are_answered(path: Path, remot
         check(remote(address), LARGE)
 
 
-def test_no_more_callers_than_there_is_memory_for(path: Path, monkeypatch: pytest.MonkeyPatch, remote: Callable[..., RemoteTier]) -> None:
+def test_no_more_callers_than_there_is_memory_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, remote: Callable[..., RemoteTier]
+) -> None:
     monkeypatch.setattr(offer, "MOST_CALLERS", 1)
     with offered(FileTier(path)) as address:
         tier = remote(address)

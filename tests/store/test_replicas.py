@@ -59,7 +59,7 @@ def test_no_replica_left_names_what_each_said() -> None:
     first, second = Failing(ARRAYS.items()), Failing(ARRAYS.items())
     tier = Replicas([first, second])
     first.failures = second.failures = 1
-    with pytest.raises(WorkError, match="1: no replica gives the record .*no mind to; has no mind to"):
+    with pytest.raises(WorkError, match=r"1: no replica gives the record .*no mind to; has no mind to"):
         value(tier, Key(1))
     assert value(tier, Key(1)) == 1  # resting ones are better than none
 

@@ -136,7 +136,10 @@ def test_what_failed_beforehand_is_read_again_when_it_is_asked_for() -> None:
     with TensorStore(tier, BYTES * 2, catalog.make(POLICIES, "lru")) as store:
         store.preload([Key(1)])
         assert tier.failed.wait(5)
-        with store.hold([Key(0)]), store.hold([Key(1)]) as (found,):  # reads go in order: the preload is over by then
+        with (
+            store.hold([Key(0)]),
+            store.hold([Key(1)]) as (found,),
+        ):  # reads go in order: the preload is over by then
             np.testing.assert_array_equal(found["w"], ARRAYS[Key(1)]["w"])
 
 

@@ -36,7 +36,7 @@ class Way:
         host, _, port = to.rpartition(":")
         self._to = host, int(port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.spoil: Spoil = lambda data: data
         self.trickle_s = 0.0  # between two bytes of what comes back
         self.connections = 0

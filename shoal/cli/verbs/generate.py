@@ -83,7 +83,9 @@ def command(
             "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights"
         )
     if (weights_from or trace) and not memory:
-        raise InputError("--weights-from and --trace are for weights that are read piece by piece", hint="add --memory SIZE")
+        raise InputError(
+            "--weights-from and --trace are for weights that are read piece by piece", hint="add --memory SIZE"
+        )
     options.writable(trace)
     ways = talk.Ways(fleet, 1, context, weights, over or ("tcp" if weights_from else "shm"))
     with _opened(model, ways, memory, ahead, weights_from) as (kept, generator):

@@ -107,6 +107,7 @@ class TcpSockets:
     beat_s: float = 0.0
 
     def listen(self, address: str) -> tuple[socket.socket, str]:
+        """See `Sockets`."""
         family, where = self._resolve(address or f"{_DEFAULT_HOST}:0")
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -120,6 +121,7 @@ class TcpSockets:
         return sock, _text(sock.getsockname())
 
     def dial(self, address: str) -> Wire:
+        """See `Sockets`."""
         family, where = self._resolve(address)
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -136,10 +138,12 @@ class TcpSockets:
         return secured
 
     def admit(self, sock: socket.socket) -> Wire:
+        """See `Sockets`."""
         self._tune(sock)
         return sock if self.tls is None else self.tls.wrap(sock, called=True)
 
     def vouch(self, sock: Wire, party: str) -> None:
+        """See `Sockets`."""
         if self.tls is not None:
             self.tls.vouch(sock, party)
 
@@ -157,9 +161,11 @@ class TcpSockets:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def offer(self, peer: str) -> int:
+        """See `Sockets`."""
         return -1
 
     def receive(self, sock: Wire, size: int) -> tuple[bytes, int]:
+        """See `Sockets`."""
         return sock.recv(size), -1
 
     def _resolve(self, address: str) -> tuple[socket.AddressFamily, tuple[str, int]]:

@@ -119,7 +119,10 @@ def test_weights_of_another_model_and_options_that_do_not_go_together(
     config = json.loads((bare / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 300}))
     (tmp_path / "tokenizer.json").write_bytes((bare / "tokenizer.json").read_bytes())
-    with pytest.raises(ModelError, match="another model's .*vocab_size 300"), paged_from([address], tmp_path, 3 << 20):
+    with (
+        pytest.raises(ModelError, match=r"another model's .*vocab_size 300"),
+        paged_from([address], tmp_path, 3 << 20),
+    ):
         pass
     for more in (["--weights-from", address], ["--trace", str(tmp_path / "x")]):
         assert run(["generate", str(bare), "The", *more]) == 2
@@ -130,10 +133,9 @@ def test_weights_of_another_model_and_options_that_do_not_go_together(
 
 def test_a_store_of_something_else_is_no_decoder(bare: Path, tmp_path: Path) -> None:
     write_experts(tiny("mixtral").module(), tmp_path / "experts")
-    with Offer(FileTier(tmp_path / "experts")) as offer:
-        with pytest.raises(ModelError, match="something else than a decoder's weights"):
-            with paged_from([offer.address], bare, 3 << 20):
-                pass
+    refused = pytest.raises(ModelError, match="something else than a decoder's weights")
+    with Offer(FileTier(tmp_path / "experts")) as offer, refused, paged_from([offer.address], bare, 3 << 20):
+        pass
 
 
 def test_experts_of_another_process_answer_to_the_last_bit_and_come_back(tmp_path: Path) -> None:
