@@ -1,4 +1,4 @@
-"""Run one device's bundle until its coordinator lets it go, or let others read a model's weights."""
+"""Run one device's bundle, or offer a model's weights to others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
     ] = "",
     plain: Annotated[bool, typer.Option("--plain", help="allow unencrypted connections with other hosts")] = False,
 ) -> int:
-    """Run one device's bundle until its coordinator lets it go, or let others read a model's weights."""
+    """Run one device's bundle, or offer a model's weights to others."""
     transport = f"{over}:plain=true" if plain and over == "tcp" else over
     return main([f"--over={transport}", f"--listen={listen}", "--verify", "--", str(_records_of(bundle))])
 
