@@ -172,7 +172,7 @@ class Siege:
 
         Otherwise the worker must end it.
         """
-        sockets = Tcp(identity=str(self._camp.lead))._sockets()
+        sockets = Tcp(identity=str(self._camp.lead)).sockets()
         link = _patiently(lambda: meet_as_client(self._what, sockets, {UNIT: self._address}))[UNIT]
         link.sock.settimeout(ANSWER_S)
         came = bytearray()

@@ -13,7 +13,7 @@ from shoal import fleet as fleets
 from shoal.catalog import nearest
 from shoal.errors import InputError
 from shoal.llm.checkpoint import Kept, Wanted, prepared
-from shoal.llm.checkpoint.kept import Bits
+from shoal.llm.checkpoint.kept import Bits, Spoken
 from shoal.llm.config import FILE
 from shoal.llm.service import Generator, Placed, Room, generating, placed
 from shoal.units import parse
@@ -78,6 +78,23 @@ def within(model: Path, memory: str, ahead: int) -> Iterator[tuple[Kept, Paged]]
     from shoal.llm.offload.text import paged
 
     with paged(model, round(parse(memory, "byte")), ahead) as found:
+        yield found
+
+
+@contextmanager
+def elsewhere(addresses: str, model: Path, memory: str, ahead: int, over: str) -> Iterator[tuple[Spoken, Paged]]:
+    """The model with its weights at addresses, "host:port" with commas between, but for so much memory.
+
+    Raises:
+        ModelError: there is no such model, or the weights are another one's.
+        UnitError: no amount of memory.
+        LimitError: it is too little.
+        WireError: nobody answers.
+    """
+    from shoal.llm.offload.elsewhere import paged_from
+
+    known = [each.strip() for each in addresses.split(",")]
+    with paged_from(known, model, round(parse(memory, "byte")), ahead, over) as found:
         yield found
 
 

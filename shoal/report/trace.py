@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,23 @@ def write_trace(run: Run, path: Path | str, limit: int = LIMIT) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    kept = sorted(run.spans, key=lambda span: (span.start_s, span.end_s))[:limit]
+    about = {"model": run.model, "name": run.name, "started_at": run.started_at}
+    versions = {f"version {name}": version for name, version in run.versions.items()}
+    write_spans(run.spans, path, about | versions, limit, run.spans_dropped)
+
+
+def write_spans(
+    spans: Sequence[Span], path: Path | str, about: Mapping[str, str], limit: int = LIMIT, dropped: int = 0
+) -> None:
+    """Write the first `limit` of any spans; `about`: what else the file says; `dropped`: how many are missing already.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    kept = sorted(spans, key=lambda span: (span.start_s, span.end_s))[:limit]
     document = {
         "displayTimeUnit": "ms",
-        "otherData": {
-            "model": run.model,
-            "name": run.name,
-            "started_at": run.started_at,
-            "spans_left_out": str(len(run.spans) - len(kept) + run.spans_dropped),
-            **{f"version {name}": version for name, version in run.versions.items()},
-        },
+        "otherData": {**about, "spans_left_out": str(len(spans) - len(kept) + dropped)},
         "traceEvents": [*_events(kept)],
     }
     codec.write_bytes(codec.encode(document), Path(path))

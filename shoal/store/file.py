@@ -22,13 +22,19 @@ MOST_INDEX = 256 << 20
 
 @dataclass(frozen=True)
 class Index:
-    """The end of a file."""
+    """What a store holds: the end of its file."""
 
     records: tuple[Record, ...]
+    about: str = ""  # what its writer says of them together, as JSON
 
 
-def write_file(records: Iterable[tuple[Key, Arrays]], path: Path) -> Index:
+def write_file(records: Iterable[tuple[Key, Arrays]], path: Path, about: str = "") -> Index:
     """Write records in the order given, whole or not at all; one of them is in memory at a time.
+
+    Args:
+        records: what is to be written.
+        path: of the file.
+        about: what is to be said of them together; it comes with the index.
 
     Raises:
         InputError: a key comes twice, there is none, or arrays are no numbers.
@@ -39,7 +45,7 @@ def write_file(records: Iterable[tuple[Key, Arrays]], path: Path) -> Index:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb") as file:
             file.write(bytes(PAGE))
-            index = Index(tuple(_written(file, key, arrays) for key, arrays in records))
+            index = Index(tuple(_written(file, key, arrays) for key, arrays in records), about)
             _check_keys(index.records)
             _write_index(file, index)
         beside.replace(path)
@@ -89,8 +95,10 @@ class FileTier:
 
     def __init__(self, path: Path, *, direct: bool = True, writable: bool = False, name: str = "file") -> None:
         self._path, self._file = path, -1
-        self.figures = TierFigures(name)
-        self._records = {each.key: each for each in _index(path).records}
+        index = _index(path)
+        self.about = index.about
+        self.figures = TierFigures(name, size_bytes=sum(each.bytes for each in index.records))
+        self._records = {each.key: each for each in index.records}
         self.records: Mapping[Key, Record] = self._records
         self._file, self.direct = _opened(path, direct, writable)
 
@@ -137,7 +145,7 @@ class FileTier:
         try:
             os.fdatasync(self._file)
             with self._path.open("r+b") as file:
-                _write_index(file, Index(tuple(self._records.values())))
+                _write_index(file, Index(tuple(self._records.values()), self.about))
         except OSError as fault:
             raise WorkError(f"cannot write the store: {fault.strerror}", where=str(self._path)) from fault
 

@@ -11,12 +11,12 @@ class MemoryTier:
     """Arrays that are copied on every read."""
 
     def __init__(self, records: Iterable[tuple[Key, Arrays]], name: str = "memory") -> None:
-        self.figures = TierFigures(name)
         self._data: dict[Key, bytes] = {}
         made: dict[Key, Record] = {}
         for key, arrays in records:
             made[key], self._data[key] = laid_out(key, arrays, 0)
         self.records: Mapping[Key, Record] = made
+        self.figures = TierFigures(name, size_bytes=sum(each.bytes for each in made.values()))
 
     def read(self, key: Key, into: memoryview) -> None:
         """See `Tier`."""

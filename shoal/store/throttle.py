@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shoal.store.contract import Tier
-from shoal.store.values import Key, Record, TierFigures
+from shoal.store.values import Key, Record
 
 
 class Throttled:
@@ -19,10 +19,7 @@ class Throttled:
 
     def __init__(self, inner: Tier, read_bytes_per_s: float, latency_s: float = 0.0) -> None:
         self._inner = inner
-        self.figures = replace(
-            TierFigures(inner.figures.name, read_bytes_per_s, latency_s, inner.figures.energy_j_per_byte),
-            emulated=True,
-        )
+        self.figures = replace(inner.figures, read_bytes_per_s=read_bytes_per_s, latency_s=latency_s, emulated=True)
         self._channel = threading.Lock()
         self._free_s = 0.0
 

@@ -83,14 +83,21 @@ class TierFigures:
     name: str
     read_bytes_per_s: float | None = None  # none: nobody has said
     latency_s: float = 0.0  # of every read
-    energy_j_per_byte: float = 0.0
+    energy_j_per_byte: float = 0.0  # read
     emulated: bool = False  # held to these figures by waiting
+    size_bytes: int = 0  # of all that lies there; 0: nobody has said
+    energy_source: str = ""  # who says what a byte takes
 
     def __post_init__(self) -> None:
         rate = math.inf if self.read_bytes_per_s is None else self.read_bytes_per_s
-        if not rate > 0 or not 0 <= self.latency_s < math.inf or not self.energy_j_per_byte >= 0:
+        if not rate > 0 or not 0 <= self.latency_s < math.inf or self.size_bytes < 0:
             raise InputError("a tier reads at a rate above zero, after a time of zero or more", where=self.name,
                              had=f"{rate:g} B/s, {self.latency_s:g} s")  # fmt: skip
+        if not 0 <= self.energy_j_per_byte < math.inf:
+            raise InputError("a byte takes no such energy", where=self.name, had=f"{self.energy_j_per_byte:g} J")
+        if bool(self.energy_j_per_byte) != bool(self.energy_source):
+            raise InputError("energy and who says so come together", where=self.name,
+                             had=f"{self.energy_j_per_byte:g} J a byte by '{self.energy_source}'")  # fmt: skip
 
     def read_s(self, size: int) -> float:
         """Seconds of one read.

@@ -10,8 +10,10 @@ from shoal import catalog
 from shoal.cost.offload import efficiency
 from shoal.llm.offload.timed import Job, Steps, run_all
 from shoal.sim.storage import replayed
+from shoal.sim.tiers import known, on_each
 from shoal.store import POLICIES, Read
 from shoal.study import Bench, Chart, Finding, Series, Shown, Table, words
+from shoal.study._reading import reading
 
 if TYPE_CHECKING:
     from shoal.study._zero_infinity_text import Subject
@@ -79,6 +81,7 @@ def clocked(found: Subject, budget_bytes: int, wanted: Wanted, rates: str, bench
     yield _table(f"{found.name}: a step of {wanted.last} tokens that asks for the last logits", lasts, compute_s[1],
                  "while the vocabulary is read there is nothing to compute, and the budget keeps little of it")  # fmt: skip
     yield from _replays(runs)
+    yield _tiers(runs[1], wanted.repeats)
 
 
 def _job(
@@ -100,6 +103,12 @@ def _distances(found: Subject, runs: list[Timed], compute_s: float) -> Iterator[
     one = runs[1]
     yield Finding("overlap", 100 * max(one.read_s, compute_s) / one.step_s, "emulated", len(one.steps.seconds) - 1)
     yield Finding("ahead", runs[0].step_s / one.step_s, "emulated", len(one.steps.seconds) - 1)
+    for each in runs[:2]:
+        begun_s, ended_s = each.steps.ended_s[-2:]
+        yield reading(
+            f"The last step, {each.ahead} records ahead", each.steps.told, (begun_s, ended_s),
+            "the disk is held to a rate (emulated); names are keys of records",
+        )  # fmt: skip
     yield Chart("Time of a step by records ahead", "records ahead", "s",
                 (Series("taken", DISTANCES, [each.step_s for each in runs]),
                  Series("longer of reading and arithmetic", DISTANCES,
@@ -131,3 +140,21 @@ def _replays(runs: list[Timed]) -> Iterator[Shown]:
     policy = catalog.make(POLICIES, "cyclic")
     offs = [100 * abs(replayed(each.steps.told, policy).seconds / each.steps.told.seconds - 1) for each in runs]
     yield Finding("replayed", max(offs), "emulated", len(runs), why="the most of all runs; simulated over emulated")
+
+
+def _tiers(run: Timed, steps: int) -> Table:
+    """The same steps from other places."""
+    found = on_each(run.steps.told, catalog.make(POLICIES, "cyclic"), known())
+    rows = [(each.tier.name, (each.tier.read_bytes_per_s or 0) / 1e6, 1e6 * each.tier.latency_s, each.seconds / (steps + 1),
+             100 * each.stall_s / each.seconds, each.read_j / (steps + 1), each.tier.energy_source) for each in found]  # fmt: skip
+    columns = (
+        "tier",
+        "MB/s",
+        "latency, µs",
+        "step, s",
+        "waiting, %",
+        "reading, J a step",
+        "who says what a byte takes",
+    )
+    return Table("The same steps, one record ahead, from other tiers", columns, rows,
+                 note="replayed in simulated time from the record of the emulated run; arithmetic as it took here")  # fmt: skip

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LRU, OWN, ROUTER = "LRU on demand", "distance, path table", "distance, next router"
 DEMAND, MEMORY = "on demand", "all in memory"
 ENDLESS = float("inf")
+SHOWN_USES = 16
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,20 @@ class Edgemoe:
         ]
         yield Finding("overlap", median(shares), "emulated", len(shares), (min(shares), max(shares)))
         yield self._table(made, runs, rates)
+        yield from self._timelines(runs)
         yield Chart("Engines", "engine", "tokens/s", (Series(f"{self.rate_mb:g} MB/s, emulated", tuple(rates), tuple(rates.values())),),
                     kind="bars")  # fmt: skip
+
+    def _timelines(self, runs: dict[str, list[Ran]]) -> Iterator[Shown]:
+        """The end of the last round, without and with foresight."""
+        from shoal.study._reading import reading
+
+        for name in (LRU, OWN):
+            told = runs[name][-1].told
+            assert told is not None
+            last = told.uses[-SHOWN_USES:]
+            yield reading(f"Reading beside computing: {name}", told, (last[0].asked_s, last[-1].ended_s),
+                          f"the last {len(last)} times a layer asked for experts; {self.rate_mb:g} MB/s, emulated")  # fmt: skip
 
     def _all(self, made: Lab) -> tuple[Engine, ...]:
         from shoal.study._edgemoe_runs import Engine

@@ -1,4 +1,4 @@
-"""`python -m shoal.worker BUNDLE`: one unit of a program, until its coordinator lets it go."""
+"""`python -m shoal.worker BUNDLE|STORE`: one unit of a program, until its coordinator lets it go; or records for others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from shoal import catalog
 from shoal.errors import InputError, ShoalError
 from shoal.program import bundle as bundles
+from shoal.worker.offering import offer
 from shoal.worker.serve import load, serve
 
 GRACE_S = 1.0  # how long a worker may take to leave by itself once its parent is gone
@@ -38,18 +39,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _work(options: argparse.Namespace) -> None:
+    if options.bundle.is_file():
+        _pin(options.cores or ())
+        offer(options.bundle, options.over, options.listen, _announce)
+        return
     bundle = bundles.read(options.bundle)
     if options.verify:
         bundles.verify(bundle)
     cores = options.cores if options.cores is not None else bundle.manifest.cores
-    if cores:
-        _pin(cores)
+    _pin(cores)
     sessions = load(bundle)
     transport = catalog.make("wire/transports", options.over)
     serve(bundle, sessions, transport.worker(bundle.manifest.unit, bundle.program, options.listen, _announce))
 
 
 def _pin(cores: tuple[int, ...]) -> None:
+    if not cores:
+        return
     try:
         os.sched_setaffinity(0, cores)
     except (OSError, ValueError, OverflowError) as fault:
@@ -73,8 +79,12 @@ def _announce(address: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("shoal.worker", description="Run one unit of a program from its bundle.")
-    parser.add_argument("bundle", type=Path, help="the folder `shoal pack` made for this device")
+    parser = argparse.ArgumentParser(
+        "shoal.worker", description="Run one unit of a program from its bundle, or offer the records of a store."
+    )
+    parser.add_argument(
+        "bundle", type=Path, help="the folder `shoal pack` made for this device, or a file of records"
+    )
     parser.add_argument("--over", default="tcp", help="transport with its options (default: tcp)")
     parser.add_argument(
         "--listen", default="", metavar="ADDRESS", help="where peers connect (default: a free port)"

@@ -95,17 +95,20 @@ def test_keys_come_once_and_arrays_are_numbers(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (4 * PAGE, limits[1])
-    )  # as a full disk, the system refuses to write on
+@pytest.mark.parametrize("pages", [4, 100, 101], ids=["in a record", "at its end", "in the index"])
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path, pages: int) -> None:
+    """As on a full disk, the system refuses to write beyond so many pages."""
+    write_file(RECORDS.items(), tmp_path / "x")
+    before, limits = (tmp_path / "x").read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (pages * PAGE, limits[1]))
     try:
-        with pytest.raises(WorkError, match=r"x: cannot write the store"):
-            write_file([(Key(0), {"a": np.zeros(100 * PAGE, np.uint8)})], tmp_path / "x")
+        for name in ("x", "y"):
+            with pytest.raises(WorkError, match=rf"{name}: cannot write the store: File too large"):
+                write_file([(Key(0), {"a": np.zeros(100 * PAGE, np.uint8)})], tmp_path / name)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["x"]
+    assert (tmp_path / "x").read_bytes() == before
 
 
 def held_of(tier: FileTier, key: Key) -> memoryview:

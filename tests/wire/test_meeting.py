@@ -23,7 +23,7 @@ from shoal.program.message import CONTROL_EDGE, pack
 from shoal.wire import Delivery, Endpoint, Left
 from shoal.wire.meeting import meet_as_worker
 from shoal.wire.transports.shm import _UnixSockets
-from shoal.wire.transports.tcp import _TcpSockets
+from shoal.wire.transports.tcp import TcpSockets
 
 SOCKETS = ("shm", "tcp")
 A, B = "a/cpu", "b/cpu"
@@ -211,7 +211,7 @@ class Impostor:
 
 @contextmanager
 def impostor(name: str, what: Program) -> Iterator[Impostor]:
-    sockets = _UnixSockets(A, what) if name == "shm" else _TcpSockets(False)
+    sockets = _UnixSockets(A, what) if name == "shm" else TcpSockets(False)
     announced = Announced()
     with ThreadPoolExecutor(1) as pool:
         links = pool.submit(meet_as_worker, A, what, sockets, "", announced.by(A), wait_s=5)

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shoal.cli import options, talk
 from shoal.errors import InputError, WorkError
-from shoal.llm.service import Request, Sampling, Words
+from shoal.llm.service import Generator, Request, Sampling, Words
+from shoal.report.trace import write_spans
+from shoal.store import Told
+from shoal.store.timeline import spans
+from shoal.units import format_bytes
+
+if TYPE_CHECKING:
+    from shoal.llm.checkpoint import Kept
+    from shoal.llm.checkpoint.kept import Spoken
+    from shoal.llm.offload.text import Paged
 
 EXAMPLES = (
     "shoal generate gemma-3-270m.gguf 'The capital of France is'",
     "shoal generate llama/ 'Once upon a time' --tokens 200 --temperature 0.8 --seed 1",
     "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
     "shoal generate gemma-3-270m.gguf 'The capital of France is' --memory 256MB",
+    "shoal generate gemma3/ 'The capital of France is' --memory 256MB --weights-from 192.0.2.7:4711 --over tcp:plain=true",
 )
 
 
@@ -37,8 +48,12 @@ def command(
     context: Annotated[int, typer.Option(min=0, help=talk.CONTEXT_HELP)] = 0,
     weights: Annotated[str, typer.Option(help=talk.WEIGHTS_HELP)] = "stored",
     over: Annotated[
-        str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
-    ] = "shm",
+        str,
+        typer.Option(
+            metavar="TRANSPORT",
+            help="what carries tensors here: shm, tcp, or memory (one process); with --weights-from: tcp",
+        ),
+    ] = "",
     memory: Annotated[
         str,
         typer.Option(
@@ -46,6 +61,18 @@ def command(
         ),
     ] = "",
     ahead: Annotated[int, typer.Option(min=0, help="with --memory: pieces of weights read before their use")] = 1,
+    weights_from: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT,…",
+            help="with --memory: read the weights from a `shoal worker MODEL` there; further ones stand in for the first. "
+            "MODEL here needs config.json and tokenizer.json only",
+        ),
+    ] = "",
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="with --memory: write when it read, waited and computed, for Perfetto"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the result as JSON on stdout")] = False,
 ) -> None:
     """Go on with a text by a trained language model."""
@@ -55,8 +82,13 @@ def command(
         raise InputError(
             "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights"
         )
-    ways = talk.Ways(fleet, 1, context, weights, over)
-    with talk.within(model, memory, ahead) if memory else talk.ready(model, ways) as (kept, generator):
+    if (weights_from or trace) and not memory:
+        raise InputError(
+            "--weights-from and --trace are for weights that are read piece by piece", hint="add --memory SIZE"
+        )
+    options.writable(trace)
+    ways = talk.Ways(fleet, 1, context, weights, over or ("tcp" if weights_from else "shm"))
+    with _opened(model, ways, memory, ahead, weights_from) as (kept, generator):
         asked = kept.text.chat([{"role": "user", "content": said}]) if chat else said
         request = Request(tuple(kept.text.tokens(asked)), tokens, sampling, kept.text.ends)
         words, pieces = Words(kept.text), []
@@ -69,19 +101,31 @@ def command(
                 talk.say(pieces[-1])
         pieces.append(words.rest())
         placements = tuple(generator.counts.placements)
+        told = None if isinstance(generator, Generator) else generator.told()
     ended = stream.ended
     assert ended is not None
     if json:
         options.emit(
             {"text": "".join(pieces), "ended": ended.reason, "prompt_tokens": len(request.tokens),
              "tokens": stream.given, "first_s": times_s[0] if times_s else None, "total_s": times_s[-1] if times_s else None,
-             "placements": placements}
+             "placements": placements} | (_read(told) if told else {})
         )  # fmt: skip
     else:
         talk.say(f"{pieces[-1]}\n")
-        sys.stderr.write(_figures(len(request.tokens), times_s, placements))
+        sys.stderr.write(_figures(len(request.tokens), times_s, placements) + (_waited(told) if told else ""))
+    if told and trace:
+        write_spans(spans(told), trace, {"model": model.stem})
     if ended.reason == "lost":
         raise WorkError(f"the text ended early: {ended.why}")
+
+
+def _opened(
+    model: Path, ways: talk.Ways, memory: str, ahead: int, addresses: str
+) -> AbstractContextManager[tuple[Kept | Spoken, Generator | Paged]]:
+    """The model, and what goes on with texts: here within some memory, or on the devices of a fleet."""
+    if addresses:
+        return talk.elsewhere(addresses, model, memory, ahead, ways.over)
+    return talk.within(model, memory, ahead) if memory else talk.ready(model, ways)
 
 
 def _figures(prompt: int, times_s: list[float], placements: tuple[str, ...]) -> str:
@@ -94,3 +138,21 @@ def _figures(prompt: int, times_s: list[float], placements: tuple[str, ...]) -> 
         f"[{' then '.join(placements)}: first token after {times_s[0]:.3g} s ({prompt} tokens of prompt), "
         f"then {shown} tokens/s, measured]\n"
     )
+
+
+def _waited(told: Told) -> str:
+    """What reading weights cost, in a line."""
+    return (
+        f"[waited {1e3 * told.stall_s:.0f} of {1e3 * told.seconds:.0f} ms for weights: {format_bytes(told.read_bytes)} read "
+        f"from {told.tier.name}, {100 * told.hit_rate:.0f} % there when asked for]\n"
+    )
+
+
+def _read(told: Told) -> dict[str, float | str]:
+    return {
+        "waited_s": told.stall_s,
+        "used_s": told.seconds,
+        "read_bytes": told.read_bytes,
+        "read_from": told.tier.name,
+        "hit_rate": told.hit_rate,
+    }

@@ -1,4 +1,4 @@
-"""Run one device's bundle until its coordinator lets it go."""
+"""Run one device's bundle, or offer a model's weights to others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from shoal.worker.__main__ import main
 EXAMPLES = (
     "shoal worker bundles/pi-cpu",
     "shoal worker bundles/pi-cpu --listen 0.0.0.0:4711",
+    "shoal worker gemma-3-270m.gguf --listen 0.0.0.0:4711 --over tcp:identity=FOLDER",
 )
 
 
 def command(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="the folder that `shoal pack` made for this device")
+        Path,
+        typer.Argument(
+            metavar="BUNDLE|MODEL|STORE",
+            help="the folder that `shoal pack` made for this device; or a trained language model, or a file of records: "
+            "others then read its weights (shoal generate --weights-from)",
+        ),
     ],
     over: Annotated[str, typer.Option(metavar="TRANSPORT", help="what carries tensors: tcp, shm, mpi")] = "tcp",
     listen: Annotated[
@@ -25,6 +31,15 @@ def command(
     ] = "",
     plain: Annotated[bool, typer.Option("--plain", help="allow unencrypted connections with other hosts")] = False,
 ) -> int:
-    """Run one device's bundle until its coordinator lets it go."""
+    """Run one device's bundle, or offer a model's weights to others."""
     transport = f"{over}:plain=true" if plain and over == "tcp" else over
-    return main([f"--over={transport}", f"--listen={listen}", "--verify", "--", str(bundle)])
+    return main([f"--over={transport}", f"--listen={listen}", "--verify", "--", str(_records_of(bundle))])
+
+
+def _records_of(path: Path) -> Path:
+    """Where a trained model's weights are kept as records; anything else as it is."""
+    if path.suffix != ".gguf" and not (path / "config.json").is_file():
+        return path
+    from shoal.llm.offload.kept import stored  # a worker of a bundle needs nothing of this
+
+    return stored(path)[0].path

@@ -36,17 +36,16 @@ class Tensors:
         """See `Weights`."""
         full = self.prefix + name if self.prefix + name in self.places else name
         if full not in self.places:
-            raise ModelError(
-                f"the model has no weight '{name}'", where=str(next(iter(self.places.values())).parent)
-            )
+            where = next((str(each.parent) for each in self.places.values()), None)
+            raise ModelError(f"the model has no weight '{name}'", where=where)
         return Product(_array(self.places[full], full))
 
 
-def folder(source: Path) -> Checkpoint:
+def folder(source: Path, *, bare: bool = False) -> Checkpoint:
     """See `opened`."""
     config = codec.load(dict[str, Any], source / FILE)
     files = sorted(source.glob("*.safetensors"))
-    if not files:
+    if not files and not bare:
         raise ModelError("a configuration without weights", where=str(source), needed="*.safetensors",
                          hint="`shoal inspect` and `shoal plan` take the configuration alone")  # fmt: skip
     places = {name: file for file in files for name in _listed(file)}

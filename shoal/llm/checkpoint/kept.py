@@ -63,6 +63,15 @@ class Kept:
         return Text(self.folder / TOKENIZER, self.facts.ends, self.facts.begins, self.facts.template)
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """What a model's tokens mean, and how many it has places for; its weights may be elsewhere."""
+
+    config: Mapping[str, Any]
+    text: Text
+    context: int
+
+
 def decoder_of(config: Mapping[str, object], source: str = "the configuration") -> Decoder:
     """What a configuration's model computes.
 
@@ -107,6 +116,20 @@ def prepared(path: str | Path, wanted: Wanted | None = None) -> Kept:
 
     folder = cache.entry("decoders", key, build, cache.MOST_BYTES)
     return Kept(folder, codec.load(Facts, folder / "facts.json"))
+
+
+def spoken(path: str | Path) -> Spoken:
+    """The model at `path` without its weights, which a folder may lack.
+
+    Raises:
+        ModelError: nothing of the kind is there, its kind is unknown, or it has no tokenizer.
+        InputError: the cache cannot be written.
+    """
+    checkpoint = opened(path, bare=True)
+    place = _tokenizer(checkpoint, [(file.name, cache.digest(file)) for file in files(path)])
+    context = min(decoder_of(checkpoint.config, str(path)).architecture.context, CONTEXT)
+    text = Text(place, checkpoint.ends, checkpoint.begins, checkpoint.template)
+    return Spoken(checkpoint.config, text, context)
 
 
 def _tokenizer(checkpoint: Checkpoint, digests: Sequence[tuple[str, str]]) -> Path:

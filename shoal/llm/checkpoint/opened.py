@@ -41,8 +41,10 @@ class Checkpoint:
     template: str = ""  # of chats, in Jinja
 
 
-def opened(path: str | Path) -> Checkpoint:
+def opened(path: str | Path, *, bare: bool = False) -> Checkpoint:
     """The model in a folder (config.json, *.safetensors, tokenizer.json) or a GGUF file.
+
+    `bare`: a folder may lack the weights, which then cannot be read.
 
     Raises:
         ModelError: nothing of the kind is there, or it is damaged.
@@ -55,7 +57,7 @@ def opened(path: str | Path) -> Checkpoint:
         return gguf_file(source)
     from shoal.llm.checkpoint.folder import folder
 
-    return folder(source)
+    return folder(source, bare=bare)
 
 
 def files(path: str | Path) -> tuple[Path, ...]:

@@ -45,6 +45,7 @@ class Handle:
         self._ways_back.append(other.undo)
 
     def undo(self) -> None:
-        """Leave the model as it was, to the last bit; a second time nothing happens."""
+        """Leave the model as it was, to the last bit; a second time nothing happens. What fails is tried again then."""
         while self._ways_back:
-            self._ways_back.pop()()
+            self._ways_back[-1]()
+            self._ways_back.pop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from shoal.store.values import Arrays
 
+Opener = Callable[[], Tier]
 NAME = "shoal_store"  # among transformers' implementations of experts
 
 
@@ -72,13 +73,14 @@ class Offloaded:
 
         Raises:
             ModelError: the store is damaged by now.
+            WorkError: it cannot be read any more.
         """
         self._handle.undo()
 
 
 def offload(
     model: PreTrainedModel,
-    path: Path,
+    source: Path | Opener,
     budget: Budget,
     learned: RoutingTrace | None = None,
     uses: Sequence[Key] | None = None,
@@ -87,28 +89,30 @@ def offload(
 
     Args:
         model: is changed in place; its experts' memory is given back.
-        path: what `write_experts` has written of it.
+        source: what `write_experts` has written of it; or what opens a tier with that, now and to give the experts back.
         budget: for the experts.
         learned: routes of other text, for the predictor.
         uses: all that will be asked for, for policies that must know.
 
     Raises:
         ModelError: no layer has experts, or the store is damaged or of another model.
+        WorkError: the store cannot be read.
         LimitError: the budget does not hold what one token needs of one layer.
         InputError: no such policy or predictor, or it lacks what it has to know.
     """
-    found, tier = sites(model), FileTier(path, direct=budget.direct)
+    found, opener = sites(model), _opener(source, budget)
+    tier = opener()
     with ExitStack() as undone:
         undone.callback(tier.close)
         for place, site in enumerate(found):
-            check_fits(place, site, tier.records, str(path))
+            check_fits(place, site, tier.records, str(source) if isinstance(source, Path) else tier.figures.name)
         _check_room(found, tier, budget)
         foresight = _foresight(found, budget, learned)
         store = _store(tier, budget, uses)
         undone.callback(store.close)
         handle = Handle()
         undone.callback(handle.undo)
-        handle.later(lambda: _restore(found, path))
+        handle.later(lambda: _restore(found, opener))
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
             _free(site)
@@ -255,7 +259,11 @@ def _foresight(found: Sequence[Site], budget: Budget, learned: RoutingTrace | No
     return Foresight(predictor.learned(learned), found, budget.preloaded)
 
 
-def _store(tier: FileTier, budget: Budget, uses: Sequence[Key] | None) -> TensorStore:
+def _opener(source: Path | Opener, budget: Budget) -> Opener:
+    return (lambda: FileTier(source, direct=budget.direct)) if isinstance(source, Path) else source
+
+
+def _store(tier: Tier, budget: Budget, uses: Sequence[Key] | None) -> TensorStore:
     policy: Policy = catalog.make(POLICIES, budget.policy)
     throttled = math.isfinite(budget.read_bytes_per_s) or budget.latency_s
     over = Throttled(tier, budget.read_bytes_per_s, budget.latency_s) if throttled else tier
@@ -277,10 +285,10 @@ def _free(site: Site) -> None:
         parameter.data = parameter.data.new_full((), math.nan).expand(parameter.shape)
 
 
-def _restore(found: Sequence[Site], path: Path) -> None:
-    """Fill the parameters from the file."""
+def _restore(found: Sequence[Site], opener: Opener) -> None:
+    """Fill the parameters from the store."""
     torch = transformers_module("torch")
-    tier = FileTier(path)
+    tier = opener()
     try:
         for place, site in enumerate(found):
             whole = {name: torch.empty(site.stack(name).shape, dtype=site.stack(name).dtype) for name in site.names}

@@ -9,22 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from shoal import cache, codec
+from shoal.errors import InputError, ModelError
 from shoal.llm.checkpoint import Kept, prepared
 from shoal.llm.checkpoint.stored import HEAD, matrices
 from shoal.llm.offload.laid import TILE_BYTES, Laid, laid, shapes_of, write_weights
 from shoal.llm.tiny import Tiny
+from shoal.store import FileTier
 
-VERSION = 1
-WEIGHTS, FACTS = "weights.store", "facts.json"
+VERSION = 2
+WEIGHTS = "weights.store"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What stands beside the weights."""
+    """What a store of weights says of itself, in its index."""
 
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
     tile_bytes: int
+
+    @property
+    def laid(self) -> Laid:
+        """Which key holds what."""
+        return laid(self.shapes, self.tile_bytes)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Stored:
     @property
     def laid(self) -> Laid:
         """Which key holds what."""
-        return laid(self.facts.shapes, self.facts.tile_bytes)
+        return self.facts.laid
 
 
 def stored(path: str | Path, tile_bytes: int = TILE_BYTES) -> tuple[Stored, Kept]:
@@ -65,12 +72,35 @@ def stored_tiny(model: Tiny, tile_bytes: int = TILE_BYTES) -> Stored:
     return _kept(digest.hexdigest(), tile_bytes, lambda folder: _write(facts, model.weights, folder))
 
 
+def stored_at(path: Path) -> Stored:
+    """The weights in a file of records.
+
+    Raises:
+        ModelError: no store, a damaged one, or one of something else.
+    """
+    tier = FileTier(path)
+    tier.close()
+    return Stored(path, facts_of(tier.about, str(path)))
+
+
+def facts_of(about: str, where: str) -> Facts:
+    """What a store of weights says of itself.
+
+    Raises:
+        ModelError: it holds something else.
+    """
+    try:
+        return codec.decode(Facts, about.encode(), where)
+    except InputError as fault:
+        raise ModelError("a store of something else than a decoder's weights", where=where) from fault
+
+
 def _kept(name: str, tile_bytes: int, build: Any) -> Stored:
     key = hashlib.sha256(codec.encode((VERSION, name, tile_bytes))).hexdigest()
     folder = cache.entry("stores", key, build, cache.MOST_BYTES)
-    return Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
+    return stored_at(folder / WEIGHTS)
 
 
 def _write(facts: Facts, weights: Mapping[str, Any], folder: Path) -> None:
-    write_weights(facts.shapes, weights.__getitem__, folder / WEIGHTS, facts.tile_bytes)
-    codec.save(facts, folder / FACTS)
+    about = codec.encode(facts).decode()
+    write_weights(facts.shapes, weights.__getitem__, folder / WEIGHTS, facts.tile_bytes, about)

@@ -95,7 +95,7 @@ def laid(shapes: Mapping[str, tuple[int, ...]], tile_bytes: int = TILE_BYTES) ->
 
 
 def write_weights(
-    shapes: Mapping[str, tuple[int, ...]], read: Read, path: Path, tile_bytes: int = TILE_BYTES
+    shapes: Mapping[str, tuple[int, ...]], read: Read, path: Path, tile_bytes: int = TILE_BYTES, about: str = ""
 ) -> Laid:
     """Write a decoder's weights to a store; one record at a time is in memory, beside what `read` gives.
 
@@ -104,7 +104,7 @@ def write_weights(
         WorkError: the file cannot be written.
     """
     found = laid(shapes, tile_bytes)
-    write_file(_records(found, read), path)
+    write_file(_records(found, read), path, about)
     return found
 
 

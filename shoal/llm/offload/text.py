@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,12 @@ from shoal.errors import InputError, ShoalError
 from shoal.llm.checkpoint import Kept
 from shoal.llm.decoder.writer import BEST
 from shoal.llm.library import transformers_module
-from shoal.llm.offload.kept import stored
+from shoal.llm.offload.kept import Facts, stored
 from shoal.llm.offload.layers import offloaded
 from shoal.llm.service import Request, Stream
 from shoal.llm.service.generator import Counts
 from shoal.llm.service.stream import Ended
-from shoal.store import POLICIES, FileTier, TensorStore
+from shoal.store import POLICIES, FileTier, TensorStore, Tier, Told
 from shoal.units import format_bytes
 
 if TYPE_CHECKING:
@@ -27,11 +28,20 @@ if TYPE_CHECKING:
 POLICY = "cyclic"
 
 
+@dataclass(frozen=True)
+class Within:
+    """How weights are kept in memory."""
+
+    budget_bytes: int
+    ahead: int = 1  # records that are read before their use
+    readers: int = 1  # reads at once
+
+
 class Paged:
     """A generator of one text after another; see `shoal.llm.service.Generator`, whose manners it has."""
 
-    def __init__(self, model: PreTrainedModel, label: str, context: int) -> None:
-        self._model, self._context = model, context
+    def __init__(self, model: PreTrainedModel, store: TensorStore, label: str, context: int) -> None:
+        self._model, self._store, self._context = model, store, context
         self._cancelled, self._threads = threading.Event(), list[threading.Thread]()
         self.counts = Counts(placements=[label])
 
@@ -49,6 +59,10 @@ class Paged:
         self._threads.append(threading.Thread(target=self._go_on, args=(stream,), name="text", daemon=True))
         self._threads[-1].start()
         return stream
+
+    def told(self) -> Told:
+        """What was read, and how long texts waited for it."""
+        return self._store.told()
 
     def close(self) -> None:
         """Let no more tokens be found, once the one at work is."""
@@ -102,12 +116,25 @@ def paged(path: Path, budget_bytes: int, ahead: int = 1) -> Iterator[tuple[Kept,
     """
     found, kept = stored(path)
     label = f"transformers within {format_bytes(budget_bytes)} of weights"
-    with (
-        TensorStore(FileTier(found.path, name="disk"), budget_bytes, catalog.make(POLICIES, POLICY)) as store,
-        offloaded(found.facts.config, found.laid, store, ahead) as model,
-    ):
-        text = Paged(model, label, kept.facts.context)
-        try:
-            yield kept, text
-        finally:
-            text.close()
+    within = Within(budget_bytes, ahead)
+    with served(FileTier(found.path, name="disk"), found.facts, within, label, kept.facts.context) as text:
+        yield kept, text
+
+
+@contextmanager
+def served(tier: Tier, facts: Facts, within: Within, label: str, context: int) -> Iterator[Paged]:
+    """A model that goes on with texts while its weights lie in a tier, which is closed with it.
+
+    Raises:
+        ModelError: the weights are damaged, or another model's.
+        LimitError: the budget is too small; what it would have to be.
+        MissingExtra: transformers is not installed.
+    """
+    with ExitStack() as stack:
+        stack.callback(tier.close)
+        policy = catalog.make(POLICIES, POLICY)
+        store = stack.enter_context(TensorStore(tier, within.budget_bytes, policy, readers=within.readers))
+        model = stack.enter_context(offloaded(facts.config, facts.laid, store, within.ahead))
+        text = Paged(model, store, label, context)
+        stack.callback(text.close)
+        yield text

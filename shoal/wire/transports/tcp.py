@@ -54,7 +54,7 @@ class Tcp:
             InputError: not an address, one beyond this host without `plain` or `identity`, or no good identity.
             WireError: the address is in use, or a peer cannot be reached.
         """
-        links = meet_as_worker(name, program, self._sockets(), address, announce, wait_s=self.wait_s)
+        links = meet_as_worker(name, program, self.sockets(), address, announce, wait_s=self.wait_s)
         return StreamEndpoint(name, program, links, self.beat_s)
 
     def client(self, program: Program, addresses: Mapping[str, str]) -> StreamEndpoint:
@@ -64,14 +64,19 @@ class Tcp:
             InputError: not an address, one beyond this host without `plain` or `identity`, or no good identity.
             WireError: a unit cannot be reached, runs another program or protocol, or is not who it should be.
         """
-        links = meet_as_client(program, self._sockets(), addresses)
+        links = meet_as_client(program, self.sockets(), addresses)
         return StreamEndpoint(CLIENT, program, links, self.beat_s)
 
-    def _sockets(self) -> _TcpSockets:
+    def sockets(self) -> TcpSockets:
+        """How connections are made and taken, for whoever has no program to meet about.
+
+        Raises:
+            InputError: no good identity.
+        """
         if not self.identity:
-            return _TcpSockets(self.plain, beat_s=self.beat_s)
+            return TcpSockets(self.plain, beat_s=self.beat_s)
         own = load(Path(self.identity))
-        return _TcpSockets(self.plain, _Tls(own), self.beat_s)
+        return TcpSockets(self.plain, _Tls(own), self.beat_s)
 
 
 class _Tls:
@@ -94,7 +99,7 @@ class _Tls:
 
 
 @dataclass(frozen=True)
-class _TcpSockets:
+class TcpSockets:
     """Makes and accepts the connections, TLS or plain."""
 
     plain: bool
@@ -102,6 +107,7 @@ class _TcpSockets:
     beat_s: float = 0.0
 
     def listen(self, address: str) -> tuple[socket.socket, str]:
+        """See `Sockets`."""
         family, where = self._resolve(address or f"{_DEFAULT_HOST}:0")
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -115,6 +121,7 @@ class _TcpSockets:
         return sock, _text(sock.getsockname())
 
     def dial(self, address: str) -> Wire:
+        """See `Sockets`."""
         family, where = self._resolve(address)
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -131,12 +138,20 @@ class _TcpSockets:
         return secured
 
     def admit(self, sock: socket.socket) -> Wire:
+        """See `Sockets`."""
         self._tune(sock)
         return sock if self.tls is None else self.tls.wrap(sock, called=True)
 
     def vouch(self, sock: Wire, party: str) -> None:
+        """See `Sockets`."""
         if self.tls is not None:
             self.tls.vouch(sock, party)
+
+    def fellow(self, sock: Wire) -> None:
+        """Raise WireError unless the peer belongs to our fleet; without an identity anybody does. Waits as the socket does."""
+        if isinstance(sock, TlsSocket):
+            sock.shake()
+            sock.party()
 
     def _tune(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,9 +161,11 @@ class _TcpSockets:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def offer(self, peer: str) -> int:
+        """See `Sockets`."""
         return -1
 
     def receive(self, sock: Wire, size: int) -> tuple[bytes, int]:
+        """See `Sockets`."""
         return sock.recv(size), -1
 
     def _resolve(self, address: str) -> tuple[socket.AddressFamily, tuple[str, int]]:
