@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shoal import catalog, codec
+from shoal import catalog
 from shoal.llm.library import transformers_module
-from shoal.llm.offload.kept import FACTS, WEIGHTS, Facts, Stored
+from shoal.llm.offload.kept import opened
 from shoal.llm.offload.layers import offloaded
 from shoal.llm.offload.timed import Job, Steps
 from shoal.measure.watched import worked
@@ -24,8 +24,7 @@ def main(jobs: tuple[Job, ...]) -> tuple[Steps, ...]:
 def _done(job: Job) -> Steps:
     """All steps of one, timed."""
     torch = transformers_module("torch")
-    folder = Path(job.folder)
-    found = Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
+    found = opened(Path(job.folder))
     tier: Tier = FileTier(found.path, name="disk")
     if job.read_bytes_per_s:
         tier = Throttled(tier, job.read_bytes_per_s, job.latency_s)

@@ -65,10 +65,18 @@ def stored_tiny(model: Tiny, tile_bytes: int = TILE_BYTES) -> Stored:
     return _kept(digest.hexdigest(), tile_bytes, lambda folder: _write(facts, model.weights, folder))
 
 
+def opened(folder: Path) -> Stored:
+    """What was kept in a folder.
+
+    Raises:
+        InputError: nothing was.
+    """
+    return Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
+
+
 def _kept(name: str, tile_bytes: int, build: Any) -> Stored:
     key = hashlib.sha256(codec.encode((VERSION, name, tile_bytes))).hexdigest()
-    folder = cache.entry("stores", key, build, cache.MOST_BYTES)
-    return Stored(folder / WEIGHTS, codec.load(Facts, folder / FACTS))
+    return opened(cache.entry("stores", key, build, cache.MOST_BYTES))
 
 
 def _write(facts: Facts, weights: Mapping[str, Any], folder: Path) -> None:
