@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shoal.cost.pooled import Exchange, RingLinks
 from shoal.errors import InputError, LimitError
@@ -108,6 +109,11 @@ def pins(ops: Sequence[Op], local_bytes: float, window: int = 1) -> frozenset[tu
 
     What is left of local memory holds activations, and the window over all others.
     """
+    return _pins(tuple(ops), local_bytes, window)
+
+
+@lru_cache(maxsize=64)  # rates and exchanges change nothing of it
+def _pins(ops: tuple[Op, ...], local_bytes: float, window: int) -> frozenset[tuple[int, int]]:
     found = [(at, place) for at, op in enumerate(ops) for place, each in enumerate(op.tensors) if each.bytes]
     spread = {each: math.modf((1 + at) * GOLDEN)[0] for at, each in enumerate(found)}
     count, span = len(ops), min(1 + window, len(ops))

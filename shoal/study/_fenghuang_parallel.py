@@ -25,7 +25,7 @@ def parallel(members: str, bench: Bench) -> Iterator[Shown]:
     model = tiny("llama")
     logits, given = _alone(model.module())
     stored, rows = stored_tiny(model), []
-    off, same = 0.0, True
+    off, same, largest = 0.0, True, max(map(abs, logits))
     for count in bench.each([int(each) for each in words(members)], "processes with parts of a model"):
         for way, told in zip(WAYS, answers(stored, tuple(PROMPT), count, WAYS, new=NEW), strict=True):
             off = max(off, float(np.abs(np.subtract(told.logits, logits)).max()))
@@ -33,7 +33,8 @@ def parallel(members: str, bench: Bench) -> Iterator[Shown]:
             seconds = told.seconds[1:]
             rows.append((count, way, max(told.weight_bytes) / 1e6, max(told.sent_bytes) / 1e3 / len(told.seconds),
                          1e3 * sum(seconds) / len(seconds)))  # fmt: skip
-    yield Finding("parallel", off, "measured", len(rows), why=f"logits reach {max(map(abs, logits)):.3g}")
+    yield Finding("parallel", off / largest, "measured", len(rows),
+                  why=f"of the largest magnitude; {off:.2g} of {largest:.3g}")  # fmt: skip
     yield Finding("parallel_text", same, "measured", len(rows), why=f"{NEW} tokens")
     yield Table("A small model in parts", ("processes", "exchange", "weights of the fullest, MB", "sent at most, KB a step",
                                            "token, ms"), rows,
