@@ -41,6 +41,7 @@ NO_FAMILIES = {
         "reasoning",
         "service",
         "ssm",
+        "tensor_parallel",
     )
 }
 FAMILIES = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shoal.cost.pooled import Exchange, RingLinks
 from shoal.errors import InputError, LimitError
@@ -100,7 +101,7 @@ def least_bytes(ops: Sequence[Op], window: int = 1) -> float:
     """
     if window < 0:
         raise InputError("a window is 0 or more operations", had=str(window))
-    return _working(ops) + max(_windows([_needs(op.tensors) for op in ops], window))
+    return working_bytes(ops) + max(_windows([needs_bytes(op.tensors) for op in ops], window))
 
 
 def pins(ops: Sequence[Op], local_bytes: float, window: int = 1) -> frozenset[tuple[int, int]]:
@@ -108,16 +109,21 @@ def pins(ops: Sequence[Op], local_bytes: float, window: int = 1) -> frozenset[tu
 
     What is left of local memory holds activations, and the window over all others.
     """
+    return _pins(tuple(ops), local_bytes, window)
+
+
+@lru_cache(maxsize=64)  # rates and exchanges change nothing of it
+def _pins(ops: tuple[Op, ...], local_bytes: float, window: int) -> frozenset[tuple[int, int]]:
     found = [(at, place) for at, op in enumerate(ops) for place, each in enumerate(op.tensors) if each.bytes]
     spread = {each: math.modf((1 + at) * GOLDEN)[0] for at, each in enumerate(found)}
     count, span = len(ops), min(1 + window, len(ops))
-    windows = _windows([_needs(op.tensors) for op in ops], window)
-    kept, held_bytes = set[tuple[int, int]](), _working(ops)
+    windows = _windows([needs_bytes(op.tensors) for op in ops], window)
+    kept, held_bytes = set[tuple[int, int]](), working_bytes(ops)
     for at, place in sorted(found, key=lambda each: (-_worth(_at(ops, each)), spread[each])):
         tensor = ops[at].tensors[place]
         others = windows.copy()
         for each in range(span):
-            others[(at + each) % count] -= _needs([tensor])
+            others[(at + each) % count] -= needs_bytes([tensor])
         if held_bytes + tensor.bytes + max(others) <= local_bytes * (1 + 1e-12):  # sums of unlike order
             kept.add((at, place))
             held_bytes += tensor.bytes
@@ -133,6 +139,8 @@ def paged(
     exchange: Exchange | None = None,
     devices: int = 1,
     steps: int = 3,
+    *,
+    pinned: bool = True,
 ) -> Paged:
     """The last of several steps, one after another.
 
@@ -144,27 +152,43 @@ def paged(
         exchange: how sums over devices are formed.
         devices: so many.
         steps: the more, the less the beginning matters.
+        pinned: what fits beside the window stays; else nothing does.
 
     Raises:
         LimitError: an operation does not fit; how many bytes it takes.
         InputError: a window below zero.
     """
-    alone = least_bytes(ops, 0)
-    if local_bytes < alone:
-        raise LimitError("local memory does not hold the largest operation", needed=format_bytes(math.ceil(alone)),
-                         had=format_bytes(math.floor(local_bytes)))  # fmt: skip
-    held = pins(ops, local_bytes, window)
-    exchanges = [(exchange or RingLinks()).all_reduce_s(op.reduced_bytes, devices) if op.reduced_bytes and devices > 1
-                 else 0.0 for op in ops]  # fmt: skip
+    check_room(ops, local_bytes)
+    held = pins(ops, local_bytes, window) if pinned else frozenset[tuple[int, int]]()
+    exchanges = exchanges_s(ops, exchange or RingLinks(), devices)
     run = _Schedule(ops, xpu, held, local_bytes, window, exchanges)
     begun_s = 0.0
     for step in range(steps):
         begun_s = run.end_s
         run.step(step)
-    pinned = sum(_at(ops, each).bytes for each in held)
-    peak = _working(ops) + pinned + run.peak_bytes
+    held_bytes = sum(_at(ops, each).bytes for each in held)
+    peak = working_bytes(ops) + held_bytes + run.peak_bytes
     return Paged(run.end_s - begun_s, sum(map(xpu.seconds, ops)) + sum(exchanges), sum(exchanges),
-                 sum(map(sum, run.streamed)), pinned, peak)  # fmt: skip
+                 sum(map(sum, run.streamed)), held_bytes, peak)  # fmt: skip
+
+
+def check_room(ops: Sequence[Op], local_bytes: float) -> None:
+    """Refuse local memory in which not even the largest operation fits.
+
+    Raises:
+        LimitError: how many bytes it takes.
+    """
+    alone = least_bytes(ops, 0)
+    if local_bytes < alone:
+        raise LimitError("local memory does not hold the largest operation", needed=format_bytes(math.ceil(alone)),
+                         had=format_bytes(math.floor(local_bytes)))  # fmt: skip
+
+
+def exchanges_s(ops: Sequence[Op], exchange: Exchange, devices: int) -> list[float]:
+    """Seconds of the sum over devices after each operation."""
+    return [
+        exchange.all_reduce_s(op.reduced_bytes, devices) if op.reduced_bytes and devices > 1 else 0.0 for op in ops
+    ]
 
 
 class _Schedule:
@@ -180,7 +204,7 @@ class _Schedule:
         exchanges: Sequence[float],
     ) -> None:
         self._ops, self._xpu, self._window, self._exchanges = ops, xpu, window, exchanges
-        self._room = local_bytes - _working(ops) - sum(_at(ops, each).bytes for each in held)
+        self._room = local_bytes - working_bytes(ops) - sum(_at(ops, each).bytes for each in held)
         free = [
             [each for at, each in enumerate(op.tensors) if (place, at) not in held] for place, op in enumerate(ops)
         ]
@@ -241,7 +265,7 @@ class _Schedule:
         return free_s
 
 
-def _needs(tensors: Sequence[Tensor]) -> float:
+def needs_bytes(tensors: Sequence[Tensor]) -> float:
     """Local memory of tensors that are streamed."""
     return sum(each.read_bytes + each.written_bytes for each in tensors)
 
@@ -252,13 +276,13 @@ def _windows(sizes: Sequence[float], window: int) -> list[float]:
     return [sum(sizes[at - each] for each in range(span)) for at in range(len(sizes))]
 
 
-def _working(ops: Sequence[Op]) -> float:
+def working_bytes(ops: Sequence[Op]) -> float:
     """Activations of the operation that has most of them."""
     return max(op.moved_bytes for op in ops)
 
 
 def _worth(tensor: Tensor) -> float:
-    return _needs([tensor]) / tensor.bytes
+    return needs_bytes([tensor]) / tensor.bytes
 
 
 def _at(ops: Sequence[Op], place: tuple[int, int]) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,11 @@ from shoal.llm.offload.timed import Steps, run_all
 from shoal.sim.paging import Op, Tensor, Xpu, paged
 from shoal.store import POLICIES, FileTier, TensorStore, Told, Use, pages
 from shoal.store.values import PAGE
-from shoal.study import Bench, Chart, Finding, Note, Series, Shown, Table, words
+from shoal.study import Bench, Chart, Finding, Series, Shown, Table, words
 from shoal.study._zero_infinity_text import Subject
 
 SLOWER = 2.0  # reading all the weights, against the arithmetic of a step
-WAYS = (("cyclic", 1), ("cyclic", 0), ("lru", 0))  # policy, records ahead
+WAYS = (("cyclic", 1), ("cyclic", 0), ("lru", 1), ("lru", 0))  # policy, records ahead
 
 
 @dataclass(frozen=True)
@@ -45,42 +44,45 @@ def paging(found: Subject, shares: str, tokens: int, steps: int, bench: Bench) -
     bench.say("smallest budget")
     yield from _smallest(found)
     symbols = (found.prompt * tokens)[:tokens]
-    bench.say("all resident")
-    (resident,) = run_all([found.job(found.bytes, 1, symbols, repeats=steps + 1)])
-    rate = found.bytes / (SLOWER * min(resident.seconds[1:]))
-    runs = _runs(found, shares, symbols, steps, rate, bench)
+    resident, runs = _runs(found, shares, symbols, steps, bench)
+    rate = runs[0].steps[WAYS[0]].told.tier.read_bytes_per_s
+    assert rate is not None
     yield from _answers(resident, runs)
     yield from _policies(runs)
     yield from _predicted(found, resident, runs, rate)
 
 
 def _runs(
-    found: Subject, shares: str, symbols: tuple[int, ...], steps: int, rate: float, bench: Bench
-) -> list[Budgeted]:
-    least, runs = found.stored.laid.least_bytes(found.sizes), list[Budgeted]()
-    for share in bench.each([float(each) / 100 for each in words(shares)], "share of the weights' bytes"):
-        budget_bytes = max(least, round(share * found.bytes))
-        jobs = [found.job(budget_bytes, ahead, symbols, repeats=steps + 1, policy=policy,
-                          read_bytes_per_s=rate) for policy, ahead in WAYS]  # fmt: skip
-        runs.append(Budgeted(share, budget_bytes, dict(zip(WAYS, run_all(jobs), strict=True))))
-    return runs
+    found: Subject, shares: str, symbols: tuple[int, ...], steps: int, bench: Bench
+) -> tuple[Steps, list[Budgeted]]:
+    """All resident, then all budgets."""
+    least = found.stored.laid.least_bytes(found.sizes)
+    budgets = {
+        share: max(least, round(share * found.bytes)) for share in (float(each) / 100 for each in words(shares))
+    }
+    bench.say(f"{len(budgets)} budgets, {len(WAYS)} ways each")
+    jobs = [found.job(found.bytes, 1, symbols, repeats=steps + 1)]
+    jobs += [found.job(each, ahead, symbols, repeats=steps + 1, policy=policy, slower=SLOWER)
+             for each in budgets.values() for policy, ahead in WAYS]  # fmt: skip
+    resident, *others = run_all(jobs)
+    done = iter(others)
+    return resident, [Budgeted(share, each, {way: next(done) for way in WAYS}) for share, each in budgets.items()]
 
 
 def _smallest(found: Subject) -> Iterator[Shown]:
-    """Bisection over whole pages: one budget is refused, the next page more is enough."""
+    """One budget is refused, and a page more is enough: from the one foreseen on, by halves where it is not that."""
     said = found.stored.laid.least_bytes(found.sizes)
     low, high = max(found.sizes.values()) - PAGE, pages(found.bytes)
-    refused = ""
+    faults, first = dict[int, str](), [said, said - PAGE]  # where it should be, then by halves
     while high - low > PAGE:
-        middle = pages((low + high) // 2)
-        fault = _refusal(found, middle)
-        low, high = (middle, high) if fault else (low, middle)
-        refused = fault or refused
-    yield Finding("least", high / said, "measured", math.ceil(math.log2(found.bytes / PAGE)),
+        middle = first.pop() if first else pages((low + high) // 2)
+        if low < middle < high:
+            faults[middle] = _refusal(found, middle)
+            low, high = (middle, high) if faults[middle] else (low, middle)
+    yield Finding("least", high / said, "measured", len(faults),
                   why=f"{high} bytes of {found.bytes}; said {said}")  # fmt: skip
-    short = _refusal(found, said - PAGE)
+    short = faults.get(said - PAGE, "")
     yield Finding("short", f"needed {said} bytes" in short, "measured", 1, why=short)
-    yield Note(f"The budget next below the smallest: {refused}.")
 
 
 def _refusal(found: Subject, budget_bytes: int) -> str:
@@ -107,10 +109,13 @@ def _answers(resident: Steps, runs: list[Budgeted]) -> Iterator[Shown]:
 
 
 def _policies(runs: list[Budgeted]) -> Iterator[Shown]:
-    """By schedule against by last use, both on demand."""
+    """By schedule against by last use: on demand, and a layer ahead."""
     gains = [run.read_bytes(("lru", 0)) / run.read_bytes(("cyclic", 0)) for run in runs]
     yield Finding("schedule", min(gains), "measured", len(runs), (min(gains), max(gains)),
                   "bytes read with lru over cyclic; interval: all budgets")  # fmt: skip
+    ahead = [run.read_bytes(("lru", 1)) / run.read_bytes(("cyclic", 1)) for run in runs]
+    yield Finding("layer_ahead", min(ahead), "measured", len(runs), (min(ahead), max(ahead)),
+                  "bytes read a layer ahead with lru over cyclic; interval: all budgets")  # fmt: skip
     short = [run for run in runs if run.steps["lru", 0].told.budget_bytes < 0.95 * _total(run)]
     hits = [_layer_hits(run.steps["lru", 0]) for run in short]
     yield Finding(
@@ -119,9 +124,9 @@ def _policies(runs: list[Budgeted]) -> Iterator[Shown]:
     yield Table(
         "Reading on demand by budget",
         ("budget, %", "budget, MB", "read by schedule, MB", "read by last use, MB", "by schedule, s", "by last use, s",
-         "by schedule, one ahead, s"),
+         "by schedule, one ahead, s", "by last use, one ahead, s"),
         [(100 * run.share, run.bytes / 1e6, run.read_bytes(("cyclic", 0)) / 1e6, run.read_bytes(("lru", 0)) / 1e6,
-          run.step_s(("cyclic", 0)), run.step_s(("lru", 0)), run.step_s(("cyclic", 1))) for run in runs],
+          run.step_s(("cyclic", 0)), run.step_s(("lru", 0)), run.step_s(("cyclic", 1)), run.step_s(("lru", 1))) for run in runs],
         note="bytes of all steps, seconds of one; the tier is held to a rate (emulated)",
     )  # fmt: skip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 from shoal.cost.pooled import Exchange, PoolPorts, RingLinks
 from shoal.llm.architecture import Architecture, Layer
 from shoal.llm.parts import Attention, Dense, Experts
 from shoal.llm.step_ops import Load, step_ops
 from shoal.sim.paging import Op, Xpu, least_bytes, paged
+from shoal.sim.paging_reactive import reactive
 from shoal.study import Chart, Finding, Note, Series, Shown, Table
 
 H200_BYTES = 141e9  # data sheet
@@ -17,6 +19,10 @@ REMOTES = (4.0e12, 4.8e12, 5.6e12, 6.4e12)  # bytes a second; the publication's 
 SIZES = tuple(10.0**exponent for exponent in range(3, 9))  # 1 KB to 100 MB
 FASTER = {"four": 1.5, "four_twice": 2.0}  # local bandwidth, by claim; the publication's
 SLOWER = 1.05  # than all resident: what is allowed
+HOST = Xpu(remote_bytes_per_s=63e9, remote_s=10e-6)  # PCIe 5.0 with 16 lanes, each way; what a copy costs: choice
+LAYER = 2  # operations of one
+WORDS = {"over_layer": "a layer ahead, none kept", "over_lru": "on demand, by last use",
+         "over_host": "from the host over PCIe, a layer ahead"}  # by claim  # fmt: skip
 MIXES = {"chat": (4096, 1024), "reasoning": (512, 16384)}  # tokens in and out
 
 # GPT-3's product is not gated: two matrices to four times the width are as many weights as three to 8/3 of it. Its biases
@@ -81,6 +87,7 @@ def simulated(batch: int, local_bytes: float, remote: float, window: int) -> Ite
     yield from _exchanges()
     yield from _fewer(batch, local_bytes, remote, window)
     yield from _knee(batch, local_bytes, window)
+    yield from _baselines(batch, local_bytes, remote, window)
 
 
 def _machines(batch: int, local_bytes: float, remote: float, window: int) -> Iterator[Shown]:
@@ -148,7 +155,7 @@ def _least(system: System, model: Architecture, batch: int, mix: tuple[int, int]
 def _exchanges() -> Iterator[Shown]:
     """Eight devices add up a tensor."""
     ring, ports = RingLinks(), PoolPorts()
-    ways = {"chunked": ports, "whole": replace(ports, chunked=False)}
+    ways = {"chunked": ports, "whole": replace(ports, chunk_bytes=inf)}
     gains = {
         name: [ring.all_reduce_s(size, 8) / way.all_reduce_s(size, 8) for size in SIZES]
         for name, way in ways.items()
@@ -158,6 +165,18 @@ def _exchanges() -> Iterator[Shown]:
                   why=f"100 MB; {min(gains['whole']):.3g} where reading waits for all writing")  # fmt: skip
     yield Chart("Sum over eight devices: ring over pool", "tensor, bytes", "times quicker",
                 tuple(Series(name, SIZES, each) for name, each in gains.items()), log_x=True, log_y=True)  # fmt: skip
+    rows = [
+        (
+            size / 1e3,
+            ring.all_reduce_s(size, 8) / ports.all_reduce_s(size, 8),
+            ring.all_gather_s(size, 8) / ports.all_gather_s(size, 8),
+            ring.all_gather_s(size, 8) / ports.reduce_scatter_s(size, 8),
+            ring.all_to_all_s(size, 8) / ports.all_to_all_s(size, 8),
+        )
+        for size in SIZES
+    ]
+    yield Table("Exchanges of eight devices in chunks: ring over pool",
+                ("tensor, KB", "sum, ×", "gather, ×", "scattered sum, ×", "all to all, ×"), rows)  # fmt: skip
 
 
 def _fewer(batch: int, local_bytes: float, remote: float, window: int) -> Iterator[Shown]:
@@ -223,3 +242,31 @@ def _bent(ops: tuple[Op, ...], local_bytes: float, window: int, limit_s: float, 
         middle = (low * high) ** 0.5
         low, high = (low, middle) if _token_s(ops, middle, local_bytes, window) <= limit_s else (middle, high)
     return high
+
+
+def _baselines(batch: int, local_bytes: float, remote: float, window: int) -> Iterator[Shown]:
+    """A token on four devices: tensors by schedule, and by what else there is."""
+    xpu, ports = Xpu(remote_bytes_per_s=remote), PoolPorts(remote, remote)
+    seen = MIXES["chat"][0] + MIXES["chat"][1] // 2
+    rows, over = list[tuple[str, str, float, float, float]](), dict[str, list[float]]()
+    for name, model in MODELS.items():
+        ops = step_ops(model, Load(batch, seen, 1, 4))
+        ways = {
+            "all resident": paged(ops, xpu, inf, window, ports, 4),
+            "by schedule": paged(ops, xpu, local_bytes, window, ports, 4),
+            "over_layer": paged(ops, xpu, local_bytes, LAYER, ports, 4, pinned=False),
+            "over_lru": reactive(ops, xpu, local_bytes, ports, 4),
+            "over_host": paged(ops, HOST, local_bytes, LAYER, RingLinks(), 4, pinned=False),
+        }
+        scheduled_s = ways["by schedule"].seconds
+        for key, way in ways.items():
+            rows.append(
+                (name, WORDS.get(key, key), 1e3 * way.seconds, way.fetched_bytes / 1e9, way.seconds / scheduled_s)
+            )
+            over.setdefault(key, []).append(way.seconds / scheduled_s)
+    for key in WORDS:
+        yield Finding(key, min(over[key]), "simulated", len(MODELS), (min(over[key]), max(over[key])),
+                      "the least of the models; interval: all of them")  # fmt: skip
+    yield Table(f"A token on four devices of {local_bytes / 1e9:g} GB, {batch} sequences, by what pages",
+                ("model", "tensors", "token, ms", "fetched, GB", "over schedule, ×"), rows,
+                note="the host sums around a ring of links")  # fmt: skip

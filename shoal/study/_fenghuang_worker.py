@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +13,16 @@ from numpy.typing import NDArray
 from shoal import catalog
 from shoal.measure.joined import worked_together
 from shoal.wire.collectives import FAMILY, Collective, Group, even
-from shoal.wire.pool import Exchanges, Port
 
 F32 = NDArray[np.float32]
-CHECKED = 100_003  # numbers of the arrays that are compared
+CHECKED = 600_000  # numbers of the arrays that are compared: several chunks, a multiple of 2 to 6 members
 
 
 @dataclass(frozen=True)
 class Job:
     """What each process does."""
 
-    pool: str  # where its server listens
+    ways: tuple[str, ...]  # of `wire/collectives`; all are held against the last
     sizes: tuple[int, ...]  # bytes of the arrays that are timed
     rounds: int  # of each
     seed: int
@@ -34,56 +32,51 @@ class Job:
 class Answer:
     """What it found."""
 
-    pool_s: tuple[tuple[float, ...], ...]  # of each round, by size
-    ring_s: tuple[tuple[float, ...], ...]
-    off: float  # both sums from numpy's, of its largest magnitude
-    again: bool  # the pool's sum of the same arrays has the same bits
-    moved: bool  # what is gathered and what is exchanged all to all are as they should be
+    seconds: tuple[tuple[tuple[float, ...], ...], ...]  # of each round, by way and size
+    off: float  # sums from numpy's, of its largest magnitude; the most of all ways
+    again: bool  # each way's sum of the same arrays has the same bits
+    moved: bool  # what is gathered, and exchanged all to all, is the same by all ways, and as it should be
 
 
 def main(job: Job, group: Group) -> Answer:
-    """Check, then time: rounds of both ways in turn."""
-    ring: Collective = catalog.make(FAMILY, "ring")
-    with Port(Path(job.pool), group.rank) as port:
-        pool = Exchanges(port)
-        off, again = _summed(job, group, pool, ring)
-        moved = _moved(group, pool)
-        pool_s, ring_s = list[tuple[float, ...]](), list[tuple[float, ...]]()
-        for size in job.sizes:
-            array = np.zeros(size // 4, np.float32)
-            cuts = even(len(array), group.members)
-            both = [
-                (_timed(partial(pool.all_reduce, array)), _timed(partial(ring.all_reduce, group, array, cuts)))
-                for _ in range(1 + job.rounds)
-            ][1:]  # memory is touched for the first time in the first
-            pool_s.append(tuple(each for each, _ in both))
-            ring_s.append(tuple(each for _, each in both))
-    return Answer(tuple(pool_s), tuple(ring_s), off, again, moved)
+    """Check, then time: rounds of all ways in turn."""
+    ways: list[Collective] = [catalog.make(FAMILY, each) for each in job.ways]
+    checked = [_summed(job.seed, group, how) for how in ways]
+    moved = [_moved(group, how) for how in ways]
+    by_size = [_timed(ways, group, size // 4, job.rounds) for size in job.sizes]
+    seconds = tuple(tuple(size[way] for size in by_size) for way in range(len(ways)))
+    return Answer(seconds, max(off for off, _ in checked), all(again for _, again in checked), all(moved))
 
 
-def _summed(job: Job, group: Group, pool: Exchanges, ring: Collective) -> tuple[float, bool]:
-    arrays = np.random.default_rng(job.seed).standard_normal((group.members, CHECKED)).astype(np.float32)
+def _summed(seed: int, group: Group, how: Collective) -> tuple[float, bool]:
+    arrays = np.random.default_rng(seed).standard_normal((group.members, CHECKED), np.float32)
     wanted = arrays.sum(axis=0, dtype=np.float64)
-    one, other, third = (arrays[group.rank].copy() for _ in range(3))
-    pool.all_reduce(one)
-    pool.all_reduce(other)
-    ring.all_reduce(group, third, even(CHECKED, group.members))
-    off = max(float(np.abs(each - wanted).max()) for each in (one, third)) / float(np.abs(wanted).max())
-    return off, np.array_equal(one, other)
+    one, other = (arrays[group.rank].copy() for _ in range(2))
+    for each in (one, other):
+        how.all_reduce(group, each, even(CHECKED, group.members))
+    return float(np.abs(one - wanted).max() / np.abs(wanted).max()), np.array_equal(one, other)
 
 
-def _moved(group: Group, pool: Exchanges) -> bool:
+def _moved(group: Group, how: Collective) -> bool:
     count, length = group.members, CHECKED // group.members
     gathered = np.full(count * length, -1, np.float32)
     gathered[group.rank * length : (group.rank + 1) * length] = group.rank
-    pool.all_gather(gathered, even(count * length, count))
-    swapped = np.repeat(np.arange(count, dtype=np.float32), length) + 10 * group.rank
-    pool.all_to_all(swapped)
+    how.all_gather(group, gathered, even(count * length, count))
+    crossed = np.repeat(np.arange(count, dtype=np.float32), length) + 10 * group.rank
+    how.all_to_all(group, crossed)
     order = np.repeat(np.arange(count), length)
-    return np.array_equal(gathered, order) and np.array_equal(swapped, 10 * order + group.rank)
+    return np.array_equal(gathered, order) and np.array_equal(crossed, 10 * order + group.rank)
 
 
-def _timed(call: Callable[[], None]) -> float:
+def _timed(ways: list[Collective], group: Group, count: int, rounds: int) -> list[tuple[float, ...]]:
+    """Seconds of each round, by way; memory is touched for the first time in one that is left out."""
+    array = np.zeros(count, np.float32)
+    calls = [partial(how.all_reduce, group, array, even(count, group.members)) for how in ways]
+    taken = [[_seconds(call) for call in calls] for _ in range(1 + rounds)][1:]
+    return list(zip(*taken, strict=True))
+
+
+def _seconds(call: Callable[[], None]) -> float:
     begun_s = time.perf_counter()
     call()
     return time.perf_counter() - begun_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from itertools import pairwise
 from typing import Any
@@ -38,6 +39,8 @@ def check_all(name: str, groups: list[Group], size: int, cuts: tuple[int, ...]) 
     arrays, parts = given_arrays(members, size), [slice(*each) for each in pairwise(cuts)]
     exact = np.sum(np.array(arrays, np.float64), axis=0)
     joined = np.concatenate([array[part] for array, part in zip(arrays, parts, strict=True)])
+    # What it takes to begin is not counted.
+    together(groups, lambda group: how.broadcast(group, np.zeros(1, np.float32), 0))
     before = [group.sent_bytes for group in groups]
 
     def gathered(group: Group) -> np.ndarray[Any, Any]:
@@ -56,6 +59,11 @@ def check_all(name: str, groups: list[Group], size: int, cuts: tuple[int, ...]) 
         how.all_reduce(group, array, cuts)
         return array
 
+    def crossed(group: Group) -> np.ndarray[Any, Any]:
+        array = np.repeat(np.arange(members, dtype=np.float32), size) + 100 * group.rank
+        how.all_to_all(group, array)
+        return array
+
     def told(group: Group) -> np.ndarray[Any, Any]:
         array = arrays[group.rank].copy()
         how.broadcast(group, array, members - 1)
@@ -67,11 +75,14 @@ def check_all(name: str, groups: list[Group], size: int, cuts: tuple[int, ...]) 
     np.testing.assert_allclose(np.concatenate(sums), exact, atol=1e-5)
     for found in together(groups, reduced):
         np.testing.assert_array_equal(found, np.concatenate(sums))  # the same order, the same bits
+    for rank, found in enumerate(together(groups, crossed)):
+        np.testing.assert_array_equal(found, np.repeat(100.0 * np.arange(members), size) + rank)
     for found in together(groups, told):
         np.testing.assert_array_equal(found, arrays[-1])
     sizes = [4 * (part.stop - part.start) for part in parts]
     for group, were in zip(groups, before, strict=True):
         said = [how.sent(kind, sizes, group.rank) for kind in ("all_gather", "reduce_scatter", "all_reduce")]
+        said.append(how.sent("all_to_all", [4 * size] * members, group.rank))
         assert group.sent_bytes - were == sum(said) + how.sent("broadcast", sizes, group.rank, members - 1)
 
 
@@ -93,21 +104,29 @@ def test_parts_may_be_of_any_length(name: str, lengths: list[int]) -> None:
         check_all(name, groups, cuts[-1], cuts)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_way_sends_less_than_the_bound(name: str) -> None:
+@pytest.mark.parametrize("name", [each for each in NAMES if each != "pool"])
+def test_no_way_sends_less_than_the_bound_among_members(name: str) -> None:
     sizes = [100] * 5
     for kind in ("all_gather", "reduce_scatter"):
         assert sum(made(name).sent(kind, sizes, rank) for rank in range(5)) == 4 * sum(sizes)
 
 
-def test_adding_in_the_order_of_ranks_does_not_depend_on_the_cuts() -> None:
+def test_to_a_pool_everything_goes_once_however_many_there_are() -> None:
+    for members in (2, 5):
+        sizes = [100] * members
+        assert sum(made("pool").sent("all_gather", sizes, rank) for rank in range(members)) == sum(sizes)
+        assert made("pool").sent("all_reduce", sizes, 0) == sum(sizes)
+
+
+@pytest.mark.parametrize("name", ["direct", "pool"])
+def test_adding_in_the_order_of_ranks_does_not_depend_on_the_cuts(name: str) -> None:
     arrays = given_arrays(4, 999, seed=3)
     wanted = functools.reduce(np.add, arrays)
     for cuts in (even(999, 4), (0, 0, 1, 998, 999), (0, 999, 999, 999, 999)):
 
         def reduced(group: Group, cuts: tuple[int, ...] = cuts) -> np.ndarray[Any, Any]:
             array = arrays[group.rank].copy()
-            made("direct").all_reduce(group, array, cuts)
+            made(name).all_reduce(group, array, cuts)
             return array
 
         with grouped("memory", 4) as groups:
@@ -142,6 +161,27 @@ def test_a_member_that_leaves_in_the_middle_ends_all(name: str, over: str) -> No
             return str(found.value.where)
 
         assert together(groups, gathered) == ["member/1", "", "member/1"]
+
+
+@pytest.mark.parametrize("over", TRANSPORTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_member_that_leaves_between_two_exchanges_ends_all(name: str, over: str) -> None:
+    with grouped(over, 3) as groups:
+        done = threading.Barrier(3)
+
+        def summed(group: Group) -> str:
+            array = np.ones(3 * PIECE, np.float32)
+            made(name).all_reduce(group, array, even(len(array), 3))
+            assert (array == 3).all()
+            done.wait(10)
+            if group.rank == 1:
+                group.close()
+                return ""
+            with pytest.raises(WorkerDied, match="a member of the group is gone") as found:
+                made(name).all_reduce(group, array, even(len(array), 3))
+            return str(found.value.where)
+
+        assert together(groups, summed) == ["member/1", "", "member/1"]
 
 
 def test_a_member_that_says_nothing_is_named() -> None:

@@ -18,16 +18,22 @@ from shoal.store import POLICIES, FileTier, TensorStore, Throttled, Tier
 def main(jobs: tuple[Job, ...]) -> tuple[Steps, ...]:
     """One job after another."""
     transformers_module("torch").set_num_threads(1)
-    return tuple(map(_done, jobs))
+    done: list[Steps] = []
+    for job in jobs:
+        done.append(_done(job, min(done[0].seconds[1:]) if job.slower else 0.0))
+    return tuple(done)
 
 
-def _done(job: Job) -> Steps:
-    """All steps of one, timed."""
+def _done(job: Job, step_s: float) -> Steps:
+    """All steps of one, timed; `step_s` is a step of the first job."""
     torch = transformers_module("torch")
     found = stored_at(Path(job.folder, WEIGHTS))
     tier: Tier = FileTier(found.path, name="disk")
-    if job.read_bytes_per_s:
-        tier = Throttled(tier, job.read_bytes_per_s, job.latency_s)
+    rate = job.read_bytes_per_s
+    if job.slower:
+        rate = sum(each.bytes for each in tier.records.values()) / (job.slower * step_s)
+    if rate:
+        tier = Throttled(tier, rate, job.latency_s)
     with (
         TensorStore(tier, job.budget_bytes, catalog.make(POLICIES, job.policy)) as store,
         offloaded(found.facts.config, found.laid, store, job.ahead) as model,

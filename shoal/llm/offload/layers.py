@@ -15,7 +15,7 @@ import numpy as np
 from shoal.errors import InputError, ModelError
 from shoal.llm.library import transformers_module
 from shoal.llm.offload.laid import EMBEDDED, HEAD, ROWS, STAYS, Laid, Tiles
-from shoal.llm.offload.skeleton import skeleton
+from shoal.llm.offload.skeleton import owner_of, put, set_weight, skeleton
 from shoal.store import Key, TensorStore
 
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ def offloaded(
     if ahead < 0:
         raise InputError("a distance is 0 or more", where="ahead", had=str(ahead))
     model = skeleton(config, attention)
-    _check(model, found)
+    check_fits(model, found)
     with ExitStack() as stack:
         for name, value in stack.enter_context(store.hold([STAYS]))[0].items():
-            _put(model, name, value)
+            put(model, name, value)
         ahead_of = _Ahead(store, found.order, ahead)
         for key, names in found.whole.items():
             if key != STAYS:
                 _fetched(model.model.layers[key.layer - 1], _named(model, names), key, ahead_of)
         for name, tiles in found.tiles.items():
             if name not in (EMBEDDED, HEAD):
-                _replace(model, name, _tiled(tiles, ahead_of, _owner(model, name)[0].bias))
+                _replace(model, name, _tiled(tiles, ahead_of, owner_of(model, name)[0].bias))
         _looked_up(model.get_input_embeddings(), found.tiles[EMBEDDED], ahead_of)
         model.lm_head = _tiled(found.tiles.get(HEAD, found.tiles[EMBEDDED]), ahead_of, None)
         yield model
@@ -96,7 +96,7 @@ def _fetched(layer: nn.Module, names: Mapping[str, tuple[Any, str]], key: Key, a
         held.close()
 
     for owner, last in names.values():
-        _set(owner, last, torch.empty(0))
+        set_weight(owner, last, torch.empty(0))
     layer.register_forward_pre_hook(begin)
     layer.register_forward_hook(end, always_call=True)
 
@@ -122,7 +122,7 @@ def _looked_up(embedding: nn.Module, tiles: Tiles, ahead: _Ahead) -> None:
     def end(*_: Any) -> None:
         wide.weight.data = torch.empty(0)
 
-    _set(wide, "weight", torch.empty(0))
+    set_weight(wide, "weight", torch.empty(0))
     embedding.register_forward_pre_hook(begin)
     embedding.register_forward_hook(end, always_call=True)
 
@@ -147,8 +147,12 @@ def _tiled(tiles: Tiles, ahead: _Ahead, bias: Any) -> nn.Module:
     return found
 
 
-def _check(model: PreTrainedModel, found: Laid) -> None:
-    """Refuse weights of another model."""
+def check_fits(model: PreTrainedModel, found: Laid) -> None:
+    """Refuse weights of another model.
+
+    Raises:
+        ModelError: names are missing, or too many.
+    """
     tied = {HEAD} if HEAD not in found.tiles else set()
     wanted = set(model.state_dict()) - tied
     had = {name for names in found.whole.values() for name in names} | set(found.tiles)
@@ -158,24 +162,8 @@ def _check(model: PreTrainedModel, found: Laid) -> None:
                          had=", ".join(sorted(had - wanted)[:3]) or None)  # fmt: skip
 
 
-def _owner(model: PreTrainedModel, name: str) -> tuple[Any, str]:
-    path, _, last = name.rpartition(".")
-    return model.get_submodule(path), last
-
-
 def _named(model: PreTrainedModel, names: tuple[str, ...]) -> dict[str, tuple[Any, str]]:
-    return {name: _owner(model, name) for name in names}
-
-
-def _put(model: PreTrainedModel, name: str, array: Any) -> None:
-    _set(*_owner(model, name), transformers_module("torch").from_numpy(array))
-
-
-def _set(owner: Any, last: str, value: Tensor) -> None:
-    """In place of a weight without memory; figures that are no weights are kept in buffers."""
-    if last in owner._parameters:
-        value = transformers_module("torch").nn.Parameter(value, requires_grad=False)
-    setattr(owner, last, value)
+    return {name: owner_of(model, name) for name in names}
 
 
 def _replace(model: PreTrainedModel, name: str, made: nn.Module) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shoal.llm.library import transformers_module
 from shoal.llm.modules import module
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 
@@ -40,3 +44,21 @@ def _without_weights() -> Iterator[None]:
         yield
     finally:
         torch.nn.Module.register_parameter = registering
+
+
+def owner_of(model: PreTrainedModel, name: str) -> tuple[Any, str]:
+    """The module that a weight belongs to, and its name there."""
+    path, _, last = name.rpartition(".")
+    return model.get_submodule(path), last
+
+
+def put(model: PreTrainedModel, name: str, array: NDArray[np.float32]) -> None:
+    """Have a weight be an array, whose memory it shares."""
+    set_weight(*owner_of(model, name), transformers_module("torch").from_numpy(array))
+
+
+def set_weight(owner: Any, last: str, value: Tensor) -> None:
+    """In place of a weight without memory; figures that are no weights are kept in buffers."""
+    if last in owner._parameters:
+        value = transformers_module("torch").nn.Parameter(value, requires_grad=False)
+    setattr(owner, last, value)

@@ -25,6 +25,7 @@ class Job:
     policy: str = "cyclic"
     read_bytes_per_s: float = 0.0  # that the store is held to; 0: what the disk gives
     latency_s: float = 0.0
+    slower: float = 0.0  # held to a rate at which all weights take so many of the first job's steps; 0: as above
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Hashable
 from itertools import permutations
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,20 @@ BUFFERED = 4  # pieces on their way between two members; two are the least that 
 PATIENCE_S = 60.0
 Array = NDArray[np.generic]
 U8 = NDArray[np.uint8]
+
+
+class Kept(Protocol):
+    """What a way of exchanging has opened for one group, beside its connections."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """That went to other members by it."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+Opened = TypeVar("Opened", bound=Kept)
 
 
 def group_program(members: int) -> Program:
@@ -41,16 +57,29 @@ class Group:
     """
 
     def __init__(self, end: Endpoint, program: Program, rank: int, patience_s: float = PATIENCE_S) -> None:
-        self._end, self._program, self.rank, self._patience_s = end, program, rank, patience_s
+        self._end, self._program, self.rank, self.patience_s = end, program, rank, patience_s
         self.members = len(program.units)
         self._ranks = {unit: at for at, unit in enumerate(program.units)}
         self._came: list[deque[Delivery]] = [deque() for _ in program.units]
         self._sent, self._received = [0] * self.members, [0] * self.members  # pieces
+        self._kept: dict[Hashable, Any] = {}
 
     @property
     def sent_bytes(self) -> int:
         """To other members so far, without headers."""
-        return self._end.sent_bytes
+        otherwise: int = sum(each.sent_bytes for each in self._kept.values())
+        return self._end.sent_bytes + otherwise
+
+    def name(self, rank: int) -> str:
+        """Of a member, for messages."""
+        return self._program.units[rank]
+
+    def kept(self, key: Hashable, opened: Callable[[], Opened]) -> Opened:
+        """What is opened the first time that it is asked for, and closed with the group."""
+        if key not in self._kept:
+            self._kept[key] = opened()
+        found: Opened = self._kept[key]
+        return found
 
     def swap(self, to: int, given: Array, source: int, taken: Array, *, add: bool = False) -> None:
         """Send one array to a member while receiving another from a member, in place; `add` to what is there.
@@ -105,7 +134,7 @@ class Group:
 
     def _next(self, source: int) -> Delivery:
         """What this member sent next; what others sent meanwhile is kept."""
-        until_s = time.monotonic() + self._patience_s
+        until_s = time.monotonic() + self.patience_s
         while not self._came[source]:
             found = self._end.receive(max(0.0, until_s - time.monotonic()))
             if isinstance(found, Left):
@@ -116,13 +145,15 @@ class Group:
                     raise WireError("is no member of the group, and speaks", where=found.peer)
                 self._came[self._ranks[found.peer]].append(found)
             elif time.monotonic() >= until_s:
-                raise WorkerDied(f"a member of the group says nothing for {self._patience_s:g} s",
-                                 where=self._program.units[source])  # fmt: skip
+                raise WorkerDied(f"a member of the group says nothing for {self.patience_s:g} s",
+                                 where=self.name(source))  # fmt: skip
         return self._came[source].popleft()
 
     def close(self) -> None:
         """End all connections."""
         self._end.close()
+        while self._kept:
+            self._kept.popitem()[1].close()
 
 
 def _pieces(array: Array) -> list[Array]:

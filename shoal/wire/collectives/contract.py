@@ -13,7 +13,7 @@ from shoal.wire.collectives._group import Group
 FAMILY = "wire/collectives"
 Array = NDArray[np.generic]
 Cuts = Sequence[int]  # where parts begin and the last one ends: member r has array[cuts[r] : cuts[r + 1]]
-Kind = Literal["all_gather", "reduce_scatter", "all_reduce", "broadcast"]
+Kind = Literal["all_gather", "reduce_scatter", "all_reduce", "all_to_all", "broadcast"]
 
 
 class Collective(Protocol):
@@ -35,6 +35,9 @@ class Collective(Protocol):
 
     def all_reduce(self, group: Group, array: Array, cuts: Cuts) -> None:
         """Each has an array; afterwards all have the sum."""
+
+    def all_to_all(self, group: Group, array: Array) -> None:
+        """Each has a part of the same length for every member; afterwards each has those that are for it, by member."""
 
     def broadcast(self, group: Group, array: Array, root: int) -> None:
         """One has the array; afterwards all have it."""

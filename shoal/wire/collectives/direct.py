@@ -40,6 +40,13 @@ class Direct:
         self.reduce_scatter(group, array, cuts)
         self.all_gather(group, array, cuts)
 
+    def all_to_all(self, group: Group, array: Array) -> None:
+        """See `Collective`."""
+        parts = array.reshape(group.members, -1)
+        given = parts.copy()
+        for to, source in _others(group):
+            group.swap(to, given[to], source, parts[source])
+
     def broadcast(self, group: Group, array: Array, root: int) -> None:
         """See `Collective`: the root sends it to one after another."""
         if group.rank != root:
@@ -54,7 +61,8 @@ class Direct:
         if kind == "broadcast":
             return others * total if rank == root else 0
         gathered, scattered = others * sizes[rank], total - sizes[rank]
-        return {"all_gather": gathered, "reduce_scatter": scattered, "all_reduce": gathered + scattered}[kind]
+        return {"all_gather": gathered, "reduce_scatter": scattered, "all_to_all": scattered,
+                "all_reduce": gathered + scattered}[kind]  # fmt: skip
 
 
 def _others(group: Group) -> list[tuple[int, int]]:

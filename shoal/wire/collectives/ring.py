@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from shoal.wire.collectives._group import Group
 from shoal.wire.collectives.contract import Array, Cuts, Kind
 
@@ -30,6 +32,15 @@ class Ring:
         self.reduce_scatter(group, array, cuts)
         self.all_gather(group, array, cuts)
 
+    def all_to_all(self, group: Group, array: Array) -> None:
+        """See `Collective`: parts go on until they are home, each time one less."""
+        members, parts = group.members, array.reshape(group.members, -1)
+        carried = parts[[(group.rank + step) % members for step in range(1, members)]]
+        for step in range(1, members):
+            came = np.empty_like(carried)
+            group.swap((group.rank + 1) % members, carried.ravel(), (group.rank - 1) % members, came.ravel())
+            parts[(group.rank - step) % members], carried = came[0], came[1:]
+
     def broadcast(self, group: Group, array: Array, root: int) -> None:
         """See `Collective`: pieces go on as they come."""
         after, before = (group.rank + 1) % group.members, (group.rank - 1) % group.members
@@ -47,7 +58,9 @@ class Ring:
         if kind == "broadcast":
             return 0 if (rank + 1) % members == root else total
         gathered, scattered = total - sizes[(rank + 1) % members], total - sizes[rank]
-        return {"all_gather": gathered, "reduce_scatter": scattered, "all_reduce": gathered + scattered}[kind]
+        crossed = sizes[rank] * members * (members - 1) // 2
+        return {"all_gather": gathered, "reduce_scatter": scattered, "all_to_all": crossed,
+                "all_reduce": gathered + scattered}[kind]  # fmt: skip
 
     def _round(self, group: Group, array: Array, cuts: Cuts, first: int, *, add: bool) -> None:
         """Send the part `first`, then each time the one that has just come."""

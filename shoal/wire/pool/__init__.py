@@ -3,9 +3,9 @@
 Emulates the memory of "FengHuang: Next-Generation Memory Orchestration for AI Inferencing", arXiv 2511.10753, 2025.
 """
 
-from shoal.wire.pool.exchanges import Exchanges
+from shoal.wire.pool.exchanges import Exchanges, exchange_layout
 from shoal.wire.pool.pooled import pooled
-from shoal.wire.pool.port import Port
-from shoal.wire.pool.values import Layout, Shared, exchange_layout
+from shoal.wire.pool.port import Absent, Port
+from shoal.wire.pool.values import Layout, Shared
 
-__all__ = ["Exchanges", "Layout", "Port", "Shared", "exchange_layout", "pooled"]
+__all__ = ["Absent", "Exchanges", "Layout", "Port", "Shared", "exchange_layout", "pooled"]

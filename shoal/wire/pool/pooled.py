@@ -18,16 +18,16 @@ END_S = 5.0  # that it may take to end once all ports have left
 
 @contextmanager
 def pooled(layout: Layout) -> Iterator[Path]:
-    """Where it listens; it ends with the block.
+    """Where it listens, until all ports have come; it ends with the block, or when all have left.
 
     Raises:
         WorkerDied: it does not begin.
     """
     with tempfile.TemporaryDirectory(prefix="shoal-pool-") as folder:
-        path, told = Path(folder, "pool"), Path(folder, "layout.json")
-        codec.save(layout, told)
+        path = Path(folder, "pool")
         process = subprocess.Popen(
-            [sys.executable, "-m", "shoal.wire.pool.server", str(path), str(told)], stdout=subprocess.PIPE
+            [sys.executable, "-m", "shoal.wire.pool.server", str(path), codec.encode(layout).decode()],
+            stdout=subprocess.PIPE,
         )
         try:
             assert process.stdout is not None

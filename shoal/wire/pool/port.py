@@ -13,12 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import codec
-from shoal.errors import WireError, WorkerDied
-from shoal.wire.pool.values import DONE, KINDS, REPLY, WAIT, WRITE, Layout, Request, pages
+from shoal.errors import InputError, WireError, WorkerDied
+from shoal.wire.pool.values import DONE, KINDS, LATE, LEFT, REPLY, WAIT, WRITE, Layout, Request, pages
 
 TEXT_BYTES = 1 << 16
 GRACE_S = 10.0  # that the server may take beyond its own patience
 Array = NDArray[Any]
+
+
+class Absent(WorkerDied):
+    """Ports that are waited for have left, or do not write in time."""
+
+    def __init__(self, why: str, ports: frozenset[int], *, left: bool) -> None:
+        super().__init__(why)
+        self.ports, self.left = ports, left
 
 
 class Port:
@@ -34,7 +42,7 @@ class Port:
     """
 
     def __init__(self, path: Path, number: int, patience_s: float = 60.0) -> None:
-        self.number, self._patience_s = number, patience_s
+        self.number, self.sent_bytes, self._patience_s = number, 0, patience_s
         self._end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._end.settimeout(patience_s + GRACE_S)
         try:
@@ -69,12 +77,16 @@ class Port:
 
         Raises:
             WireError: it does not fit the port's memory.
+            InputError: numbers of another kind.
         """
+        if array.dtype.str not in KINDS:
+            raise InputError("the pool does not know such numbers", needed=", ".join(KINDS), had=array.dtype.str)
         if at + array.nbytes > self.layout.port_bytes:
             raise WireError("more than the port holds", where=f"port {self.number}",
                             needed=f"{at + array.nbytes} bytes", had=f"{self.layout.port_bytes}")  # fmt: skip
         self._flush()
         self._inbox[at : at + array.nbytes].view(array.dtype)[:] = array
+        self.sent_bytes += array.nbytes
         kind = KINDS.index(array.dtype.str)
         self._asked = Request(WRITE, kind, tensor, number, start, array.nbytes, total, at).packed()
 
@@ -82,7 +94,8 @@ class Port:
         """Until these ports have written all of the tensor.
 
         Raises:
-            WireError: something was refused, or a writer is missing; it is named.
+            Absent: a writer has left, or does not write in time; it is named.
+            WireError: something was refused.
             WorkerDied: the server has ended.
         """
         asked = Request(WAIT, 0, tensor, number, writers=writers, patience_us=round(1e6 * self._patience_s))
@@ -95,10 +108,14 @@ class Port:
                 raise WorkerDied(f"the pool says nothing: {fault}", where=f"port {self.number}") from fault
             if len(data) < REPLY.size:
                 raise WorkerDied("the pool has ended", where=f"port {self.number}")
-            kind, about = REPLY.unpack_from(data)
+            kind, about, absent = REPLY.unpack_from(data)
+            said = data[REPLY.size :].decode(errors="replace")
+            if kind in (LEFT, LATE):
+                ports = frozenset(port for port in range(absent.bit_length()) if absent >> port & 1)
+                raise Absent(said, ports, left=kind == LEFT)
             if kind != DONE:
-                raise WireError(data[REPLY.size :].decode(errors="replace"))
-            if about == number & 0xFFFFFFFF:
+                raise WireError(said)
+            if about == number:
                 return
 
     def view(self, tensor: int, like: np.dtype[Any], start: int, size: int) -> Array:

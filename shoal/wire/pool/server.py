@@ -5,10 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import selectors
+import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from shoal.wire.pool.values import (
     DONE,
     FAULT,
     KINDS,
+    LATE,
+    LEFT,
     REPLY,
     REQUEST_BYTES,
     WAIT,
@@ -32,7 +35,8 @@ from shoal.wire.pool.values import (
 )
 
 STRIPE_BYTES = 1 << 18  # one bank's, then the next one's
-MEET_S = 60.0  # for ports to come
+MEET_S = 60.0  # for all ports to come
+HELLO_S = 5.0  # for one that has come to say who it is
 
 
 class _Waiting(NamedTuple):
@@ -59,42 +63,53 @@ class Server:
         self._waiting: list[_Waiting] = []
 
     def serve(self, listening: socket.socket) -> None:
-        """Take all ports, and serve them until all have left.
+        """Serve ports as they come, until all have left.
 
         Raises:
             WireError: not all ports come.
         """
-        self._meet(listening)
+        meet_s = time.monotonic() + MEET_S
         with selectors.DefaultSelector() as selector:
-            for port, end in self._ports.items():
-                selector.register(end, selectors.EVENT_READ, port)
-            while selector.get_map():
-                for key, _ in selector.select(self._patience_s()):
-                    if not self._heard(key.data):
+            selector.register(listening, selectors.EVENT_READ, None)
+            while len(self._gone) < self._layout.ports:
+                for key, _ in selector.select(self._patience_s(meet_s)):
+                    if key.data is None:
+                        self._admit(listening, selector)
+                    elif not self._heard(key.data):
                         selector.unregister(key.fileobj)
                 self._tell()
+                if self._missing and time.monotonic() >= meet_s:
+                    raise WireError(f"ports {self._missing} do not come", where="the pool")
         self._banks.shutdown()
 
-    def _meet(self, listening: socket.socket) -> None:
-        listening.settimeout(MEET_S)
-        while len(self._ports) < self._layout.ports:
-            try:
-                end, _ = listening.accept()
-                end.settimeout(MEET_S)
-                port = int.from_bytes(end.recv(8), "little")
-            except TimeoutError as fault:
-                missing = sorted(set(range(self._layout.ports)) - set(self._ports))
-                raise WireError(f"ports {missing} do not come", where="the pool") from fault
-            if port in self._ports or port >= self._layout.ports:
-                end.close()  # nobody's port: who asked for it finds the connection closed
-                continue
-            self._ports[port] = end
-        told = codec.encode(self._layout)
-        for end in self._ports.values():
-            socket.send_fds(end, [told], [self.descriptor])
+    @property
+    def _missing(self) -> list[int]:
+        """Ports that have not come yet."""
+        return [port for port in range(self._layout.ports) if port not in self._ports]
 
-    def _patience_s(self) -> float | None:
-        return max(0.0, min(each.until_s for each in self._waiting) - time.monotonic()) if self._waiting else None
+    def _admit(self, listening: socket.socket, selector: selectors.BaseSelector) -> None:
+        """Let a port in; the folder of the door goes with the last: whoever made it may be killed."""
+        end, _ = listening.accept()
+        end.settimeout(HELLO_S)
+        try:
+            port = int.from_bytes(end.recv(8), "little")
+            if port in self._missing:
+                socket.send_fds(end, [codec.encode(self._layout)], [self.descriptor])
+                self._ports[port] = end
+        except OSError:
+            pass  # it has left again
+        if end not in self._ports.values():
+            end.close()  # nobody's port: who asked for it finds the connection closed
+            return
+        selector.register(end, selectors.EVENT_READ, port)
+        if not self._missing:
+            selector.unregister(listening)
+            shutil.rmtree(Path(listening.getsockname()).parent)
+
+    def _patience_s(self, meet_s: float) -> float | None:
+        """Until something has to be said though nobody speaks."""
+        moments = [each.until_s for each in self._waiting] + ([meet_s] if self._missing else [])
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _heard(self, port: int) -> bool:
         """What a port says; False if it has left."""
@@ -165,14 +180,16 @@ class Server:
                 patience_s = 1e-6 * each.request.patience_us
                 what = "left before they wrote" if gone else f"not written in {patience_s:g} s"
                 names = ", ".join(f"port {port}" for port in gone or missing)
-                self._answer(each.port, FAULT, each.request.round, f"'{about.tensor.name}': {what}: {names}")
+                text = f"'{about.tensor.name}': {what}: {names}"
+                self._answer(each.port, LEFT if gone else LATE, each.request.round, text, gone or missing)
             else:
                 left.append(each)
         self._waiting = left
 
-    def _answer(self, port: int, kind: int, number: int, text: str = "") -> None:
+    def _answer(self, port: int, kind: int, number: int, text: str = "", absent: Sequence[int] = ()) -> None:
+        bits = sum(1 << each for each in absent)
         try:
-            self._ports[port].send(REPLY.pack(kind, number & 0xFFFFFFFF) + text.encode())
+            self._ports[port].send(REPLY.pack(kind, number, bits) + text.encode())
         except OSError:
             self._gone.add(port)
 
@@ -204,4 +221,4 @@ def _ready() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), codec.load(Layout, Path(sys.argv[2])), _ready)
+    main(Path(sys.argv[1]), codec.decode(Layout, sys.argv[2].encode(), "the pool"), _ready)

@@ -13,9 +13,11 @@ MOST_BYTES = 1 << 40  # of one memory that anything believes
 MOST_PORTS = 64
 KINDS = ("<f4", "<f8", "<i4", "<i8", "|u1")
 WRITE, WAIT = 1, 2
-DONE, FAULT = 1, 2
+DONE, FAULT, LEFT, LATE = 1, 2, 3, 4
 _REQUEST = struct.Struct("<BBHIQQQQQQ")
-REPLY = struct.Struct("<BI")
+REPLY = struct.Struct(
+    "<BIQ"
+)  # kind, round, a bit for each port that has left or is late; then what is wrong, in words
 REQUEST_BYTES = _REQUEST.size
 
 
@@ -90,17 +92,6 @@ def unpacked(data: bytes) -> list[Request]:
     if not data or len(data) % REQUEST_BYTES:
         raise WireError("no message of a pool", had=f"{len(data)} bytes")
     return [Request(*fields) for fields in _REQUEST.iter_unpack(data)]
-
-
-def exchange_layout(ports: int, most_bytes: int, *, banks: int = 2, ordered: bool = True) -> Layout:
-    """What collective exchanges of arrays up to a size need.
-
-    Two tensors of each sort take turns: who writes the next round has read the last but one. Memory that is never used
-    is never touched.
-    """
-    sorts = (("sum", most_bytes, True), ("whole", ports * most_bytes, False))
-    tensors = tuple(Shared(f"{name}/{turn}", size, adds) for name, size, adds in sorts for turn in range(2))
-    return Layout(ports, tensors, most_bytes, banks, ordered)
 
 
 def pages(size: int) -> int:

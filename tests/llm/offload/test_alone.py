@@ -9,7 +9,7 @@ import pytest
 
 from shoal.errors import WorkError
 from shoal.llm.offload.kept import stored_tiny
-from shoal.llm.offload.timed import Job, run
+from shoal.llm.offload.timed import Job, run, run_all
 from shoal.llm.tiny import tiny
 
 torch = pytest.importorskip("torch")
@@ -35,3 +35,14 @@ def test_tokens_are_those_of_the_model_in_memory_and_a_limit_is_said() -> None:
     assert 10e6 < found.before_bytes <= found.peak_bytes
     with pytest.raises(WorkError, match=r"ended early.*budget holds not even one record"):
         run(replace(job, budget_bytes=8192))
+
+
+def test_a_store_is_held_to_a_rate_by_the_first_jobs_steps() -> None:
+    kept = stored_tiny(tiny("llama"), 64 << 10)
+    first = Job(str(kept.path.parent), 8 << 20, 1, PROMPT, repeats=2)
+    resident, other = run_all([first, replace(first, slower=2.0)])
+    size = sum(each for _, each in other.told.sizes)
+    assert other.told.tier.read_bytes_per_s == pytest.approx(size / (2 * resident.seconds[1]))
+    assert other.told.tier.emulated
+    assert not resident.told.tier.emulated
+    assert other.logits == resident.logits

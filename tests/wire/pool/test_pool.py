@@ -17,12 +17,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from shoal.errors import WireError, WorkerDied
-from shoal.wire.pool import Exchanges, Layout, Port, Shared, exchange_layout, pooled
-from shoal.wire.pool.exchanges import CHUNK_BYTES
+from shoal.errors import InputError, WireError, WorkerDied
+from shoal.wire.pool import Absent, Exchanges, Layout, Port, Shared, exchange_layout, pooled
 
 Answer = TypeVar("Answer")
-LARGE = CHUNK_BYTES // 4 + 70_001  # numbers: two chunks, several stripes
+LARGE = 150_001  # numbers: several stripes, and several chunks of the smaller kind
 
 
 @contextmanager
@@ -43,8 +42,9 @@ def arrays(count: int, size: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(("chunk_kb", "at_once"), [(64, 2), (64, 3), (4096, 1)])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_exchanges_are_those_of_numpy(count: int, ordered: bool) -> None:
+def test_exchanges_are_those_of_numpy(count: int, chunk_kb: int, at_once: int, ordered: bool) -> None:
     cuts = {size: np.linspace(0, size, count + 1).astype(int).tolist() for size in (1, 1001, LARGE)}
     given = {size: arrays(count, size) for size in cuts}
 
@@ -72,13 +72,13 @@ def test_exchanges_are_those_of_numpy(count: int, ordered: bool) -> None:
             np.testing.assert_array_equal(told, all_[-1])
         return True
 
-    with ports(exchange_layout(count, 8 * count * LARGE, ordered=ordered)) as found:
+    with ports(exchange_layout(count, chunk_kb << 10, at_once=at_once, ordered=ordered)) as found:
         assert together(found, work) == [True] * count
 
 
 def test_no_addition_is_lost_where_all_write_at_once() -> None:
     """As they come, many times over: small whole numbers have one sum in any order."""
-    with ports(exchange_layout(4, 4 * LARGE, ordered=False)) as found:
+    with ports(exchange_layout(4, 64 << 10, ordered=False)) as found:
 
         def work(port: Port) -> bool:
             pool = Exchanges(port)
@@ -99,8 +99,9 @@ def test_a_writer_that_does_not_come_is_named() -> None:
         def work(port: Port) -> str:
             if port.number == 1:
                 return ""
-            with pytest.raises(WireError) as fault:
+            with pytest.raises(Absent) as fault:
                 Exchanges(port).all_reduce(np.zeros(4, np.float32))
+            assert (fault.value.ports, fault.value.left) == ({1}, False)
             return fault.value.message
 
         said = "'sum/0': not written in 0.2 s: port 1"
@@ -111,7 +112,7 @@ def test_a_writer_that_does_not_come_is_named() -> None:
 def test_a_writer_that_leaves_ends_the_waiting_at_once() -> None:
     with ports(exchange_layout(2, 4096), patience_s=60) as found:
         threading.Timer(0.1, found[1].close).start()
-        with pytest.raises(WireError, match="'sum/0': left before they wrote: port 1"):
+        with pytest.raises(Absent, match="'sum/0': left before they wrote: port 1"):
             Exchanges(found[0]).all_reduce(np.zeros(4, np.float32))
 
 
@@ -127,7 +128,9 @@ def test_two_writers_are_refused_where_nothing_is_added_and_the_first_ones_bytes
 
 
 def test_what_is_too_large_is_refused_before_it_is_written() -> None:
-    with ports(exchange_layout(1, 4096)) as (port,):
+    with ports(exchange_layout(1, 4096, at_once=1)) as (port,):
+        with pytest.raises(InputError, match=r"does not know such numbers .*had <f2"):
+            port.write(0, 0, np.zeros(4, np.float16), 0, 8)
         with pytest.raises(WireError, match=r"more than the port holds \(needed 8192 bytes, had 4096\)"):
             port.write(0, 0, np.zeros(2048, np.float32), 0, 8192)
         with pytest.raises(ValueError, match="read-only"):
@@ -169,3 +172,25 @@ def test_nonsense_is_answered_with_a_fault_and_others_go_on(junk: bytes) -> None
             return float(array.sum())
 
         assert together([one, other], work) == [8, 8]
+
+
+def test_a_chunk_is_read_before_all_is_written() -> None:
+    chunk = 16384
+    array = np.ones(4 * chunk, np.float32)
+    with ports(exchange_layout(2, 4 * chunk)) as (one, other), ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(Exchanges(one).all_reduce, array)
+        other.write(0, 0, np.ones(chunk, np.float32), 0, 4 * chunk)
+        other.wait(0, 0, 0b11)  # both have written their first chunk, and this one nothing else
+        other.close()
+        with pytest.raises(Absent, match="'sum/1': left before they wrote: port 1"):
+            reading.result(20)
+    np.testing.assert_array_equal(array, np.repeat([2, 1, 1, 1], chunk))
+
+
+def test_where_ports_come_in_is_gone_once_all_have_come() -> None:
+    with pooled(exchange_layout(2, 4096)) as path, Port(path, 0):
+        assert path.exists()
+        with Port(path, 1) as last:
+            last.write(0, 0, np.zeros(1, np.float32), 0, 4)
+            last.wait(0, 0, 0b10)  # it has gone on since
+            assert not path.parent.exists()
