@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 
 from shoal.errors import InputError, LimitError
@@ -132,12 +132,17 @@ def _alone(op: Op, graph: Graph, fabric: Fabric) -> Fused:
     return Fused((op.name,), (fabric.units,), 0, 0, moved, work, seconds)
 
 
+@lru_cache(maxsize=2)  # a graph is mapped on several fabrics one after another
+def _streams(graph: Graph, tiles: int) -> Streams:
+    return Streams(graph, tiles)
+
+
 class _Stages:
     """What runs of a graph's ops need on a fabric."""
 
     def __init__(self, graph: Graph, fabric: Fabric) -> None:
         self._graph, self._fabric = graph, fabric
-        self._streams = Streams(graph, fabric.tiles)
+        self._streams = _streams(graph, fabric.tiles)
         self._known: dict[tuple[int, int], tuple[Lanes, int]] = {}  # lanes and bytes of buffers
 
     @cached_property

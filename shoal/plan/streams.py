@@ -113,10 +113,17 @@ class Streams:
         known = graph.model.graph if graph.written and graph.model else ()
         self._nodes: dict[str, ir.Node] = {label(node): node for node in known}
         self._readings: dict[tuple[str, int], Mapping[str, Reading] | PlanError] = {}
+        self._able: dict[str, list[int]] = {}  # axes along which an op can make its output
+        self._lanes_of: dict[tuple[str, ...], Lanes] = {}
         self._tiles_read: dict[tuple[str, int, int, int], Mapping[str, Box]] = {}  # by op, axis, first row and end
 
     def lanes(self, ops: Sequence[str]) -> Lanes:
         """How tensors pass within a group, in the graph's order: of several ways the one of the fewest bytes."""
+        if (key := tuple(ops)) not in self._lanes_of:
+            self._lanes_of[key] = self._cheapest(ops)
+        return self._lanes_of[key]
+
+    def _cheapest(self, ops: Sequence[str]) -> Lanes:
         group = [self._graph.ops[self._graph.position[name]] for name in ops]
         ranks = max((len(self._graph.tensors[op.name].shape) for op in group), default=0)
         outside = frozenset(boundary(self._graph, ops)[1])
@@ -153,6 +160,8 @@ class Streams:
                 return Streamed(lanes, tuple(self._pipeline(ops, lanes, turn) for turn in range(count)))
             except _RefusedError as refused:
                 self._readings[refused.op, refused.axis] = refused.fault
+                self._able[refused.op].remove(refused.axis)
+                self._lanes_of.clear()
 
     def _lanes(self, group: Sequence[Op], outside: frozenset[str], wish: int) -> Iterator[Lanes]:
         """Every op as early as can be, then as late."""
@@ -220,13 +229,16 @@ class Streams:
     def _axis(self, op: Op, sources: Mapping[str, int | None], wish: int) -> int | None:
         """Along which an op goes: so that the fewest bytes are held, else as near above the wish as can be."""
         shape = self._graph.tensors[op.name].shape
-        able = [axis for axis, size in enumerate(shape) if size > 1 and self._able(op.name, axis)]
+        if op.name not in self._able:
+            self._able[op.name] = [
+                axis for axis, size in enumerate(shape) if size > 1 and self._goes(op.name, axis)
+            ]
 
         def worth(axis: int) -> tuple[int, int]:
             held = (name for name, source in sources.items() if self._break(op.name, axis, name, source))
             return sum(self._graph.tensors[name].bytes for name in held), (axis - wish) % len(shape)
 
-        return min(able, key=worth, default=None)
+        return min(self._able[op.name], key=worth, default=None)
 
     def _break(self, op: str, axis: int | None, name: str, source: int | None) -> str:
         """Why an op cannot begin before all of a tensor is there; nothing if it can."""
@@ -246,7 +258,7 @@ class Streams:
         found = next((each for each in faults if isinstance(each, PlanError)), None)
         return found.what if found else "it has one row"
 
-    def _able(self, op: str, axis: int) -> bool:
+    def _goes(self, op: str, axis: int) -> bool:
         """Whether an op can make its output along an axis; if not, why is kept."""
         try:
             self._reading(op, axis)

@@ -53,9 +53,9 @@ def fusing(bench: Bench, launch_s: float, models: str, quick: bool) -> Iterator[
                  Series("without", [intensity[name] for name in speed], [without[name] for name in speed])),
                 kind="points", log_x=True)  # fmt: skip
     yield Note("Both sides are the same machine. The Fourier convolution is spelled in real numbers, so that by itself each "
-               "complex product is six ops that go through memory: a baseline with complex kernels gains less. Large "
-               "decoders by themselves are bound by weights or by arithmetic already, which fusing leaves as they are; "
-               "what sockets say to each other takes no time here.")  # fmt: skip
+               "complex product is six ops that go through memory, and one launch stands against one for each of them: with "
+               "kernels of complex numbers it would gain less. A decoder that answers waits for launches op by op; its "
+               "weights are read either way. What sockets say to each other takes no time here.")  # fmt: skip
     small = [(name, load(bench.light(name))) for name in words(models)]
     edge = [
         (name, fused(graph, replace(EDGE, orchestrated=True)), unfused(graph, EDGE), graph) for name, graph in small

@@ -28,7 +28,7 @@ class Sn40l:
     models: str = "squeezenet+shufflenet+resnet50+densenet121"  # light ones that are fused, separated by +
     tiled: str = "squeezenet+shufflenet"  # of these with weights, whose groups run tile by tile
     large: bool = True  # lay out decoders of all published sizes; without, one
-    steps: int = 800  # of training an expert
+    steps: int = 600  # of training an expert
     text: int = 400_000  # bytes of each kind
     drawn: int = 200  # stretches of each kind that the router learns
     held: int = 64  # stretches of 128 bytes of each kind that losses are taken over
