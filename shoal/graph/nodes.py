@@ -88,7 +88,7 @@ class Nodes:
         """The node that makes a portion of `node`."""
         import onnx_ir as ir
 
-        changed = [_attribute(name, value) for name, value in portion.attributes.items()]
+        changed = [attribute(name, value) for name, value in portion.attributes.items()]
         kept = [value for name, value in node.attributes.items() if name not in portion.attributes]
         inputs = [None if name is None else self._value(name) for name in values]
         if node.op_type == "Concat":
@@ -112,7 +112,7 @@ class Nodes:
             }
             by_inputs = self._opset >= SLICE_BY_INPUTS_FROM
             more = [self._value(self.integers(each)) for each in bounds.values()] if by_inputs else []
-            attributes = [] if by_inputs else [_attribute(name, each) for name, each in bounds.items()]
+            attributes = [] if by_inputs else [attribute(name, each) for name, each in bounds.items()]
             output = self._fresh(f"{value}{_text(box, axes)}", shape_of(box), access.dtype(source))
             self._slices[key] = self._write("Slice", [source, *more], output, owner, *attributes)
         return self._slices[key]
@@ -121,7 +121,7 @@ class Nodes:
         """Values behind one another."""
         inputs = [self._value(name) for name in values]
         output = self._fresh(f"{tensor}@{owner}.joined", shape_of(box), access.dtype(inputs[0]))
-        return self._write("Concat", inputs, output, owner, _attribute("axis", axis))
+        return self._write("Concat", inputs, output, owner, attribute("axis", axis))
 
     def add_up(self, values: Sequence[str], tensor: str, box: Box, owner: int) -> str:
         """The sum of values of one shape."""
@@ -223,7 +223,8 @@ class Nodes:
             self.origins[name] = origin
 
 
-def _attribute(name: str, value: int | str | tuple[int, ...]) -> ir.Attr:
+def attribute(name: str, value: int | str | tuple[int, ...]) -> ir.Attr:
+    """One of whole numbers or text."""
     import onnx_ir as ir
 
     if isinstance(value, int):

@@ -11,6 +11,7 @@ import numpy as np
 from shoal.graph import Graph, load
 
 OPSET, IR_VERSION = 21, 10
+Pair = tuple[str, str]  # real and imaginary part, or cosines and sines
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,14 @@ class Shape:
     width: int
     hidden: int
     heads: int
+    kept_heads: int  # that have keys and values, each for as many heads as another
     layers: int  # of those that are laid out; all are alike
 
 
-LLAMA_7B = Shape("Llama 2 7B", 4096, 11008, 32, 2)
-LLAMA_13B = Shape("Llama 2 13B", 5120, 13824, 40, 2)
-LLAMA_70B = Shape("Llama 2 70B, each head with keys of its own", 8192, 28672, 64, 1)
-SMALL = Shape("a small decoder", 32, 48, 4, 2)
+LLAMA_7B = Shape("Llama 2 7B", 4096, 11008, 32, 32, 2)
+LLAMA_13B = Shape("Llama 2 13B", 5120, 13824, 40, 40, 2)
+LLAMA_70B = Shape("Llama 2 70B", 8192, 28672, 64, 8, 1)
+SMALL = Shape("a small decoder", 32, 48, 4, 2, 2)
 
 
 @dataclass(eq=False)
@@ -60,6 +62,14 @@ class _Nodes:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
+    def whole(self, *values: int) -> str:
+        """Whole numbers, for axes and bounds."""
+        from onnx import numpy_helper
+
+        name = f"n{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def weight(self, *shape: int) -> str:
         """Of one value everywhere, so that the file stays small."""
         from onnx import helper, numpy_helper
@@ -85,7 +95,7 @@ class _Nodes:
 def decoder(of: Shape, batch: int, tokens: int, seen: int, folder: Path, *, half: bool = True) -> Graph:
     """Layers that read `tokens` new ones of each sequence beside what is kept of those before, `seen` in all.
 
-    Layer normalisation stands for that by the root mean square, a product for turning by places.
+    Op by op as transformers' "eager" calls them, but that heads are products' axes, which views of tensors are.
     """
     from onnx import TensorProto
 
@@ -99,28 +109,48 @@ def decoder(of: Shape, batch: int, tokens: int, seen: int, folder: Path, *, half
 
 def _layer(at: _Nodes, of: Shape, x: str, sizes: tuple[int, int, int], layer: int) -> tuple[str, list[str]]:
     batch, tokens, seen = sizes
-    head, before = of.width // of.heads, seen - tokens
-    normed = at.node("LayerNormalization", x, at.weight(of.width))
-    query, key, value = (
-        at.node("Einsum", normed, at.weight(of.heads, of.width, head), equation="bqe,hed->bhqd") for _ in range(3)
+    head, before, group = of.width // of.heads, seen - tokens, of.heads // of.kept_heads
+    normed, places = _norm(at, x, of.width), (at.weight(tokens, head), at.weight(tokens, head))
+    query = at.node("Einsum", normed, at.weight(of.kept_heads, group, of.width, head), equation="bqe,hged->bhgqd")
+    key, value = (
+        at.node("Einsum", normed, at.weight(of.kept_heads, of.width, head), equation="bqe,hed->bhqd")
+        for _ in range(2)
     )
-    turned = at.weight(tokens, head)
-    query, key = at.node("Mul", query, turned), at.node("Mul", key, turned)
+    query, key = _turned(at, query, head, places), _turned(at, key, head, places)
     answers = [key, value]
     if before:  # what was kept, then the new ones; both are read where they lie
-        keys = at.node("Concat", at.given(f"keys{layer}", batch, of.heads, before, head), key, axis=2)
-        values = at.node("Concat", at.given(f"values{layer}", batch, of.heads, before, head), value, axis=2)
+        keys = at.node("Concat", at.given(f"keys{layer}", batch, of.kept_heads, before, head), key, axis=2)
+        values = at.node("Concat", at.given(f"values{layer}", batch, of.kept_heads, before, head), value, axis=2)
     else:
         keys, values = key, value
-    scores = at.node("Einsum", query, keys, equation="bhqd,bhkd->bhqk")
-    shares = at.node("Softmax", at.node("Mul", scores, at.constant(head**-0.5)), axis=-1)
-    mixed = at.node("MatMul", shares, values)
-    out = at.node("Einsum", mixed, at.weight(of.heads, head, of.width), equation="bhqd,hde->bqe")
+    scores = at.node("Einsum", query, keys, equation="bhgqd,bhkd->bhgqk")
+    scores = at.node("Mul", scores, at.constant(head**-0.5))
+    if tokens > 1:
+        scores = at.node("Add", scores, at.weight(tokens, seen))  # what a token must not see
+    mixed = at.node("Einsum", at.node("Softmax", scores, axis=-1), values, equation="bhgqk,bhkd->bhgqd")
+    out = at.node("Einsum", mixed, at.weight(of.kept_heads, group, head, of.width), equation="bhgqd,hgde->bqe")
     x = at.node("Add", x, out)
-    normed = at.node("LayerNormalization", x, at.weight(of.width))
+    normed = _norm(at, x, of.width)
     gate, wide = (at.node("MatMul", normed, at.weight(of.width, of.hidden)) for _ in range(2))
     gated = at.node("Mul", at.node("Mul", gate, at.node("Sigmoid", gate)), wide)
     return at.node("Add", x, at.node("MatMul", gated, at.weight(of.hidden, of.width))), answers
+
+
+def _norm(at: _Nodes, x: str, width: int) -> str:
+    """By the root mean square."""
+    mean = at.node("ReduceMean", at.node("Mul", x, x), at.whole(-1), keepdims=1)
+    root = at.node("Sqrt", at.node("Add", mean, at.constant(1e-5)))
+    return at.node("Mul", at.node("Div", x, root), at.weight(width))
+
+
+def _turned(at: _Nodes, x: str, head: int, places: Pair) -> str:
+    """By places: each half of a head with the other."""
+    half = head // 2
+    first, second = (
+        at.node("Slice", x, at.whole(begun), at.whole(begun + half), at.whole(-1)) for begun in (0, half)
+    )
+    crossed = at.node("Concat", at.node("Neg", second), first, axis=-1)
+    return at.node("Add", at.node("Mul", x, places[0]), at.node("Mul", crossed, places[1]))
 
 
 def fourier(batch: int, channels: int, side: int, folder: Path, *, half: bool = True) -> Graph:
@@ -143,9 +173,6 @@ def fourier(batch: int, channels: int, side: int, folder: Path, *, half: bool = 
     columns = _times(at, _matrix(at, back, _times(at, spectrum, filters)), _constants(at, twist.conj()))
     real = at.node("Sub", at.node("MatMul", columns[0], back[0]), at.node("MatMul", columns[1], back[1]))
     return at.graph(f"fourier-{side}", [real], folder)
-
-
-Pair = tuple[str, str]  # real and imaginary part
 
 
 def _constants(at: _Nodes, value: Any) -> Pair:

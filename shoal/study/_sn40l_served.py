@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
@@ -13,10 +13,20 @@ from shoal import catalog
 from shoal.llm.composition.router import Router, learned
 from shoal.llm.composition.served import Answer, Composition, generated, write_experts
 from shoal.llm.composition.texts import Text, texts
-from shoal.llm.composition.trained import RECIPE, loss, mixed, trained
+from shoal.llm.composition.trained import (
+    RECIPE,
+    SMALL,
+    as_large,
+    continued,
+    held_out,
+    mixed,
+    size,
+    trained,
+    wider,
+)
 from shoal.llm.tiny import Tiny
-from shoal.store import POLICIES, FileTier, TensorStore, Throttled
-from shoal.study import Bench, Finding, Shown, Table
+from shoal.store import POLICIES, FileTier, Key, TensorStore, Throttled
+from shoal.study import Bench, Finding, Note, Shown, Table
 
 DEFAULT = "documents"
 PROMPT = 96  # bytes
@@ -41,58 +51,80 @@ class Small:
         }
         return [(name, rows[at % len(rows)]) for at in range(each) for name, rows in found.items()]
 
-    def opened(self, held: int, rate: float = 0.0) -> TensorStore:
+    def opened(
+        self, held: int, rate: float = 0.0, policy: str = "lru", uses: Sequence[Key] | None = None
+    ) -> TensorStore:
         """A store that keeps so many experts, from a file held to a rate."""
         tier = FileTier(self.path)
         slow = Throttled(tier, rate) if rate else tier
-        return TensorStore(slow, held * self.expert_bytes, catalog.make(POLICIES, "lru"))
+        return TensorStore(slow, held * self.expert_bytes, catalog.make(POLICIES, policy), uses)
 
     def over(self, store: TensorStore) -> Composition:
         """All of it on a store."""
         return Composition(next(iter(self.models.values())).config, tuple(self.models), store, self.router)
 
 
-def trained_small(steps: int, most_bytes: int, held: int, bench: Bench) -> Iterator[Shown | Small]:
-    """Experts and one model for all; the one learns as many steps as all experts together."""
+def trained_small(steps: int, most_bytes: int, held: int, drawn: int, bench: Bench) -> Iterator[Shown | Small]:
+    """Experts, one model of an expert's size for all kinds, and one as large as all experts.
+
+    The small one learns as many steps as all experts together, the large one so many that the arithmetic is the same.
+    """
     found, recipe = texts(most_bytes), replace(RECIPE, steps=steps, seed=bench.seed)
     models = {name: trained(found[name].learned, recipe) for name in bench.each(tuple(found), "expert")}
+    everything, large = mixed(found), as_large(len(found))
+    alike = max(1, round(steps * len(found) * size(SMALL) / size(large)))
     bench.say("one model for all kinds")
-    one = trained(mixed(found), replace(recipe, steps=steps * len(found)))
-    rows = [(name, loss(models[name], each.held, held), loss(one, each.held, held)) for name, each in found.items()]
-    yield Table("Loss on text held out, nats a byte", ("kind", "its expert", "one model for all"), rows,
-                note=f"{steps} steps an expert, {steps * len(found)} of the one, which is as large as one expert")  # fmt: skip
-    experts, alone = mean(row[1] for row in rows), mean(row[2] for row in rows)
-    yield Finding(
-        "loss",
-        experts / alone,
-        "measured",
-        len(rows),
-        why=f"{experts:.3f} over {alone:.3f}: each kind by its own expert, not by the router's choice",
-    )
+    one = trained(everything, replace(recipe, steps=steps * len(found)))
+    bench.say("one as large as all experts")
+    wide = trained(everything, wider(replace(recipe, steps=alike), large), large)
+    router = learned({name: each.learned for name, each in found.items()}, DEFAULT, each=drawn, seed=bench.seed)
+    yield from _losses(found, models, {"one": one, "large": wide}, router, held)
+    yield Note(f"An expert has {size(SMALL)} parameters and learns {steps} steps; the one for all kinds learns "
+               f"{steps * len(found)}; the one as large as all experts has {size(large)} and learns {alike}, which is the same "
+               f"arithmetic, and answers with {size(large) / size(SMALL):.2g} times an expert's.")  # fmt: skip
     path = bench.scratch / "experts.store"
     write_experts(models, path)
     tier = FileTier(path)
-    size = max(each.bytes for each in tier.records.values())
+    expert_bytes = max(each.bytes for each in tier.records.values())
     tier.close()
-    yield Small(
-        found,
-        models,
-        learned({name: each.learned for name, each in found.items()}, DEFAULT, seed=bench.seed),
-        path,
-        size,
+    yield Small(found, models, router, path, expert_bytes)
+
+
+def _losses(
+    found: Mapping[str, Text], models: Mapping[str, Tiny], alone: Mapping[str, Tiny], router: Router, held: int
+) -> Iterator[Shown]:
+    """What follows prompts held out, by the router's choice, by each kind's expert, by one model."""
+    rows: list[tuple[str, float, float, float, float]] = []
+    for name, text in found.items():
+        of = held_out(text, held)
+        chosen = [router.route(row[:PROMPT].astype(np.uint8).tobytes()).expert for row in of.x]
+        by_expert = {each: continued(models[each], of, PROMPT) for each in {*chosen, name}}
+        routes = mean(float(by_expert[each][at]) for at, each in enumerate(chosen))
+        one, large = (float(continued(alone[each], of, PROMPT).mean()) for each in ("one", "large"))
+        rows.append((name, routes, float(by_expert[name].mean()), one, large))
+    yield Table("Loss of what follows prompts held out, nats a byte",
+                ("kind", "by the router's choice", "by its own expert", "one model of an expert's size", "one as large as all experts"),
+                rows, note=f"{held} stretches of each kind at most: after {PROMPT} bytes, which the router reads, up to {SMALL.context}")  # fmt: skip
+    routes, own, one, large = (mean(float(row[at]) for row in rows) for at in range(1, 5))
+    yield Finding(
+        "loss", routes / one, "measured", len(rows), why=f"{routes:.3f} over {one:.3f}, by the router's choice"
     )
+    yield Finding("routing", routes / own, "measured", len(rows), why=f"{routes:.3f} over {own:.3f}")
+    yield Finding("equal_bytes", routes / large, "measured", len(rows), why=f"{routes:.3f} over {large:.3f}")
 
 
 def routed(small: Small, each: int, seed: int) -> Iterator[Shown]:
     """Prompts held out, and text of no kind."""
-    rows, right, total = [], 0, 0
-    for name in small.texts:
-        given = [prompt for kind, prompt in small.prompts(each) if kind == name]
-        routes = [small.router.route(prompt) for prompt in given]
-        hits, unsure = sum(route.likeliest == name for route in routes), sum(route.default for route in routes)
-        rows.append((name, len(given), 100 * hits / len(given), 100 * unsure / len(given)))
-        right, total = right + hits, total + len(given)
-    yield Table("The router on prompts held out", ("kind", "prompts", "right, %", "not sure, %"), rows)
+    rows: list[tuple[str | float, ...]] = []
+    right, total, names = 0, 0, tuple(small.texts)
+    for name in names:
+        routes = [small.router.route(prompt) for kind, prompt in small.prompts(each) if kind == name]
+        hits, share = sum(route.likeliest == name for route in routes), 100 / len(routes)
+        went = (share * sum(route.likeliest == other for route in routes) for other in names)
+        rows.append((name, *went, share * sum(route.default for route in routes)))
+        right, total = right + hits, total + len(routes)
+    yield Table("The router on prompts held out: likeliest expert, %", ("kind", *names, "not sure"), rows,
+                note=f"{each} prompts of {PROMPT} bytes of each kind; where it is not sure, '{DEFAULT}' answers")  # fmt: skip
     yield Finding("router", 100 * right / total, "measured", total)
     rng = np.random.default_rng(seed)
     strange = [small.router.route(rng.integers(0, 256, PROMPT, dtype=np.uint8).tobytes()) for _ in range(20)]

@@ -13,8 +13,8 @@ class Sn40l:
     """Switching between whole models, machines that hold them all and whole answers follow from the machines' figures.
 
     Networks are laid out op by op, at published sizes and as light models, and fused under limits of units and memory; groups
-    really run. A composition in small is trained here: five experts on kinds of text, a router, one module for all, from
-    tiers that are held to rates (emulated).
+    really run, tile by tile. A composition in small is trained here: eight experts on kinds of text, a router, one module
+    for all, from tiers that are held to rates (emulated).
     """
 
     experts: int = 150  # on one node
@@ -26,14 +26,17 @@ class Sn40l:
     requests: int = 4000  # of a stream
     launch_us: float = 5.0  # of a kernel from software
     models: str = "squeezenet+shufflenet+resnet50+densenet121"  # light ones that are fused, separated by +
+    tiled: str = "squeezenet+shufflenet"  # of these with weights, whose groups run tile by tile
     large: bool = True  # lay out decoders of all published sizes; without, one
-    steps: int = 800  # of training an expert
+    steps: int = 600  # of training an expert
     text: int = 400_000  # bytes of each kind
+    drawn: int = 200  # stretches of each kind that the router learns
     held: int = 64  # stretches of 128 bytes of each kind that losses are taken over
     each: int = 40  # prompts of each kind that the router is judged on
     new: int = 24  # bytes of an answer
     fast_ms: float = 20.0  # of an expert's copy from the fastest tier
     switched: int = 3  # switches to each expert on each tier
+    mixed: int = 60  # requests of each mix on a tier held to a rate
     seed: int = 0  # of weights and draws
 
     title = "SN40L: whole expert models behind a router, three tiers of memory, fused streams of ops"
@@ -42,7 +45,8 @@ class Sn40l:
         arxiv="2405.07518", venue="MICRO 2024",
     )  # fmt: skip
     quick = (
-        "models=squeezenet,large=false,steps=1,held=2,text=100000,each=3,new=2,fast_ms=1,switched=1,requests=200"
+        "models=squeezenet,tiled=squeezenet,large=false,steps=1,held=2,text=60000,each=3,new=2,fast_ms=1,switched=1,"
+        "requests=200,mixed=6,drawn=30"
     )
     claims = (
         Claim("switch_a100", "switching models: DGX A100's time over SN40L's", 31, "×", Within(relative=0.1)),
@@ -59,9 +63,14 @@ class Sn40l:
         Claim("limits", "groups keep to units and memory, and are all ops in order", None, "", Holds()),
         Claim("bytes", "bytes moved, fused over unfused, the most of the networks", None, "×", AtMost(1)),
         Claim("tensors", "group by group off op by op, of the largest value", "the same", "", AtMost(1e-6)),
+        Claim("tiles", "… tile by tile off op by op, of the largest value", "the same", "", AtMost(1e-5)),
+        Claim("tile_bytes", "… intermediate tensors at their peak, over op by op: the most of the networks", None, "×", AtMost(1)),
+        Claim("tile_plan", "… what a group's tiles take, over what its plan sets aside: the most", None, "×", AtMost(1)),
         Claim("tiled", "an op larger than the chip is refused: it must be tiled", None, "", Holds()),
         Claim("addresses", "memory by addresses given before a run, over the least possible", None, "×", AtMost(1.1)),
-        Claim("loss", "text held out: loss of the experts over that of one model for all", None, "×", AtMost(0.999)),
+        Claim("loss", "text held out: loss by the router's choice over that of one model of an expert's size", None, "×", AtMost(0.999)),
+        Claim("routing", "… over that by each kind's own expert", None, "×", AtMost(1.05)),
+        Claim("equal_bytes", "… over that of one model as large as all experts", None, "×", AtMost(1)),
         Claim("router", "prompts held out that go to their expert", None, "%", AtLeast(90)),
         Claim("default", "text of no kind goes to the default, which is said", None, "", Holds()),
         Claim("same", "answers are those of the chosen model by itself", None, "", Holds()),
@@ -69,6 +78,8 @@ class Sn40l:
         Claim("switch_16", "… tier 16 times slower: times as long", 16, "×", Within(relative=0.2)),
         Claim("switch_33", "… 33 times", 33, "×", Within(relative=0.2)),
         Claim("ahead", "waiting for switches that copying the next request's expert hides", None, "%", AtLeast(80)),
+        Claim("mixes", "three mixes on a real store, least recently used leaves: hits off a count apart", None, "%", AtMost(1e-9)),
+        Claim("oracle", "… copies that who knows all requests needs, over those of least recently used", None, "×", AtMost(1)),
         Claim("node", "150 experts of a trillion parameters on a real node", 150, "", AtLeast()),
     )  # fmt: skip
 
@@ -77,6 +88,7 @@ class Sn40l:
         from shoal.cost.composition import Expert
         from shoal.study import _sn40l_figures as figures
         from shoal.study import _sn40l_fusion as fusion
+        from shoal.study import _sn40l_tiles as tiles
 
         of = Expert()
         asked = figures.Settings(self.experts, self.prompts, self.prompt_tokens, self.out_tokens)
@@ -86,13 +98,15 @@ class Sn40l:
         yield from figures.streams(of, asked, self.requests, self.seed)
         bench.say("fusing")
         yield from fusion.fusing(bench, 1e-6 * self.launch_us, self.models, not self.large)
+        yield from tiles.tiled(bench, self.tiled)
         yield from self._small(bench)
         yield untestable("node", "takes that node; what its memory holds is counted above")
 
     def _small(self, bench: Bench) -> Iterator[Shown]:
+        from shoal.study import _sn40l_mixes as mixes
         from shoal.study import _sn40l_served as served
 
-        for each in served.trained_small(self.steps, self.text, self.held, bench):
+        for each in served.trained_small(self.steps, self.text, self.held, self.drawn, bench):
             if not isinstance(each, served.Small):
                 yield each
                 continue
@@ -101,3 +115,4 @@ class Sn40l:
             bench.say("switches on tiers held to rates")
             yield from served.switches(each, 1e-3 * self.fast_ms, self.switched)
             yield from served.hidden(each, self.new, self.switched)
+            yield from mixes.mixes(each, max(1, self.new // 4), self.mixed, bench)

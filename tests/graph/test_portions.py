@@ -94,6 +94,11 @@ EVERYWHERE = {  # ops that may be cut on every axis
     "ReduceMean": one("ReduceMean", opset=17, axes=[2, 3], keepdims=1),
     "ReduceMax, its axes dropped": one("ReduceMax", opset=17, axes=[1], keepdims=0),
     "ReduceSum by input": one("ReduceSum", "x axes", axes=np.array([-1]), keepdims=0),
+    "Slice": one("Slice", "x s e a", s=np.array([-5]), e=np.array([100]), a=np.array([3])),
+    "Slice of two axes": one("Slice", "x s e - t", s=np.array([1, 2]), e=np.array([2, 5]), t=np.array([1, 1])),
+    "Slice of old": one("Slice", opset=9, starts=[1, -6], ends=[5, 7], axes=[1, 2]),
+    "Einsum": one("Einsum", "x z", {"x": [2, 3, 5, 6], "z": [2, 3, 4, 6]}, equation="bhqd, bhkd -> bhkq"),
+    "Einsum with a weight": one("Einsum", "x w", {"x": [2, 5, 6]}, w=floats(3, 6, 4), equation="bqe,hed->bhqd"),
     "Squeeze": one("Squeeze", "x axes", {"x": [4, 1, 6, 5]}, axes=np.array([1])),
     "Unsqueeze": one("Unsqueeze", "x axes", {"x": [4, 6, 5]}, axes=np.array([1, 4])),
 }  # fmt: skip
@@ -120,6 +125,11 @@ PARTLY = {  # op, the axes it may be cut on, and why not on the others
     "LRN": (one("LRN", size=3), {0, 2, 3}, "normalises across channels"),
     "InstanceNormalization": (
         one("InstanceNormalization", "x s b", s=floats(6), b=floats(6)), {0, 1}, "normalises over the picture"),
+    "Slice by steps": (
+        one("Slice", "x s e a t", **{each: np.array([at]) for each, at in zip("seat", (0, 8, 2, 2), strict=True)}),
+        set(), "it takes steps"),
+    "Einsum of unnamed axes": (
+        one("Einsum", "x z", {"x": [2, 4, 5], "z": [2, 5, 3]}, equation="...ij,...jk->...ik"), set(), "unnamed"),
     "MatMul with a vector": (one("MatMul", "x v", {"x": [5, 6]}, v=floats(6)), set(), "a product with a vector"),
 }  # fmt: skip
 

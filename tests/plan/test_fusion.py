@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from shoal.errors import InputError, LimitError
 from shoal.graph import Graph, boundary, load
-from shoal.plan.fusion import Fabric, fused, shared_units, unfused
+from shoal.plan.fusion import Fabric, _Stages, fused, shared_units, unfused
 from shoal.study._sn40l_fusion import run_groups
 from shoal.study._sn40l_graphs import SMALL, decoder, fourier
+from tests.graph.divided import small
 from tests.graph.graphs import random_graphs
-from tests.graph.models import light
+from tests.graph.models import floats, light, node
 from tests.plan.toys import random_chain
 
 CHIP = Fabric(64, 1e12, 1 << 20, 1e10, 1e-6)
@@ -122,3 +123,82 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         shared_units([1, 1, 1], 2)
     with pytest.raises(InputError, match="above zero"):
         replace(CHIP, units=0)
+
+
+def test_a_view_costs_nothing_and_what_is_read_through_it_goes_out_once(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", "x", "a"),
+        node("Reshape", "a shape", "b"),
+        node("Relu", "b", "c"),
+        node("Add", "b c", "y"),
+    ]
+    graph = small(tmp_path, nodes, {"x": [1, 4, 8]}, "y", {"shape": np.array([1, 32])})
+    one = graph.tensors["a"].bytes
+    apart = unfused(graph, CHIP)
+    assert [each.moved_bytes for each in apart.groups] == [2 * one, 0, 2 * one, 3 * one]
+    assert apart.groups[1].seconds == 0.0
+    (whole,) = fused(graph, CHIP).groups
+    assert whole.moved_bytes == 2 * one
+    stages = _Stages(graph, CHIP)
+    assert stages.group(1, 2).moved_bytes == 0
+    assert stages.group(1, 2).seconds == 0.0
+    assert stages.group(0, 2).moved_bytes == 2 * one  # its values, by either name
+    assert stages.group(2, 4).moved_bytes == 2 * one
+
+
+def test_groups_that_the_chip_launches_wait_for_software_once(tmp_path: Path) -> None:
+    graph, chip = random_chain(tmp_path, 4), replace(CHIP, launch_s=1e-3, sram_bytes=1 << 40)
+    apart = sum(_Stages(graph, chip).group(at, at + 1).seconds for at in range(len(graph.ops)))
+    by_itself = replace(chip, orchestrated=True)
+    within = sum(_Stages(graph, by_itself).group(at, at + 1).seconds for at in range(len(graph.ops)))
+    assert apart - within == pytest.approx(1e-3 * len(graph.ops))
+    assert fused(graph, by_itself).seconds == pytest.approx(
+        1e-3 + sum(each.seconds for each in fused(graph, by_itself).groups)
+    )
+
+
+def test_what_is_held_needs_room_and_its_readers_wait_for_all_of_it(tmp_path: Path) -> None:
+    """A mean over all of what a convolution makes: the convolution's whole time comes before the rest."""
+    conv = {"pads": [1, 1, 1, 1]}
+    straight = [node("Conv", "x w", "a", **conv), node("Conv", "a w", "y", **conv)]
+    gated = [
+        straight[0],
+        node("GlobalAveragePool", "a", "m"),
+        node("Mul", "a m", "g"),
+        node("Conv", "g w", "y", **conv),
+    ]
+    weights, shapes = {"w": floats(8, 8, 3, 3)}, {"x": [1, 8, 64, 64]}
+    chip = replace(CHIP, sram_bytes=1 << 40, launch_s=0.0, bytes_per_s=1e15)
+    passing, holding = (_Stages(small(tmp_path, nodes, shapes, "y", weights), chip) for nodes in (straight, gated))
+    whole = 8 * 64 * 64 * 4
+    assert passing.group(0, 2).buffer_bytes < whole
+    assert holding.group(0, 4).buffer_bytes > whole
+    assert holding.group(0, 4).seconds > 1.5 * passing.group(0, 2).seconds
+
+
+def test_a_pipelines_time_by_hand(tmp_path: Path) -> None:
+    """Two stages of as much work, each with half of the units: as long as both by themselves, and one tile more."""
+    nodes = [node("Conv", "x w", "a", pads=[1, 1, 1, 1]), node("Conv", "a w", "y", pads=[1, 1, 1, 1])]
+    graph = small(tmp_path, nodes, {"x": [1, 8, 64, 64]}, "y", {"w": floats(8, 8, 3, 3)})
+    chip = replace(CHIP, sram_bytes=1 << 40, launch_s=0.0, bytes_per_s=1e15)
+    work = 2 * 2 * 8 * 64 * 64 * 8 * 9
+    assert _Stages(graph, chip).group(0, 2).seconds == pytest.approx(work / chip.flop_per_s * (1 + 1 / 64))
+
+
+def test_a_part_of_a_tensor_is_read_where_it_lies(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", "x", "a"), node("Slice", "a zero four axis", "b"), node("Neg", "b", "c"),
+        node("Slice", "a four eight axis", "d"), node("Add", "c d", "y"),
+    ]  # fmt: skip
+    bounds = {name: np.array([at]) for name, at in (("zero", 0), ("four", 4), ("eight", 8), ("axis", 2))}
+    graph = small(tmp_path, nodes, {"x": [1, 4, 8]}, "y", bounds)
+    half = graph.tensors["b"].bytes
+    assert [each.moved_bytes for each in unfused(graph, CHIP).groups if each.moved_bytes] == [
+        4 * half,
+        2 * half,
+        3 * half,
+    ]
+    stages = _Stages(graph, CHIP)
+    assert stages.group(1, 3).moved_bytes == 2 * half
+    assert stages.group(1, 5).moved_bytes == 3 * half  # both halves, and what is given
+    assert stages.group(0, 5).moved_bytes == 3 * half

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shoal.graph.access import dims
 from shoal.graph.box import Box, Interval
 from shoal.graph.portions._pointwise import broadcast
-from shoal.graph.portions.contract import Portion, Read, Zero, opset, refuse, whole_on
+from shoal.graph.portions.contract import Portion, Read, Zero, opset, refuse, undivided, whole_on
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,3 +50,23 @@ def matmul(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]
             ),
         ),
     )
+
+
+def einsum(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]:
+    """Letters of the result come from the box; what is summed over is read whole."""
+    undivided(node, inner)
+    left, arrow, made = node.attributes["equation"].as_string().replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow or "." in left or any(len(set(term)) < len(term) for term in (*terms, made)):
+        refuse(node, "its equation leaves axes unnamed, or names one twice")
+    spans = dict(zip(made, box, strict=True))
+    return (
+        Portion(
+            box,
+            tuple(
+                tuple((0, 1) if size == 1 else spans.get(letter, (0, size))
+                      for letter, size in zip(term, dims(value), strict=True))
+                for term, value in zip(terms, node.inputs, strict=True)
+            ),
+        ),
+    )  # fmt: skip

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from shoal.graph.access import data, dims
 from shoal.graph.box import Box, Interval
-from shoal.graph.portions.contract import Ints, Portion, Read, Stack, refuse, undivided
+from shoal.graph.portions.contract import Attributes, Ints, Portion, Read, Stack, opset, refuse, undivided
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+SLICE_BY_INPUTS_FROM = 10  # the opset from which Slice takes its bounds as inputs
 
 
 def concat(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]:
@@ -50,6 +52,26 @@ def reshape(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion
     return (Portion(box, (read, *rest)),)
 
 
+def sliced(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]:
+    """Slice by steps of one: what lies so many places further on, of which the new bounds leave out nothing."""
+    undivided(node, inner)
+    source = dims(node.inputs[0])
+    starts, axes, steps = _bounds(node, len(source))
+    if any(step != 1 for step in steps):
+        refuse(node, "it takes steps")
+    read = list(box)
+    for axis, start in zip(axes, starts, strict=True):
+        begun = min(max(start + source[axis] * (start < 0), 0), source[axis])
+        read[axis] = (box[axis][0] + begun, box[axis][1] + begun)
+    ends = tuple(box[axis][1] - box[axis][0] for axis in axes)
+    fresh: Attributes = {"starts": (0,) * len(axes), "ends": ends, "axes": axes}
+    if opset(node) < SLICE_BY_INPUTS_FROM:
+        return (Portion(box, (tuple(read),), fresh),)
+    given = ((0,) * len(axes), ends, axes, (1,) * len(axes))[: len(node.inputs) - 1]
+    reads = (None if each is None else Ints(new) for each, new in zip(node.inputs[1:], given, strict=True))
+    return (Portion(box, (tuple(read), *reads)),)
+
+
 def reduce(node: ir.Node, box: Box, inner: Interval | None) -> Sequence[Portion]:
     """ReduceMean, ReduceSum … : all of the axes that are reduced, of the others what the box says."""
     undivided(node, inner)
@@ -74,6 +96,24 @@ def grain(node: ir.Node, axis: int) -> int:
             stride = prod(source[each] for each in reads if each > leading)
             return max(1, stride // after)
     return 1
+
+
+def _bounds(node: ir.Node, rank: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Where a Slice begins, on which axes, by which steps."""
+
+    def told(name: str, place: int) -> tuple[int, ...] | None:
+        if opset(node) < SLICE_BY_INPUTS_FROM:
+            return tuple(node.attributes.get_ints(name, ()) or ()) or None
+        value = node.inputs[place] if place < len(node.inputs) else None
+        if value is None:
+            return None
+        if value.const_value is None:
+            refuse(node, "its bounds are known only when it runs")
+        return tuple(int(each) for each in data(value).numpy().reshape(-1))
+
+    starts = told("starts", 1) or ()
+    axes = tuple(axis % rank for axis in told("axes", 3) or range(len(starts)))
+    return starts, axes, told("steps", 4) or (1,) * len(starts)
 
 
 def _axes(node: ir.Node, rank: int) -> set[int]:

@@ -41,7 +41,9 @@ RULES: dict[str, Rule] = {
     "Conv": _windowed.conv,
     "Gemm": _products.gemm,
     "MatMul": _products.matmul,
+    "Einsum": _products.einsum,
     "Concat": _shapes.concat,
+    "Slice": _shapes.sliced,
     "Transpose": _shapes.transpose,
 }
 

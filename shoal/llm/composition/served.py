@@ -7,7 +7,7 @@ Source: Prabhakar et al., "SambaNova SN40L", MICRO 2024: memory tiers as a cache
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,17 +84,22 @@ class Composition:
         """See `Router`."""
         return self._router.route(prompt)
 
-    def answers(self, prompts: Sequence[bytes], new: int, *, ahead: bool = True) -> Iterator[Answer]:
+    def answers(
+        self, prompts: Sequence[bytes], new: int, *, ahead: bool = True, guess: Callable[[str], str] | None = None
+    ) -> Iterator[Answer]:
         """The likeliest bytes after each prompt, one request after another.
 
         Args:
             prompts: in their order.
             new: bytes to give.
             ahead: the next request's expert is read while one answers.
+            guess: where the next request is not known yet: who comes after an expert. Read in place of the next one's.
         """
         timed = [self._routed(each) for each in prompts]
         for at, (route, router_s) in enumerate(timed):
             coming = timed[at + 1][0].expert if ahead and at + 1 < len(timed) else None
+            if ahead and guess is not None:
+                coming = guess(route.expert)
             yield self._answer(prompts[at], route, router_s, new, coming)
 
     @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import calendar
 import dis
 import html.entities
 import io
 import sysconfig
+import tokenize
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -66,21 +69,45 @@ def _documents() -> Iterator[bytes]:
         yield part.tobytes()
 
 
+def _library(pattern: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob(pattern)):
+        yield path.name, path.read_bytes()
+
+
 def _sources() -> Iterator[bytes]:
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        yield path.read_bytes()
+    for _, source in _library("*.py"):
+        yield source
 
 
 def _listings() -> Iterator[bytes]:
     """What the compiler makes of sources."""
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+    for name, source in _library("*.py"):
         try:
-            code = compile(path.read_bytes(), path.name, "exec")
+            code = compile(source, name, "exec")
         except SyntaxError:
             continue
         with redirect_stdout(io.StringIO()) as found:
             dis.dis(code, depth=1)
         yield found.getvalue().encode()
+
+
+def _trees() -> Iterator[bytes]:
+    """What the parser makes of sources."""
+    for _, source in _library("asyncio/*.py"):
+        yield ast.dump(ast.parse(source), indent=1).encode()
+
+
+def _tokens() -> Iterator[bytes]:
+    """Sources word by word, with their places."""
+    for _, source in _library("email/*.py"):
+        for each in tokenize.tokenize(io.BytesIO(source).readline):
+            (line, column), kind = each.start, tokenize.tok_name[each.exact_type]
+            yield f"{line},{column}: {kind} {each.string!r}\n".encode()
+
+
+def _calendars() -> Iterator[bytes]:
+    for year in range(1, 10_000):
+        yield calendar.TextCalendar().formatyear(year).encode()
 
 
 def _signs() -> Iterator[bytes]:
@@ -98,5 +125,6 @@ def _tables() -> Iterator[bytes]:
 
 
 KINDS: Mapping[str, Callable[[], Iterator[bytes]]] = {
-    "documents": _documents, "sources": _sources, "listings": _listings, "signs": _signs, "tables": _tables,
+    "documents": _documents, "sources": _sources, "listings": _listings, "trees": _trees, "tokens": _tokens,
+    "calendars": _calendars, "signs": _signs, "tables": _tables,
 }  # fmt: skip

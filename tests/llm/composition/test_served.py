@@ -81,6 +81,15 @@ def test_one_module_gives_the_logits_of_each_expert_and_keeps_nothing(tmp_path: 
         assert all(weight.is_meta for weight in module.parameters())
 
 
+def test_a_guess_is_copied_in_place_of_the_next(tmp_path: Path) -> None:
+    prompts = [b"0123 0123 01", b"abcd abcd ab", b"0123 0123 01"]
+    after = {"a": "c", "b": "c", "c": "a"}
+    with opened(tmp_path, 2) as (composition, store):
+        found = list(composition.answers(prompts, 2, guess=after.__getitem__))
+        assert [each.route.expert for each in found] == ["a", "b", "a"]
+        assert [each.keys for each in store.told().preloads] == [(Key(2),)] * 3
+
+
 @pytest.mark.serial
 def test_copying_ahead_hides_switches(tmp_path: Path) -> None:
     prompts = [each for _ in range(3) for each in (b"0123 0123 01", b"abcd abcd ab", b"WXYZ!WXYZ!WX")]
