@@ -145,7 +145,7 @@ class Line:
 def swap(
     lines: Mapping[int, Line], sent: Mapping[int, Frame], awaited: Collection[int], patience_s: float | None
 ) -> dict[int, Frame]:
-    """Send frames and take one from each party awaited, all at once.
+    """Send frames, and what was put before and is left, and take one from each party awaited, all at once.
 
     Raises:
         Gone: a party left, or nothing moved for `patience_s`.
@@ -155,7 +155,7 @@ def swap(
         lines[to].put(frame)
     came: dict[int, Frame] = {}
     while True:
-        busy = {to for to in sent if lines[to].busy}
+        busy = {to for to, line in lines.items() if line.busy}
         waiting = set(awaited) - came.keys()
         for party in busy:
             lines[party].write()
