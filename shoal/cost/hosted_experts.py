@@ -34,18 +34,6 @@ class Pace:
         if min(self.slow_s, self.load_s) <= 0 or min(self.attention_s, self.fast_s, self.ask_s) < 0:
             raise InputError("computing and loading an expert take a time above zero", where="pace", had=f"{self}")
 
-    def exact_s(self, fast: int, slow: int) -> float:
-        """A layer whose tokens on the slow device are sent when they are routed."""
-        return self.attention_s + max(fast * self.fast_s, slow * self.slow_s)
-
-    def on_demand_s(self, fast: int, misses: int) -> float:
-        """A layer whose missing experts are loaded when they are routed to."""
-        return self.attention_s + misses * self.load_s + fast * self.fast_s
-
-    def early_s(self, fast: int, slow: int) -> float:
-        """A layer whose tokens on the slow device were sent a layer before, as all layers' are."""
-        return max(self.attention_s + fast * self.fast_s, slow * self.slow_s)
-
     def hidden(self, fast: int, slow: int) -> bool:
         """Whether nobody waits for what the slow device was asked for a layer before."""
         return slow * self.slow_s <= self.attention_s + fast * self.fast_s

@@ -147,7 +147,7 @@ def degraded(chosen: I64, shares: F64, resident: Resident) -> I64:
     most = -(-chosen.shape[1] // 2)
     for row, own, share in zip(found, chosen, shares, strict=True):
         places = np.flatnonzero(~resident[own])
-        dropped = places[np.argsort(-share[own[places]], kind="stable")][most:]
+        dropped = places[np.argsort(-share[own[places]], kind="stable")][most:][::-1]  # the lightest first
         free = resident.copy()
         free[own] = False
         spare = np.flatnonzero(free)
