@@ -51,7 +51,7 @@ class Daop:
     models: str = "mixtral+mixtral_deep+experts16"  # small trained models, separated by +; the first one is timed
     deep: str = "mixtral_deep"  # the one of whose routes Mixtral's 32 layers are made
     rows: int = 64  # stretches of 128 bytes that experts are placed by
-    held: int = 12  # … of each kind of text held out
+    held: int = 8  # … of each kind of text held out
     prompt: int = 48  # bytes of a stretch that are read at once
     tokens: int = 80  # decoded in a comparison of answers
     rounds: int = 3  # of all ways in turn, timed
@@ -205,8 +205,8 @@ class Daop:
         for share in (HIDDEN, OPEN):
             slowed = {**rate, "copy_s": emulated(made, plain, share)}
             pace = measured(made.model, made.path, made.learned, made.hosting(1.0, **slowed), texts[:1])
-            words_ = hiding(pace, made.learned.per_token)
-            told.append(words_.startswith("hidden") == (share == HIDDEN))
+            said = hiding(pace, made.learned.per_token)
+            told.append(said.startswith("hidden") == (share == HIDDEN))
             found: dict[str, list[Speed]] = {name: [] for name in WAYS}
             for _ in bench.each(tuple(range(1, self.rounds + 1)), f"the worker takes {share:g} of a layer, round"):
                 for name, way in WAYS.items():
@@ -215,11 +215,11 @@ class Daop:
             if share == HIDDEN:
                 for key, name in (("precalc_speed", "precalc"), ("degrade_speed", OWN)):
                     gains = [a.tokens_per_s / b.tokens_per_s for a, b in zip(found[name], found["exact"], strict=True)]
-                    yield Finding(key, median(gains), "emulated", len(gains), (min(gains), max(gains)), f"interval: rounds; {words_}")  # fmt: skip
+                    yield Finding(key, median(gains), "emulated", len(gains), (min(gains), max(gains)), f"interval: rounds; {said}")  # fmt: skip
             for name, each in found.items():
-                rate_, said = (median(values) for values in ([x.tokens_per_s for x in each], [x.foretold for x in each]))
-                ratios.append(said / rate_)
-                rows.append((name, 1e3 * pace.slow_s, rate_, said, said / rate_, each[-1].slow))
+                obtained, foretold = median(run.tokens_per_s for run in each), median(run.foretold for run in each)
+                ratios.append(foretold / obtained)
+                rows.append((name, 1e3 * pace.slow_s, obtained, foretold, foretold / obtained, each[-1].slow))
         yield Finding("told", all(told), "emulated", len(told))
         worst = max(ratios, key=lambda each: abs(each - 1))
         yield Finding("latency", worst, "emulated", len(ratios), (min(ratios), max(ratios)), "interval: ways and workers")

@@ -1,6 +1,6 @@
 """A model whose experts are on two devices: this process has little memory for them, a worker process has them all.
 
-[after "DAOP", DATE 2025, arXiv 2501.10375] The worker computes experts that are not here, on request; after the prompt, if
+[after Zhang et al., "DAOP", 2025] The worker computes experts that are not here, on request; after the prompt, if
 so wished, before they are routed to: by what the next layer's router says of this layer's input, and with that input.
 """
 

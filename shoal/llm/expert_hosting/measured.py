@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -84,13 +85,10 @@ def _token_s(model: PreTrainedModel, symbols: NDArray[np.int64]) -> float:
 
 def _fast_s(host: Hosted) -> float:
     """What one expert more takes."""
-    torch = transformers_module("torch")
-    most = host.sites[0].per_token
-    if most < 2:
-        return _median_s(lambda: _answered(host, 1))
-    with torch.no_grad():
-        one_s, all_s = (_median_s(lambda count=count: _answered(host, count)) for count in (1, most))
-    return max(0.0, all_s - one_s) / (most - 1)
+    count = host.blocks[0].count
+    with transformers_module("torch").no_grad():
+        one_s, all_s = (_median_s(partial(_answered, host, each)) for each in (1, count))
+    return max(0.0, all_s - one_s) / max(1, count - 1)
 
 
 def _answered(host: Hosted, count: int) -> None:
