@@ -1,6 +1,7 @@
 """What experts cost on a fast device with little memory, on a slow one that holds all of them, and on the way between.
 
-Source: Zhang et al., "DAOP: Data-Aware Offloading and Predictive Pre-Calculation for Efficient MoE Inference", DATE 2025; the constants are those of its programs.
+Source: Zhang et al., "DAOP: Data-Aware Offloading and Predictive Pre-Calculation for Efficient MoE Inference", DATE 2025;
+the constants are those of its programs.
 """
 
 from __future__ import annotations

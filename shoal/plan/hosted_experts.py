@@ -1,6 +1,7 @@
 """Which experts a fast device with little memory holds, and who computes those that it does not.
 
-Source: Zhang et al., "DAOP: Data-Aware Offloading and Predictive Pre-Calculation for Efficient MoE Inference", DATE 2025; the rule for each expert alone is that of Kamahori et al., "Fiddler", 2024.
+Source: Zhang et al., "DAOP: Data-Aware Offloading and Predictive Pre-Calculation for Efficient MoE Inference", DATE 2025;
+the rule for each expert alone is that of Kamahori et al., "Fiddler", 2024.
 """
 
 from __future__ import annotations

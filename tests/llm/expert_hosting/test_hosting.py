@@ -108,7 +108,7 @@ def test_what_is_done_is_what_routes_foretell(way: Way, slots: int, model: Any, 
 def test_a_layer_asked_ahead_answers_with_what_was_foreseen(way: Way, model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
     """By hand, on the model in one process: foreseen routes, the slow part of the state a layer before."""
     wanted = read(model, text)
-    with hosted(model, path, learned, Hosting(17 * EXPERT, way)) as host:
+    with hosted(model, path, learned, Hosting(9 * EXPERT, way)) as host:
         found = read(model, text)
         here = host.residents.here.copy()
         ahead = [each for each in host.turns[4:]]
@@ -156,7 +156,7 @@ def by_hand(model: Any, here: Any, way: Way) -> Any:
 
 
 def test_many_tokens_at_once_after_the_prompt_are_as_one_by_one(model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
-    with hosted(model, path, learned, Hosting(17 * EXPERT, DEGRADE)):
+    with hosted(model, path, learned, Hosting(9 * EXPERT, DEGRADE)):
         assert off(read(model, text, 8), read(model, text)) <= 1e-5
 
 
