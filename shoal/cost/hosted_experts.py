@@ -39,7 +39,9 @@ class Pace:
         return slow * self.slow_s <= self.attention_s + fast * self.fast_s
 
 
-PUBLISHED: Mapping[str, tuple[float, float]] = {  # seconds: one token on the processor, one expert to the accelerator
+PUBLISHED: Mapping[
+    str, tuple[float, float]
+] = {  # seconds: one token on the processor, one expert to the accelerator
     "A100, Mixtral-8x7B": (5e-3, 40e-3),
     "A100, Phi-3.5-MoE": (2.5e-3, 25e-3),
     "A100, Mixtral-8x22B": (16e-3, 86e-3),

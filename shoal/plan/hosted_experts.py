@@ -47,7 +47,9 @@ class Way:
         if self.degrade and not self.early:
             raise InputError("only experts that were foreseen are exchanged", where="degrade", hint="early=True")
         if self.exempt < 1:
-            raise InputError("the first layer has none before it that could ask", where="exempt", had=str(self.exempt))
+            raise InputError(
+                "the first layer has none before it that could ask", where="exempt", had=str(self.exempt)
+            )
 
 
 FIDDLER = Way(swaps=False, together=False)
@@ -190,7 +192,9 @@ class Course:
             InputError: the prompt is none, or more than the text.
         """
         if not 0 < prompt <= trace.tokens:
-            raise InputError("a prompt is a part of the text", needed=f"1 to {trace.tokens} tokens", had=str(prompt))
+            raise InputError(
+                "a prompt is a part of the text", needed=f"1 to {trace.tokens} tokens", had=str(prompt)
+            )
         loads = trace.of_tokens(slice(0, prompt)).loads()
         for place in range(trace.layers):
             yield self._prompt(place, loads[place])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError, LimitError, ShoalError, WorkerDied
-from shoal.llm.expert_hosting import Hosted, Hosting, decoded_s, hosted
+from shoal.llm.expert_hosting import Hosted, Hosting, decoded_s, hosted, measured
 from shoal.llm.library import transformers_module
 from shoal.llm.offload.records import write_experts
 from shoal.llm.routes import recorded
@@ -52,6 +52,10 @@ class Lab:
     def hosting(self, ratio: float, way: Way = EXACT, **options: Any) -> Hosting:
         """With memory for a share of all experts."""
         return Hosting(int(ratio * self.experts) * self.expert_bytes, way, **options)
+
+    def pace(self, text: I64, **options: Any) -> Pace:
+        """As it is measured here; options are those of `Hosting`."""
+        return measured(self.model, self.path, self.learned, self.hosting(1.0, **options), text)
 
     @contextmanager
     def host(self, hosting: Hosting) -> Iterator[Hosted]:
@@ -108,18 +112,16 @@ class Speed:
     slow: float  # tokens in experts of the worker, a layer
 
 
-def speed(made: Lab, hosting: Hosting, pace: Pace, texts: I64, prompt: int) -> Speed:
+def speed(made: Lab, host: Hosted, texts: I64, prompt: int) -> Speed:
     """Tokens after the prompt, over all texts."""
     taken_s = foretold_s = slow = 0.0
-    count = 0
-    with made.host(hosting) as host:
-        for text in texts:
-            host.turns.clear()
-            taken_s += sum(decoded_s(made.model, text[None], prompt)[1:])
-            works = [each.work for each in host.turns[len(host.blocks) :]]
-            foretold_s += ends_s(works, pace)[-1]
-            slow += sum(each.slow for each in works) / len(host.blocks)
-            count += text.size - prompt
+    for text in texts:
+        host.turns.clear()
+        taken_s += sum(decoded_s(made.model, text[None], prompt)[1:])
+        works = [each.work for each in host.turns[len(host.blocks) :]]
+        foretold_s += ends_s(works, host.pace)[-1]
+        slow += sum(each.slow for each in works) / len(host.blocks)
+    count = texts.size - len(texts) * prompt
     return Speed(count / taken_s, count / foretold_s, slow / count)
 
 
@@ -181,4 +183,3 @@ def off(found: Tensor, wanted: Tensor) -> float:
 def texts_of(kinds: tuple[str, ...], count: int) -> I64:
     """So many stretches of each kind."""
     return np.concatenate([rows(kind, count, PLACES) for kind in kinds])
-

@@ -44,7 +44,9 @@ def _hits(placed: Resident, texts: Sequence[RoutingTrace], prompt: int) -> tuple
 def recalls(made: Lab, kinds: Sequence[str], count: int) -> Recall:
     """By predictor, of each layer from the second on, on text of all kinds."""
     held = joined([recorded(made.model, rows(kind, count, PLACES)) for kind in kinds])
-    return {name: recall(catalog.make(PREDICTORS, name), made.learned, held) for name in ("next_router", "popularity")}
+    return {
+        name: recall(catalog.make(PREDICTORS, name), made.learned, held) for name in ("next_router", "popularity")
+    }
 
 
 def carded(
@@ -67,4 +69,3 @@ def carded(
                 "prefetch": texts.cached(ratio, pace, ahead=True),
             } | {name: texts.shared(ratio, pace, replace(way, exempt=EXEMPT)) for name, way in WAYS.items()}
     return found
-

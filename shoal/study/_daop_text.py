@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,8 @@ def rows(kind: str, count: int, places: int) -> I64:
     every = text[: len(text) // places * places].reshape(-1, places)
     if len(every) < count:
         raise InputError(f"not enough text of the kind '{kind}'", needed=f"{count} stretches", had=str(len(every)))
-    return every[np.linspace(0, len(every) - 1, count).astype(int)].astype(np.int64)
+    found: I64 = every[np.linspace(0, len(every) - 1, count).astype(int)].astype(np.int64)
+    return found
 
 
 def stacked(trace: RoutingTrace, layers: int) -> RoutingTrace:
@@ -41,7 +44,7 @@ def stacked(trace: RoutingTrace, layers: int) -> RoutingTrace:
     order = np.arange(trace.tokens).reshape(texts, -1)
     parts = [np.roll(order, at, axis=0).ravel() for at in range(groups)]
 
-    def deep(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    def deep(values: NDArray[Any]) -> NDArray[Any]:
         return np.concatenate([values[each] for each in parts], axis=1)
 
     foreseen = deep(trace.foreseen)
@@ -53,13 +56,17 @@ def _prose() -> bytes:
     return corpus()[1].tobytes()
 
 
+@lru_cache(maxsize=1)  # it takes seconds
 def _code() -> bytes:
     """Modules without the docstrings and comments that models have learned."""
     found = []
     for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         tree = ast.parse(path.read_bytes())
         for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            if (
+                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                and ast.get_docstring(node) is not None
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
         found.append(ast.unparse(tree))
     return "\n\n".join(found).encode("ascii", "replace")
@@ -76,7 +83,10 @@ def _installed() -> Iterator[bytes]:
         except PackageNotFoundError:
             continue
         for each in files:
-            if each.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE")) and each.suffix in ("", ".txt"):
+            if each.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE")) and each.suffix in (
+                "",
+                ".txt",
+            ):
                 yield Path(str(each.locate())).read_bytes()
 
 

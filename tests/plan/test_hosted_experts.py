@@ -38,13 +38,20 @@ def some(loads: np.ndarray, bits: int) -> np.ndarray:
     return np.array([bool(bits >> at & 1) for at in range(len(loads))])
 
 
-def trace(chosen: list[list[list[int]]], foreseen: list[list[list[int]]] | None = None, experts: int = 4) -> RoutingTrace:
+def trace(
+    chosen: list[list[list[int]]], foreseen: list[list[list[int]]] | None = None, experts: int = 4
+) -> RoutingTrace:
     found = np.array(chosen, np.int16)
     ahead = np.full_like(found, NOBODY) if foreseen is None else np.array(foreseen, np.int16)
-    return RoutingTrace(experts, found, np.full(found.shape, 0.5, np.float32), ahead, np.zeros(len(found), np.int32))
+    return RoutingTrace(
+        experts, found, np.full(found.shape, 0.5, np.float32), ahead, np.zeros(len(found), np.int32)
+    )
 
 
-@given(arrays(np.int64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.integers(0, 30)), st.integers(0, 30))
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.integers(0, 30)),
+    st.integers(0, 30),
+)
 def test_every_layer_has_its_share_and_the_rest_are_the_most_popular(loads: np.ndarray, slots: int) -> None:
     found = popular(loads, slots)
     layers, experts = loads.shape
@@ -52,7 +59,9 @@ def test_every_layer_has_its_share_and_the_rest_are_the_most_popular(loads: np.n
     assert found.sum() == min(slots, loads.size)
     assert (found.sum(1) >= quota).all()
     for own, here in zip(loads, found, strict=True):
-        assert own[here].min(initial=99) >= own[~here].max(initial=0)  # of its layer none that is left is more popular
+        assert own[here].min(initial=99) >= own[~here].max(
+            initial=0
+        )  # of its layer none that is left is more popular
     extra = [loads[at][found[at]].min() for at in range(layers) if found[at].sum() > quota]
     left = [loads[at][~found[at]].max(initial=0) for at in range(layers)]
     assert min(extra, default=99) >= max(left)

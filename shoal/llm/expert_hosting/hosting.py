@@ -24,7 +24,7 @@ from shoal.llm.expert_parallel import Ways, Workers, workers
 from shoal.llm.expert_parallel.plug import activation_of, expert_of, plugged
 from shoal.llm.experts import Block, Handle, blocks
 from shoal.llm.library import transformers_module
-from shoal.llm.offload._sites import Site, sites
+from shoal.llm.offload._sites import sites
 from shoal.llm.offload.records import check_fits
 from shoal.llm.offload.standing import free, restore
 from shoal.plan.hosted_experts import EXACT, Way, popular
@@ -96,7 +96,9 @@ def hosted(model: PreTrainedModel, path: Path, learned: RoutingTrace, hosting: H
         residents = Residents(store, popular(learned.loads(), _staying(hosting.budget_bytes // largest, learned)))
         ended.callback(residents.close)
         ended.callback(handle.undo)
-        yield _plugged(handle, model, Hosted(found, places, residents, there, hosting.way, hosting.pace), path)
+        made = Hosted(found, places, residents, there, hosting.pace)
+        made.again(hosting.way)
+        yield _plugged(handle, model, made, path)
 
 
 def _plugged(handle: Handle, model: PreTrainedModel, made: Hosted, path: Path) -> Hosted:
@@ -115,14 +117,13 @@ def _check(found: list[Block], learned: RoutingTrace, hosting: Hosting) -> None:
     if (learned.layers, learned.experts) != shape:
         raise InputError("the routes are of another model", needed=f"{shape[0]} layers of {shape[1]} experts",
                          had=f"{learned.layers} of {learned.experts}")  # fmt: skip
-    if hosting.way.early and hosting.way.exempt >= len(found):
-        raise InputError("no layer is left whose experts could be foreseen", where="exempt",
-                         needed=f"{len(found) - 1} at most", had=str(hosting.way.exempt))  # fmt: skip
 
 
 def _store(tier: FileTier, hosting: Hosting, largest: int) -> TensorStore:
     if hosting.budget_bytes < largest:
-        raise LimitError("the budget does not hold one expert", needed=f"{largest} bytes", had=f"{hosting.budget_bytes}")
+        raise LimitError(
+            "the budget does not hold one expert", needed=f"{largest} bytes", had=f"{hosting.budget_bytes}"
+        )
     over: Tier = tier
     if math.isfinite(hosting.read_bytes_per_s) or hosting.latency_s:
         over = Throttled(tier, hosting.read_bytes_per_s, hosting.latency_s)

@@ -17,7 +17,7 @@ from shoal.llm.experts import Block
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site
 from shoal.llm.offload.standing import standing
-from shoal.plan.hosted_experts import I64, Resident, Swap, Way, degraded, early_layer, on_slow, swaps
+from shoal.plan.hosted_experts import EXACT, I64, Resident, Swap, Way, degraded, early_layer, on_slow, swaps
 from shoal.sim.hosted_experts import Work
 
 if TYPE_CHECKING:
@@ -64,11 +64,24 @@ class Hosted:
     sites: Sequence[Site]
     residents: Residents
     there: Workers
-    way: Way
     pace: Pace  # for the choice of who computes
+    way: Way = EXACT
     turns: list[Turn] = field(default_factory=list, init=False)  # what every layer did so far
     _prompt: bool = field(default=True, init=False)
     _ahead: _Ahead | None = field(default=None, init=False)
+
+    def again(self, way: Way) -> None:
+        """Go on in another way, with the experts of the beginning; turns are counted anew.
+
+        Raises:
+            InputError: the model is too shallow for it.
+        """
+        if way.early and way.exempt >= len(self.blocks):
+            raise InputError("no layer is left whose experts could be foreseen", where="exempt",
+                             needed=f"{len(self.blocks) - 1} at most", had=str(way.exempt))  # fmt: skip
+        self.way = way
+        self.residents.restore()
+        self.turns.clear()
 
     def begin(self, _: Any, given: Any, named: Any) -> None:
         """A pass; with nothing in the cache it reads a prompt. Called by transformers."""
@@ -158,7 +171,9 @@ class Hosted:
             return site.own_way(hidden, own, weights)
 
 
-def _degraded(block: Block, logits: Tensor, weights: Tensor, chosen: Tensor, here: Resident) -> tuple[Tensor, Tensor]:
+def _degraded(
+    block: Block, logits: Tensor, weights: Tensor, chosen: Tensor, here: Resident
+) -> tuple[Tensor, Tensor]:
     """Weights and choices with fewer experts away; new weights are as the router's shares, in all as they were."""
     torch = transformers_module("torch")
     shares = block.shares(logits.float())

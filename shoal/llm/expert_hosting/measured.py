@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def decoded_s(model: PreTrainedModel, symbols: NDArray[np.int64], prompt: int = 
     given, cache, seconds = torch.from_numpy(symbols), None, list[float]()
     bounds = [0, *range(prompt, symbols.shape[1] + 1)]
     with torch.no_grad():
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             begun_s = time.perf_counter()
             cache = model(given[:, start:end], past_key_values=cache, use_cache=True).past_key_values
             seconds.append(time.perf_counter() - begun_s)

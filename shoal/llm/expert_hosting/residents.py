@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from shoal.plan.hosted_experts import Swap
 from shoal.store import Key, TensorStore, Told
 
 if TYPE_CHECKING:
-    from shoal.plan.hosted_experts import Resident, Swap
+    from shoal.plan.hosted_experts import Resident
     from shoal.store.values import Arrays
 
 
@@ -22,7 +23,7 @@ class Residents:
     """
 
     def __init__(self, store: TensorStore, placed: Resident) -> None:
-        self.here = placed.copy()
+        self.here, self._placed = placed.copy(), placed
         self._store = store
         self._held: dict[Key, tuple[ExitStack, Arrays]] = {}
         self.loads = 0  # brought here after the beginning
@@ -37,6 +38,12 @@ class Residents:
             self._hold(Key(layer, hot))
             self.here[layer, cold], self.here[layer, hot] = False, True
             self.loads += 1
+
+    def restore(self) -> None:
+        """Hold what was held at the beginning."""
+        for layer, (here, placed) in enumerate(zip(self.here, self._placed, strict=True)):
+            come, leave = (placed & ~here).nonzero()[0].tolist(), (here & ~placed).nonzero()[0].tolist()
+            self.exchange(layer, list(map(Swap, come, leave)))
 
     @contextmanager
     def layer(self, layer: int) -> Iterator[Layer]:

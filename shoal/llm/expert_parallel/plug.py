@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ def parallel(
             handle.undo()
 
 
-def plugged(handle: Handle, model: PreTrainedModel, found: list[Block], answer: Answer) -> None:
+def plugged(handle: Handle, model: PreTrainedModel, found: Sequence[Block], answer: Answer) -> None:
     """Have experts answered by a function of (place, tokens, choices, gates), under a name that nobody else has."""
     torch = transformers_module("torch")
     registry = transformers_module("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS
@@ -93,7 +93,6 @@ def _asking(there: Workers) -> Answer:
         return found
 
     return answer
-
 
 
 def expert_of(block: Block, number: int) -> Expert:

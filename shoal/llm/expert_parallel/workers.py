@@ -189,7 +189,9 @@ class Workers:
         moves = np.array(plan.moves, np.int64).reshape(-1, 3)
         cut = parcels(x, chosen, gates, target, self.count)
         before = self._sent_bytes()
-        self._put({to: Frame(Kind.HUB, (np.array([layer]), moves, *parcel.arrays)) for to, (parcel, _) in enumerate(cut)})
+        self._put(
+            {to: Frame(Kind.HUB, (np.array([layer]), moves, *parcel.arrays)) for to, (parcel, _) in enumerate(cut)}
+        )
         sent = self._sent_bytes() - before
         pending = Pending(self, np.zeros_like(x), [tokens for _, tokens in cut],
                           lambda came: self._step(layer, sent, came, plan.said))  # fmt: skip

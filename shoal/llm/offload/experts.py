@@ -198,7 +198,6 @@ def _turn(store: TensorStore, groups: list[list[Key]], then: list[Key]) -> Itera
         yield _Turn(store, groups, then, held)
 
 
-
 def _check_room(found: Sequence[Site], tier: Tier, budget: Budget) -> None:
     """Refuse a budget in which not even one token can be answered.
 

@@ -47,9 +47,9 @@ def model() -> Any:
 
 
 @pytest.fixture
-def path(model: Any, tmp_path: Path) -> Iterator[Path]:
+def path(model: Any, tmp_path: Path) -> Path:
     write_experts(model, tmp_path / "experts")
-    yield tmp_path / "experts"
+    return tmp_path / "experts"
 
 
 def read(model: Any, text: Any, step: int = 1) -> Any:
@@ -68,12 +68,16 @@ def off(found: Any, wanted: Any) -> float:
 
 
 @pytest.mark.parametrize("name", ["fiddler", "exact"])
-def test_exact_ways_answer_as_one_process(name: str, model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_exact_ways_answer_as_one_process(
+    name: str, model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     wanted, before = read(model, text), {key: each.clone() for key, each in model.state_dict().items()}
     with hosted(model, path, learned, Hosting(9 * EXPERT, WAYS[name])) as host:
         found = read(model, text)
         assert host.residents.told.peak_bytes <= 9 * EXPERT
-        assert all(each.experts.down_proj.isnan().all() for each in host.blocks)  # the work is really done elsewhere
+        assert all(
+            each.experts.down_proj.isnan().all() for each in host.blocks
+        )  # the work is really done elsewhere
     assert off(found, wanted) <= 1e-5
     assert torch.equal(found.argmax(-1), wanted.argmax(-1))
     assert any(each.work.slow and each.work.fast for each in host.turns)
@@ -82,7 +86,9 @@ def test_exact_ways_answer_as_one_process(name: str, model: Any, path: Path, tex
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_with_memory_for_all_every_way_is_the_model(name: str, model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_with_memory_for_all_every_way_is_the_model(
+    name: str, model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     wanted = read(model, text)
     with hosted(model, path, learned, Hosting(32 * EXPERT, WAYS[name])) as host:
         assert torch.equal(read(model, text), wanted)
@@ -91,7 +97,9 @@ def test_with_memory_for_all_every_way_is_the_model(name: str, model: Any, path:
 
 @pytest.mark.parametrize("way", [EXACT, FIDDLER])
 @pytest.mark.parametrize("slots", [1, 9, 20])
-def test_what_is_done_is_what_routes_foretell(way: Way, slots: int, model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_what_is_done_is_what_routes_foretell(
+    way: Way, slots: int, model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     pace = Pace(1.0, 3.5)
     course = Course(popular(learned.loads(), slots - 1), pace, way)
     wanted = list(course.works(recorded(model, text), PROMPT))
@@ -105,14 +113,16 @@ def test_what_is_done_is_what_routes_foretell(way: Way, slots: int, model: Any, 
 
 
 @pytest.mark.parametrize("way", [PRECALC, DEGRADE])
-def test_a_layer_asked_ahead_answers_with_what_was_foreseen(way: Way, model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_a_layer_asked_ahead_answers_with_what_was_foreseen(
+    way: Way, model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     """By hand, on the model in one process: foreseen routes, the slow part of the state a layer before."""
     wanted = read(model, text)
     with hosted(model, path, learned, Hosting(9 * EXPERT, way)) as host:
         found = read(model, text)
         here = host.residents.here.copy()
-        ahead = [each for each in host.turns[4:]]
-    assert torch.equal(found[:, :PROMPT], wanted[:, :PROMPT]) or off(found[:, :PROMPT], wanted[:, :PROMPT]) <= 1e-5
+        ahead = host.turns[4:]
+    assert off(found[:, :PROMPT], wanted[:, :PROMPT]) <= 1e-5
     assert [each.work.early for each in ahead] == [False, False, True, True] * (PLACES - PROMPT)
     assert not any(each.work.loads for each in ahead if each.work.early)
     most = 1 if way.degrade else 2
@@ -144,7 +154,11 @@ def by_hand(model: Any, here: Any, way: Way) -> Any:
         for each in own:
             x = flat if here[at][each] else inputs[at - 1]
             gate, up = (x @ block.experts.gate_up_proj[each].T).chunk(2, -1)
-            made += shares[each] / shares[own].sum() * ((torch.nn.functional.silu(gate) * up) @ block.experts.down_proj[each].T)
+            made += (
+                shares[each]
+                / shares[own].sum()
+                * ((torch.nn.functional.silu(gate) * up) @ block.experts.down_proj[each].T)
+            )
         return made.view_as(hidden)
 
     @contextmanager
@@ -155,12 +169,16 @@ def by_hand(model: Any, here: Any, way: Way) -> Any:
     return changed()
 
 
-def test_many_tokens_at_once_after_the_prompt_are_as_one_by_one(model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_many_tokens_at_once_after_the_prompt_are_as_one_by_one(
+    model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     with hosted(model, path, learned, Hosting(9 * EXPERT, DEGRADE)):
         assert off(read(model, text, 8), read(model, text)) <= 1e-5
 
 
-def test_a_pass_that_was_broken_off_leaves_nothing_behind(model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_a_pass_that_was_broken_off_leaves_nothing_behind(
+    model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     with hosted(model, path, learned, Hosting(9 * EXPERT, PRECALC)) as host:
         read(model, text)
         wanted = read(model, text)
@@ -195,12 +213,13 @@ def test_a_worker_that_dies_in_the_middle_of_a_token_is_told(
     assert torch.equal(read(model, text), wanted)
 
 
-def test_whose_experts_are_all_here_needs_no_worker(model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
+def test_whose_experts_are_all_here_needs_no_worker(
+    model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
     wanted = read(model, text)
     with hosted(model, path, learned, Hosting(32 * EXPERT)) as host:
         os.kill(host.there.processes[0], signal.SIGKILL)
         assert torch.equal(read(model, text), wanted)
-
 
 
 def test_a_worker_that_says_nothing_is_told(model: Any, path: Path, text: Any, learned: RoutingTrace) -> None:
@@ -214,18 +233,29 @@ def test_what_cannot_be_is_refused(model: Any, path: Path, text: Any, learned: R
     before = model.config._experts_implementation
     cases: list[tuple[Any, str, Any, Hosting]] = [
         (LimitError, rf"does not hold one expert .needed {EXPERT} bytes, had 5", learned, Hosting(5)),
-        (InputError, "no layer is left whose experts could be foreseen .needed 3 at most, had 4", learned, Hosting(9 * EXPERT, replace(PRECALC, exempt=4))),
-        (InputError, "routes are of another model", recorded(tiny("experts16").module(), text), Hosting(9 * EXPERT)),
+        (
+            InputError,
+            "no layer is left whose experts could be foreseen .needed 3 at most, had 4",
+            learned,
+            Hosting(9 * EXPERT, replace(PRECALC, exempt=4)),
+        ),
+        (
+            InputError,
+            "routes are of another model",
+            recorded(tiny("experts16").module(), text),
+            Hosting(9 * EXPERT),
+        ),
     ]
     for kind, said, trace, hosting in cases:
         with pytest.raises(kind, match=said), hosted(model, path, trace, hosting):
             pass
-    with pytest.raises(ModelError, match="no layer of the model has experts"), hosted(
-        tiny("llama").module(), path, learned, Hosting(9 * EXPERT)
+    with (
+        pytest.raises(ModelError, match="no layer of the model has experts"),
+        hosted(tiny("llama").module(), path, learned, Hosting(9 * EXPERT)),
     ):
         pass
     with hosted(model, path, learned, Hosting(9 * EXPERT)) as host:
-        with pytest.raises(InputError, match="layer 3 .*the last layer has no router after it"):
+        with pytest.raises(InputError, match=r"layer 3 .*the last layer has no router after it"):
             host.foreseen(3, torch.zeros(1, 128))
         with pytest.raises(ModelError, match="no gradients"):
             model.train().requires_grad_(True)(torch.from_numpy(text))

@@ -205,7 +205,15 @@ def test_answers_on_their_way_come_in_any_order_of_asking_for_them() -> None:
         there.begin(0, *given[0])
         there.share("shards", "plain")
         np.testing.assert_allclose(there.layer(0, *given[1]), alone(held, *given[1]), atol=1e-5)
-        assert [sum(each.copies for each in step.reports) for step in there.traffic.steps] == [6, 80, 2, 6, 80, 6, 80]
+        assert [sum(each.copies for each in step.reports) for step in there.traffic.steps] == [
+            6,
+            80,
+            2,
+            6,
+            80,
+            6,
+            80,
+        ]
 
 
 def test_large_answers_on_their_way_block_nobody() -> None:
