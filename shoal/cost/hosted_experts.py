@@ -39,9 +39,8 @@ class Pace:
         return slow * self.slow_s <= self.attention_s + fast * self.fast_s
 
 
-PUBLISHED: Mapping[
-    str, tuple[float, float]
-] = {  # seconds: one token on the processor, one expert to the accelerator
+# seconds: one token in one expert on the processor, one expert's way to the card
+PUBLISHED: Mapping[str, tuple[float, float]] = {
     "A100, Mixtral-8x7B": (5e-3, 40e-3),
     "A100, Phi-3.5-MoE": (2.5e-3, 25e-3),
     "A100, Mixtral-8x22B": (16e-3, 86e-3),

@@ -160,18 +160,13 @@ class Daop:
             gains = [100 * (b - a) for (_, own), rates in found.items() if own == kind for a, b in rates]
             yield Finding(f"hits_{kind}", sum(gains) / len(gains), "computed", len(gains), (min(gains), max(gains)),
                           "interval: all ratios and models")  # fmt: skip
-        columns = (
-            "model",
-            "text",
-            *(f"{100 * ratio:g} % {how}, %" for ratio in self._ratios for how in ("popular", "exchanged")),
-        )
+        columns = [f"{100 * ratio:g} % {how}, %" for ratio in self._ratios for how in ("popular", "exchanged")]
         rows: list[tuple[Cell, ...]] = [
             (name, kind, *(100 * value for pair in rates for value in pair))
             for (name, kind), rates in found.items()
         ]
-        yield Table(
-            "Experts that are here when a token is decoded", columns, rows, "memory for so many of all experts"
-        )
+        yield Table("Experts that are here when a token is decoded", ("model", "text", *columns), rows,
+                    "memory for so many of all experts")  # fmt: skip
 
     def _recall(self, bench: Bench, made: dict[str, Lab]) -> Iterator[Shown]:
         from shoal.plan.hosted_experts import EXACT
@@ -250,14 +245,8 @@ class Daop:
                 ratios.append(foretold / obtained)
                 rows.append((name, 1e3 * pace.slow_s, obtained, foretold, foretold / obtained, each[-1].slow))
         yield Finding("told", all(told), "emulated", len(told))
-        yield Finding(
-            "latency",
-            _furthest(ratios, 1.0),
-            "emulated",
-            len(ratios),
-            (min(ratios), max(ratios)),
-            "interval: ways and workers",
-        )
+        yield Finding("latency", _furthest(ratios, 1.0), "emulated", len(ratios),
+                      (min(ratios), max(ratios)), "interval: ways and workers")  # fmt: skip
         yield Table(f"Memory for half of the experts, {self.rate_mb:g} MB/s: tokens after the prompt",
                     ("way", "worker, ms", "tokens/s", "by the model", "model over measured", "tokens at the worker, a layer"), rows)  # fmt: skip
 

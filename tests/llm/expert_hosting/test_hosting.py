@@ -169,6 +169,23 @@ def by_hand(model: Any, here: Any, way: Way) -> Any:
     return changed()
 
 
+def test_another_way_begins_with_the_experts_of_the_beginning(
+    model: Any, path: Path, text: Any, learned: RoutingTrace
+) -> None:
+    with hosted(model, path, learned, Hosting(9 * EXPERT, EXACT)) as host:
+        placed = host.residents.here.copy()
+        read(model, text)
+        assert (host.residents.here != placed).any()
+        host.again(FIDDLER)
+        np.testing.assert_array_equal(host.residents.here, placed)
+        found, turns = read(model, text), [each.work for each in host.turns]
+        with pytest.raises(InputError, match="no layer is left"):
+            host.again(replace(PRECALC, exempt=4))
+    with hosted(model, path, learned, Hosting(9 * EXPERT, FIDDLER)) as host:
+        assert torch.equal(read(model, text), found)
+        assert [each.work for each in host.turns] == turns
+
+
 def test_many_tokens_at_once_after_the_prompt_are_as_one_by_one(
     model: Any, path: Path, text: Any, learned: RoutingTrace
 ) -> None:
