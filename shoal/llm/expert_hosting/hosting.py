@@ -91,8 +91,6 @@ def hosted(model: PreTrainedModel, path: Path, learned: RoutingTrace, hosting: H
         there = ended.enter_context(_worker(found, hosting))
         if hosting.pinned:
             ended.enter_context(_last_core())
-        if hosting.pinned:
-            ended.enter_context(_last_core())
         residents = Residents(store, popular(learned.loads(), _staying(hosting.budget_bytes // largest, learned)))
         ended.callback(residents.close)
         ended.callback(handle.undo)
