@@ -34,6 +34,7 @@ NO_FAMILIES = {
         "composition",
         "decoder",
         "drafting",
+        "expert_hosting",
         "expert_parallel",
         "matmul_free",
         "offload",

@@ -78,6 +78,14 @@ class RoutingTrace:
         mine = np.isin(self.documents, documents)
         return replace(self, **{name: getattr(self, name)[mine] for name in KINDS})
 
+    def of_tokens(self, which: slice) -> RoutingTrace:
+        """Only these tokens; at least one.
+
+        Raises:
+            InputError: there is none.
+        """
+        return replace(self, **{name: getattr(self, name)[which] for name in KINDS})
+
     def split(self, every: int = 2) -> tuple[RoutingTrace, RoutingTrace]:
         """To learn from and to test with: of so many texts in turn the last is for the test.
 

@@ -22,10 +22,11 @@ def recalls(kind: str, rows: int, held_rows: int) -> Recall:
         recorded(model, every[np.linspace(0, len(every) - 1, count).astype(int)])
         for every, count in zip((stretches(text, PLACES).x for text in corpus()), (rows, held_rows), strict=True)
     )
-    return {name: _recall(catalog.make(PREDICTORS, name), learned, held) for name in catalog.names(PREDICTORS)}
+    return {name: recall(catalog.make(PREDICTORS, name), learned, held) for name in catalog.names(PREDICTORS)}
 
 
-def _recall(predictor: Predictor, learned: RoutingTrace, held: RoutingTrace) -> list[float]:
+def recall(predictor: Predictor, learned: RoutingTrace, held: RoutingTrace) -> list[float]:
+    """Of each layer from the second on."""
     guess, right = predictor.learned(learned), np.zeros(held.layers)
     for token, foreseen in zip(held.chosen.tolist(), held.foreseen.tolist(), strict=True):
         for layer, chosen in enumerate(token):

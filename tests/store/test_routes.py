@@ -35,6 +35,9 @@ def test_texts_are_split_and_loads_are_counted() -> None:
     assert (learn.loads() + test.loads() == whole.loads()).all()
     assert whole.loads().sum() == 12 * 3 * 2
     assert whole.split(4)[1].tokens == 3
+    assert (whole.of_tokens(slice(4, 9)).chosen == whole.chosen[4:9]).all()
+    with pytest.raises(InputError, match="no routes"):
+        whole.of_tokens(slice(12, None))
     with pytest.raises(InputError, match="too few texts"):
         trace(documents=1).split()
 

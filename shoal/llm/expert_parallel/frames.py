@@ -99,17 +99,27 @@ class Line:
             Gone: nobody is there.
             WireError: what comes is no frame, or too large a one.
         """
+        if not self._came:
+            self.take_in(1)
+        return self._came.popleft() if self._came else None
+
+    def take_in(self, most: int | None = None) -> None:
+        """Take what has come out of the other side's way; of whole frames no more than `most`.
+
+        Raises:
+            Gone: nobody is there.
+            WireError: what comes is no frame, or too large a one.
+        """
         try:
-            while not self._came:
+            while most is None or len(self._came) < most:
                 got = self.sock.recv_into(self._missing)
                 if not got:
                     raise Gone([self.party], "left")
                 self._missing = self._missing[got:] if got < len(self._missing) else next(self._parts)
         except BlockingIOError:
-            return None
+            return
         except ConnectionError as fault:
             raise Gone([self.party], "left") from fault
-        return self._came.popleft()
 
     def _reading(self) -> Iterator[memoryview]:
         """The memory to be filled next; a frame that is whole is put among those that came."""
@@ -145,7 +155,7 @@ class Line:
 def swap(
     lines: Mapping[int, Line], sent: Mapping[int, Frame], awaited: Collection[int], patience_s: float | None
 ) -> dict[int, Frame]:
-    """Send frames and take one from each party awaited, all at once.
+    """Send frames, and what was put before and is left, and take one from each party awaited, all at once.
 
     Raises:
         Gone: a party left, or nothing moved for `patience_s`.
@@ -155,10 +165,12 @@ def swap(
         lines[to].put(frame)
     came: dict[int, Frame] = {}
     while True:
-        busy = {to for to in sent if lines[to].busy}
+        busy = {to for to, line in lines.items() if line.busy}
         waiting = set(awaited) - came.keys()
         for party in busy:
             lines[party].write()
+            if lines[party].busy:  # it may not listen before it has spoken
+                lines[party].take_in()
         came |= {party: found for party in waiting if (found := lines[party].read()) is not None}
         busy, waiting = {to for to in busy if lines[to].busy}, waiting - came.keys()
         if not busy and not waiting:
@@ -169,7 +181,7 @@ def swap(
 def _wait(lines: Mapping[int, Line], busy: set[int], waiting: set[int], patience_s: float | None) -> None:
     poll = select.poll()
     for party in busy | waiting:
-        poll.register(lines[party].sock, (select.POLLOUT if party in busy else 0) | (select.POLLIN if party in waiting else 0))  # fmt: skip
+        poll.register(lines[party].sock, select.POLLIN | (select.POLLOUT if party in busy else 0))
     if not poll.poll(None if patience_s is None else 1e3 * patience_s):
         raise Gone(waiting or busy, f"said nothing for {patience_s:g} s")
 

@@ -39,6 +39,7 @@ class Task:
     transfer_s: float = 0.0  # of an expert's weights, in the same unit of time
     room: tuple[int, ...] = ()  # experts of others that each worker has memory for; none: for all
     core: int = -1  # the one it runs on
+    copy_s: float = 0.0  # a copy takes at least so long: emulated
     traced: bool = False  # whether it keeps count of its memory, which takes time
 
 

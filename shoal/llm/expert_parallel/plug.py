@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import InputError, ModelError
-from shoal.llm.expert_parallel.experts import Expert
+from shoal.llm.expert_parallel.experts import F32, Expert
 from shoal.llm.expert_parallel.workers import Ways, Workers, workers
 from shoal.llm.experts._blocks import Block, blocks
 from shoal.llm.experts._handle import Handle
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _numbers = count()
+Answer = Callable[[int, "Tensor", "Tensor", "Tensor"], "Tensor"]
 
 
 @contextmanager
@@ -48,30 +49,27 @@ def parallel(
             "the map needs a worker for each expert of each layer", needed=str(shape), had=str(native.shape)
         )
     handle = Handle()
-    with workers(native, _activation(found), ways, workers_count) as there:
+    with workers(native, activation_of(found), ways, workers_count) as there:
         for layer, block in enumerate(found):
             for number in range(block.count):
-                there.hold(layer, number, _matrices(block, number))
+                there.hold(layer, number, expert_of(block, number))
         try:
-            _plugged(handle, model, found, there)
+            plugged(handle, model, found, _asking(there))
             yield there
         finally:
             handle.undo()
 
 
-def _plugged(handle: Handle, model: PreTrainedModel, found: list[Block], there: Workers) -> None:
-    """Register the workers under a name that nobody else has, and have the model call them."""
+def plugged(handle: Handle, model: PreTrainedModel, found: Sequence[Block], answer: Answer) -> None:
+    """Have experts answered by a function of (place, tokens, choices, gates), under a name that nobody else has."""
     torch = transformers_module("torch")
     registry = transformers_module("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS
-    layers = {id(block.experts): layer for layer, block in enumerate(found)}
+    places = {id(block.experts): place for place, block in enumerate(found)}
 
     def experts(module: Any, x: Tensor, chosen: Tensor, gates: Tensor) -> Tensor:
         if torch.is_grad_enabled() and (x.requires_grad or gates.requires_grad):
             raise ModelError("experts in other processes give no gradients", hint="run it under torch.no_grad()")
-        rows = x.detach().float().numpy()
-        made = there.layer(layers[id(module)], rows, chosen.numpy(), gates.detach().float().numpy())
-        answer: Tensor = torch.from_numpy(made).to(x.dtype)
-        return answer
+        return answer(places[id(module)], x, chosen, gates)
 
     name, before = f"shoal_workers_{next(_numbers)}", model.config._experts_implementation
     registry[name] = experts
@@ -80,13 +78,31 @@ def _plugged(handle: Handle, model: PreTrainedModel, found: list[Block], there: 
     model.set_experts_implementation(name)
 
 
-def _matrices(block: Block, number: int) -> Expert:
+def rows_of(values: Tensor) -> F32:
+    """A tensor as workers take it."""
+    found: F32 = values.detach().float().numpy()
+    return found
+
+
+def _asking(there: Workers) -> Answer:
+    torch = transformers_module("torch")
+
+    def answer(place: int, x: Tensor, chosen: Tensor, gates: Tensor) -> Tensor:
+        made = there.layer(place, rows_of(x), chosen.numpy(), rows_of(gates))
+        found: Tensor = torch.from_numpy(made).to(x.dtype)
+        return found
+
+    return answer
+
+
+def expert_of(block: Block, number: int) -> Expert:
+    """The matrices of one, as workers hold them."""
     gate_up, down = (getattr(block.experts, name)[number].detach().float().numpy() for name in ("gate_up_proj", "down_proj"))  # fmt: skip
     return Expert(gate_up, down)
 
 
-def _activation(found: list[Block]) -> str:
-    """By its name at transformers.
+def activation_of(found: list[Block]) -> str:
+    """Of all experts, by its name at transformers.
 
     Raises:
         ModelError: experts are of another kind.

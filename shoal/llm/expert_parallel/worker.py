@@ -118,6 +118,8 @@ class Worker:
     def _computed(self, given: Sequence[Parcel], experts: Mapping[int, Expert]) -> list[F32]:
         begun_s = time.perf_counter()
         made = answers(given, experts, ACTIVATIONS[self._task.activation])
+        copies = sum(len(each.experts) for each in given)
+        time.sleep(max(0.0, begun_s + copies * self._task.copy_s - time.perf_counter()))
         self._compute_s += time.perf_counter() - begun_s
         return made
 

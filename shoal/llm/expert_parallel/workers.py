@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from shoal import catalog
 from shoal.errors import InputError
 from shoal.llm.expert_parallel.experts import ACTIVATIONS, F32, I64, Expert, parcels
-from shoal.llm.expert_parallel.frames import Array, Frame, Gone, swap
+from shoal.llm.expert_parallel.frames import Frame, Gone, swap
 from shoal.llm.expert_parallel.messages import BALANCERS, Kind, Report, Task
 from shoal.llm.expert_parallel.processes import ENDING_S, Processes
 from shoal.llm.expert_parallel.worker import devices_of, ranks
@@ -37,6 +38,7 @@ class Ways:
         patience_s: how long a worker may say nothing.
         pinned: each worker runs on one core of those that there are.
         traced: workers keep count of their memory, which takes time.
+        copy_s: a worker takes at least so long for a copy; emulates a slower device.
     """
 
     mode: Mode = "hub"
@@ -47,6 +49,7 @@ class Ways:
     patience_s: float = PATIENCE_S
     pinned: bool = True
     traced: bool = False
+    copy_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,31 @@ class Traffic:
         return found
 
 
+class Pending:
+    """A layer's answer on its way; made by `Workers.begin`."""
+
+    def __init__(self, workers: Workers, made: F32, tokens: Sequence[I64], step: Callable[[Mapping[int, Frame]], Step]) -> None:  # fmt: skip
+        self._workers, self._made, self._tokens, self._step = workers, made, tokens, step
+        self.here = False
+
+    def result(self) -> F32:
+        """What the layer's experts make of its tokens; waits for it.
+
+        Raises:
+            WorkerDied: a worker is gone, or says nothing.
+        """
+        while not self.here:
+            self._workers.collect()
+        return self._made
+
+    def add(self, came: Mapping[int, Frame]) -> Step:
+        """All workers have answered."""
+        for party, tokens in enumerate(self._tokens):
+            self._made[tokens] += came[party].arrays[0]
+        self.here = True
+        return self._step(came)
+
+
 class Workers:
     """Processes that hold experts; made by `workers`."""
 
@@ -99,7 +127,7 @@ class Workers:
         self._task, self._processes = task, processes
         self.share(ways.mode, ways.balancer)
         self._devices = devices_of(task)
-        self._said = ""
+        self._pending: deque[Pending] = deque()
 
     def share(self, mode: Mode, balancer: str) -> None:
         """Share the work so from now on; see `Ways`.
@@ -131,66 +159,110 @@ class Workers:
             InputError: arrays that do not fit each other.
             WorkerDied: a worker is gone, or says nothing.
         """
+        if self._mode == "hub":
+            return self.begin(layer, x, chosen, gates).result()
+        self._check(layer, x, chosen, gates)
+        while self._pending:
+            self.collect()
+        before = self._sent_bytes()
+        made, came = self._shards(layer, *_plain(x, chosen, gates))
+        self.traffic.steps.append(self._step(layer, self._sent_bytes() - before, came, self._said(layer, chosen)))
+        return made
+
+    def begin(self, layer: int, x: F32, chosen: I64, gates: F32) -> Pending:
+        """Ask for what `layer` gives, and go on meanwhile; tokens go out from here, whatever the mode.
+
+        Several may be on their way; workers do one after another, as they were asked.
+
+        Raises:
+            InputError: arrays that do not fit each other.
+            WorkerDied: a worker is gone.
+        """
+        self._check(layer, x, chosen, gates)
+        x, chosen, gates = _plain(x, chosen, gates)
+        there = chosen < self.native.shape[1]
+        plan = self._balancer.assign(self._loads(chosen), self._devices[layer])
+        target = np.full(chosen.shape, -1)
+        target[there] = plan.device_of(
+            chosen[there], ranks(chosen[there], np.zeros(self.native.shape[1], np.int64))
+        )
+        moves = np.array(plan.moves, np.int64).reshape(-1, 3)
+        cut = parcels(x, chosen, gates, target, self.count)
+        before = self._sent_bytes()
+        self._put(
+            {to: Frame(Kind.HUB, (np.array([layer]), moves, *parcel.arrays)) for to, (parcel, _) in enumerate(cut)}
+        )
+        sent = self._sent_bytes() - before
+        pending = Pending(self, np.zeros_like(x), [tokens for _, tokens in cut],
+                          lambda came: self._step(layer, sent, came, plan.said))  # fmt: skip
+        self._pending.append(pending)
+        return pending
+
+    def collect(self) -> None:
+        """Wait for the answer that was asked for first, of those on their way.
+
+        Raises:
+            WorkerDied: a worker is gone, or says nothing.
+        """
+        came = self._swap({}, range(self.count))
+        self.traffic.steps.append(self._pending.popleft().add(came))
+
+    def _check(self, layer: int, x: F32, chosen: I64, gates: F32) -> None:
         if x.ndim != 2 or chosen.shape != gates.shape or len(chosen) != len(x) or not 0 <= layer < len(self.native):
             raise InputError("tokens, choices and gates do not fit each other", where=f"layer {layer}",
                              had=f"{x.shape}, {chosen.shape}, {gates.shape}")  # fmt: skip
         if chosen.size and chosen.min() < 0:
             raise InputError("an expert that is not there", where=f"layer {layer}", had=str(chosen.min()))
-        self._said = ""
-        before = np.array([each.sent_bytes for each in self._processes.lines.values()])
-        x, chosen, gates = x.astype(np.float32), chosen.astype(np.int64), gates.astype(np.float32)
-        ask = self._hub if self._mode == "hub" else self._shards
-        made, came = ask(layer, x, chosen, gates)
-        self._count(layer, before, came)
-        return made
-
-    def _hub(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
-        there = chosen < self.native.shape[1]
-        plan = self._balancer.assign(
-            np.bincount(chosen[there], minlength=self.native.shape[1]), self._devices[layer]
-        )
-        target = np.full(chosen.shape, -1)
-        target[there] = plan.device_of(
-            chosen[there], ranks(chosen[there], np.zeros(self.native.shape[1], np.int64))
-        )
-        self._said = plan.said
-        moves = np.array(plan.moves, np.int64).reshape(-1, 3)
-        cut = parcels(x, chosen, gates, target, self.count)
-        asked = [(np.array([layer]), moves, *parcel.arrays) for parcel, _ in cut]
-        came = self._asked(Kind.HUB, asked)
-        made = np.zeros_like(x)
-        for party, (_, tokens) in enumerate(cut):
-            made[tokens] += came[party].arrays[0]
-        return made, came
 
     def _shards(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, Mapping[int, Frame]]:
-        if self._task.room:  # workers plan by themselves; what they were kept from is found out here
-            loads = np.bincount(chosen[chosen < self.native.shape[1]], minlength=self.native.shape[1])
-            self._said = self._balancer.assign(loads, self._devices[layer]).said
         parts = zip(*(np.array_split(each, self.count) for each in (x, chosen, gates)), strict=True)
         name = np.frombuffer(self._name.encode(), np.uint8)
-        came = self._asked(Kind.SHARD, [(np.array([layer]), name, *part) for part in parts])
+        asked = {to: Frame(Kind.SHARD, (np.array([layer]), name, *part)) for to, part in enumerate(parts)}
+        came = self._swap(asked, range(self.count))
         return np.concatenate([came[party].arrays[0] for party in range(self.count)]), came
 
-    def _asked(self, kind: Kind, arrays: Sequence[tuple[Array, ...]]) -> dict[int, Frame]:
-        return self._swap({to: Frame(kind, each) for to, each in enumerate(arrays)}, range(self.count))
+    def _said(self, layer: int, chosen: I64) -> str:
+        """What workers that plan by themselves were kept from by a limit."""
+        return self._balancer.assign(self._loads(chosen), self._devices[layer]).said if self._task.room else ""
 
-    def _count(self, layer: int, before: I64, came: Mapping[int, Frame]) -> None:
-        """Note what the layer sent; answers are counted by what they are."""
+    def _loads(self, chosen: I64) -> I64:
+        count = self.native.shape[1]
+        return np.bincount(chosen[chosen < count].astype(np.int64), minlength=count)
+
+    def _sent_bytes(self) -> I64:
+        return np.array([each.sent_bytes for each in self._processes.lines.values()])
+
+    def _step(self, layer: int, out: I64, came: Mapping[int, Frame], said: str) -> Step:
+        """What the layer sent; answers are counted by what they are."""
         size = self.count + 1
         sent, weights = np.zeros((size, size), np.int64), np.zeros((size, size), np.int64)
         reports = tuple(Report.of(*came[party].arrays[1:]) for party in range(self.count))
         for party, report in enumerate(reports):
             sent[party, :-1], weights[party, :-1] = report.sent_bytes, report.weight_bytes
             sent[party, -1] = came[party].bytes
-        sent[-1, :-1] = np.array([each.sent_bytes for each in self._processes.lines.values()]) - before
-        self.traffic.steps.append(Step(layer, sent, weights, reports, self._said))
+        sent[-1, :-1] = out
+        return Step(layer, sent, weights, reports, said)
+
+    def _put(self, frames: Mapping[int, Frame]) -> None:
+        """Send what the sockets take at once; the rest goes out with the next wait."""
+        try:
+            for to, frame in frames.items():
+                line = self._processes.lines[to]
+                line.put(frame)
+                line.write()
+        except Gone as gone:
+            raise self._processes.blamed(gone) from gone
 
     def _swap(self, sent: Mapping[int, Frame], awaited: Sequence[int] | range) -> dict[int, Frame]:
         try:
             return swap(self._processes.lines, sent, awaited, LONGER * self._task.patience_s + ENDING_S)
         except Gone as gone:
             raise self._processes.blamed(gone) from gone
+
+
+def _plain(x: F32, chosen: I64, gates: F32) -> tuple[F32, I64, F32]:
+    """As they travel."""
+    return x.astype(np.float32), chosen.astype(np.int64), gates.astype(np.float32)
 
 
 @contextmanager
@@ -215,7 +287,7 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
     if activation not in ACTIVATIONS:
         raise InputError("workers do not know this activation", needed=", ".join(ACTIVATIONS), had=activation)
     task = Task(-1, count, {}, activation, ways.patience_s, tuple(map(tuple, native.tolist())),
-                ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced)  # fmt: skip
+                ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced, copy_s=ways.copy_s)  # fmt: skip
     catalog.make(BALANCERS, ways.balancer)  # refused here rather than in every worker
     devices_of(task)
     there = Processes(task, pinned=ways.pinned)

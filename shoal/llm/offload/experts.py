@@ -7,7 +7,6 @@ the same matrices in the same order, so answers are the same to the last bit; fr
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from shoal.llm.experts._handle import Handle
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site, sites
 from shoal.llm.offload.foresight import Foresight
-from shoal.llm.offload.records import check_fits, matrix
+from shoal.llm.offload.records import check_fits
+from shoal.llm.offload.standing import free, restore, standing
 from shoal.store import (
     POLICIES,
     PREDICTORS,
@@ -112,10 +112,10 @@ def offload(
         undone.callback(store.close)
         handle = Handle()
         undone.callback(handle.undo)
-        handle.later(lambda: _restore(found, opener))
+        handle.later(lambda: restore(found, opener()))
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
-            _free(site)
+            free(site)
         before = model.config._experts_implementation
         handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
@@ -159,20 +159,8 @@ class _Served:
             )
         then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
         routed = [each for each in sorted(set(chosen.flatten().tolist())) if each < self._site.count]
-        with _turn(self._store, self._groups(routed), then) as turn, self._standing(turn):
+        with _turn(self._store, self._groups(routed), then) as turn, standing(self._site, turn):
             return self._site.own_way(hidden, chosen, weights)
-
-    @contextmanager
-    def _standing(self, turn: _Turn) -> Iterator[None]:
-        """Where the class looks for stacked matrices, it finds what stands for them."""
-        inside = vars(self._site.experts)
-        for name in self._site.names:
-            inside[name] = _Stack(turn, self._site, name)
-        try:
-            yield
-        finally:
-            for name in self._site.names:
-                del inside[name]
 
     def _groups(self, routed: list[int]) -> list[list[Key]]:
         """All that were routed at once; if that is too much, as many as leave room for as many to be on their way."""
@@ -212,18 +200,6 @@ class _Turn:
 def _turn(store: TensorStore, groups: list[list[Key]], then: list[Key]) -> Iterator[_Turn]:
     with ExitStack() as held:
         yield _Turn(store, groups, then, held)
-
-
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """Stands for a stacked parameter: [expert] is that expert's matrix."""
-
-    turn: _Turn
-    site: Site
-    name: str
-
-    def __getitem__(self, expert: Any) -> Tensor:
-        return matrix(self.turn.of(int(expert)), self.site, self.name)
 
 
 def _check_room(found: Sequence[Site], tier: Tier, budget: Budget) -> None:
@@ -276,29 +252,3 @@ def _pin(store: TensorStore, keys: Sequence[Key]) -> ExitStack:
     if keys:
         held.enter_context(store.hold(keys))
     return held
-
-
-def _free(site: Site) -> None:
-    """Leave the parameters their shape and no memory; whoever reads them past the store reads no numbers."""
-    for name in site.names:
-        parameter = site.stack(name)
-        parameter.data = parameter.data.new_full((), math.nan).expand(parameter.shape)
-
-
-def _restore(found: Sequence[Site], opener: Opener) -> None:
-    """Fill the parameters from the store."""
-    torch = transformers_module("torch")
-    tier = opener()
-    try:
-        for place, site in enumerate(found):
-            whole = {name: torch.empty(site.stack(name).shape, dtype=site.stack(name).dtype) for name in site.names}
-            for expert in range(site.count):
-                record = tier.records[Key(place, expert)]
-                buffer = mmap.mmap(-1, record.bytes)
-                tier.read(record.key, memoryview(buffer))
-                for name, stacked in whole.items():
-                    stacked[expert] = matrix(record.views(memoryview(buffer)), site, name)
-            for name, stacked in whole.items():
-                site.stack(name).data = stacked
-    finally:
-        tier.close()

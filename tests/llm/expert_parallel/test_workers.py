@@ -191,3 +191,59 @@ def test_even_maps_hold_as_many_experts_as_can_be() -> None:
 def message(*parts: int) -> int:
     """On the wire: a head, and an entry and the bytes of each array."""
     return HEAD.size + sum(ENTRY.size + int(part) for part in parts)
+
+
+def test_answers_on_their_way_come_in_any_order_of_asking_for_them() -> None:
+    held = experts(6)
+    given = [tokens(6, count, seed=count) for count in (3, 40, 1)]
+    with layer(MAPS["even"], held) as there:
+        pending = [there.begin(0, *each) for each in given]
+        for at in (2, 0, 1, 0):
+            np.testing.assert_allclose(pending[at].result(), alone(held, *given[at]), atol=1e-5)
+        there.begin(0, *given[0])  # nobody wants it
+        np.testing.assert_allclose(there.layer(0, *given[1]), alone(held, *given[1]), atol=1e-5)
+        there.begin(0, *given[0])
+        there.share("shards", "plain")
+        np.testing.assert_allclose(there.layer(0, *given[1]), alone(held, *given[1]), atol=1e-5)
+        assert [sum(each.copies for each in step.reports) for step in there.traffic.steps] == [
+            6,
+            80,
+            2,
+            6,
+            80,
+            6,
+            80,
+        ]
+
+
+def test_large_answers_on_their_way_block_nobody() -> None:
+    held, given = experts(6), tokens(6, 6000)  # far more than a socket keeps
+    with layer(MAPS["even"], held) as there:
+        pending = [there.begin(0, *given) for _ in range(4)]
+        made = [each.result() for each in pending]
+    assert all((each == made[0]).all() for each in made)
+
+
+def test_who_dies_before_its_answer_is_named_whenever_it_is_asked() -> None:
+    held, given = experts(6), tokens(6, 4)
+    with layer(MAPS["even"], held, copy_s=0.5) as there:
+        pending = there.begin(0, *given)
+        os.kill(there.processes[1], signal.SIGKILL)
+        for _ in range(2):
+            with pytest.raises(WorkerDied, match="experts' workers are gone"):
+                pending.result()
+            with pytest.raises(WorkerDied, match="experts' workers are gone"):
+                there.begin(0, *given)
+
+
+@pytest.mark.serial
+def test_a_slower_worker_takes_its_time_while_others_go_on() -> None:
+    held, given = experts(6), tokens(6, 4)
+    with layer(np.zeros(6, int), held, copy_s=0.02) as there:
+        there.layer(0, *given)
+        begun_s = time.monotonic()
+        pending = there.begin(0, *given)
+        asked_s = time.monotonic() - begun_s
+        pending.result()
+        assert asked_s < 0.5 * (time.monotonic() - begun_s)
+        assert time.monotonic() - begun_s >= 8 * 0.02
