@@ -111,7 +111,7 @@ def offload(
         handle.later(lambda: _restore(found, path))
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
-            _free(site)
+            site.free()
         before = model.config._experts_implementation
         handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
@@ -155,20 +155,12 @@ class _Served:
             )
         then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
         routed = [each for each in sorted(set(chosen.flatten().tolist())) if each < self._site.count]
-        with _turn(self._store, self._groups(routed), then) as turn, self._standing(turn):
+        with (
+            _turn(self._store, self._groups(routed), then) as turn,
+            self._site.standing(lambda expert, name: matrix(turn.of(expert), self._site, name)),
+        ):
             return self._site.own_way(hidden, chosen, weights)
 
-    @contextmanager
-    def _standing(self, turn: _Turn) -> Iterator[None]:
-        """Where the class looks for stacked matrices, it finds what stands for them."""
-        inside = vars(self._site.experts)
-        for name in self._site.names:
-            inside[name] = _Stack(turn, self._site, name)
-        try:
-            yield
-        finally:
-            for name in self._site.names:
-                del inside[name]
 
     def _groups(self, routed: list[int]) -> list[list[Key]]:
         """All that were routed at once; if that is too much, as many as leave room for as many to be on their way."""
@@ -210,16 +202,6 @@ def _turn(store: TensorStore, groups: list[list[Key]], then: list[Key]) -> Itera
         yield _Turn(store, groups, then, held)
 
 
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """Stands for a stacked parameter: [expert] is that expert's matrix."""
-
-    turn: _Turn
-    site: Site
-    name: str
-
-    def __getitem__(self, expert: Any) -> Tensor:
-        return matrix(self.turn.of(int(expert)), self.site, self.name)
 
 
 def _check_room(found: Sequence[Site], tier: Tier, budget: Budget) -> None:
@@ -270,11 +252,6 @@ def _pin(store: TensorStore, keys: Sequence[Key]) -> ExitStack:
     return held
 
 
-def _free(site: Site) -> None:
-    """Leave the parameters their shape and no memory; whoever reads them past the store reads no numbers."""
-    for name in site.names:
-        parameter = site.stack(name)
-        parameter.data = parameter.data.new_full((), math.nan).expand(parameter.shape)
 
 
 def _restore(found: Sequence[Site], path: Path) -> None:
