@@ -7,7 +7,7 @@ order of experts is an order of planes: all that one lacks, the lowest first, th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ class Need:
 class Shelf(Protocol):
     """What holds records: a store, or the simulation of one."""
 
-    def held(self) -> Collection[Key]:
+    def held(self) -> frozenset[Key]:
         """What is here at this time."""
 
     def hold(self, keys: Sequence[Key], then: Sequence[Key] | None = None) -> AbstractContextManager[Held]:
@@ -78,7 +78,7 @@ def in_turn(
     """
     left = list(needs)
     while left:
-        here = set(shelf.held())
+        here = shelf.held()
         missing = {need.part: [key for key in need.keys if key not in here] for need in left}
         left.sort(key=lambda need: order(need, sum(sizes[key] for key in missing[need.part])))
         need = left.pop(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ class SimulatedStore:
         self._uses, self._reads = list[Use](), list[Read]()
         self.now_s = 0.0
 
-    def held(self) -> Collection[Key]:
+    def held(self) -> frozenset[Key]:
         """What is here."""
         return self._ledger.held()
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site, sites
 from shoal.llm.offload.bit_router import NORMAL, BitRouter
 from shoal.llm.offload.nested_records import Layout, Planes, check_planes, shape_of, tensor
-from shoal.plan.expert_loading import Held, Need, Order, in_turn, order_of
+from shoal.plan.expert_loading import Held, Need, in_turn, order_of
 from shoal.store import POLICIES, FileTier, Key, TensorStore, Throttled, Tier
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Loading:
     order: str = "hottest"  # of `shoal.plan.expert_loading`: hottest, per_byte or number
     policy: str = "coldest_plane"  # of `store/policies`: what leaves
     ahead: bool = True  # bring what the next layer's router, asked early, says
+    apart: bool = False  # each token in the bits that it asks for; else all tokens of a step in the most of an expert
     read_bytes_per_s: float = math.inf  # emulates a slower store
     latency_s: float = 0.0  # of every read; emulated, too
     direct: bool = True  # read past the system's cache, where the file system can do that
@@ -122,7 +124,9 @@ def in_bits(
         LimitError: the budget does not hold the first planes of one token's experts, or one expert in the most bits.
         InputError: no such policy or order, or the router asks for bits that are not stored.
     """
-    found, tier, order = sites(model), FileTier(path, direct=how.direct), order_of(how.order)
+    if how.apart and not isinstance(layout, Planes):
+        raise InputError("only bits that nest serve several widths at once", where="apart")
+    found, tier = sites(model), FileTier(path, direct=how.direct)
     with ExitStack() as undone:
         undone.callback(tier.close)
         for place, site in enumerate(found):
@@ -135,7 +139,7 @@ def in_bits(
         handle.later(lambda: _restore(found, path, layout))
         for place, site in enumerate(found):
             after = found[place + 1] if how.ahead and place + 1 < len(found) else None
-            handle.replace(site.experts, SERVED, _Layer(site, after, place, store, router, layout, order, asked))
+            handle.replace(site.experts, SERVED, _Layer(site, after, place, store, router, layout, how, asked))
             site.free()
         before = model.config._experts_implementation
         handle.later(lambda: model.set_experts_implementation(before))
@@ -174,11 +178,12 @@ class _Layer:
     """One layer's experts, taken from the store."""
 
     def __init__(
-        self, site: Site, after: Site | None, place: int, store: TensorStore, router: BitRouter, layout: Layout,
-        order: Order, asked: Asked,
+        self, site: Site, after: Site | None, place: int, store: TensorStore, router: BitRouter, layout: Layout, how: Loading,
+        asked: Asked,
     ) -> None:  # fmt: skip
         self._site, self._after, self._place, self._store = site, after, place, store
-        self._router, self._layout, self._order, self._asked = router, layout, order, asked
+        self._router, self._layout, self._asked = router, layout, asked
+        self._order, self._apart = order_of(how.order), how.apart
         self._sizes = dict(store.told().sizes)
 
     def answer(self, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
@@ -202,23 +207,31 @@ class _Layer:
         parts: dict[int, tuple[Tensor, Tensor]] = {}
         ahead = self._ahead(hidden, classes)
         for need, held in in_turn(self._store, [need for need, _ in needs], self._order, self._sizes, ahead):
-            rows = (chosen == need.part).any(-1).nonzero()[:, 0]
-            alone = torch.where(chosen[rows] == need.part, chosen[rows], self._site.count)
-            parts[need.part] = rows, self._through(held, bits[need.part], hidden[rows], alone, weights[rows])
+            rows, slots = torch.where(chosen == need.part)
+            asked = torch.from_numpy(wanted)[rows, slots] if self._apart else torch.full_like(rows, bits[need.part])
+            parts[need.part] = rows, self._through(held, need.part, asked, hidden[rows], chosen[rows], weights[rows])
         answer = torch.zeros_like(hidden)
         for expert in sorted(parts):
             answer.index_add_(0, *parts[expert])
         return answer
 
-    def _through(self, held: Held, bits: int, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+    def _through(
+        self, held: Held, expert: int, asked: Tensor, hidden: Tensor, chosen: Tensor, weights: Tensor
+    ) -> Tensor:
         """What one expert gives the tokens that go to it; its matrices are there only meanwhile."""
+        torch = transformers_module("torch")
+        alone = torch.where(chosen == expert, chosen, self._site.count)
+        answer = torch.empty_like(hidden)
+        for bits in asked.unique().tolist():
+            mine = asked == bits
+            with self._site.standing(partial(self._matrix, held, bits)):
+                answer[mine] = self._site.own_way(hidden[mine], alone[mine], weights[mine])
+        return answer
 
-        def matrix(_: int, name: str) -> Tensor:
-            found = self._layout.matrix(held, bits, name, shape_of(self._site, name))
-            return tensor(found, self._site.stack(name))
-
-        with self._site.standing(matrix):
-            return self._site.own_way(hidden, chosen, weights)
+    def _matrix(self, held: Held, bits: int, _: int, name: str) -> Tensor:
+        """As the model's class asks for it."""
+        found = self._layout.matrix(held, bits, name, shape_of(self._site, name))
+        return tensor(found, self._site.stack(name))
 
     def _ahead(self, hidden: Tensor, classes: Sequence[str]) -> list[Key]:
         """What the next layer will need if its router sees what this one was given."""
