@@ -10,7 +10,7 @@ import pytest
 
 from shoal.compress.nested import MOST, PLANES
 from shoal.llm.offload.nested_records import Copies, Planes, write_copies, write_planes
-from shoal.store import Key, TierFigures
+from shoal.store import Key, RoutingTrace, TierFigures
 from shoal.study import _d2moe_bound as bounds
 from shoal.study import _d2moe_shapes as shapes
 from shoal.study._d2moe_lab import Lab, lab, loss_nats
@@ -121,11 +121,15 @@ def test_bytes_of_shapes_are_those_of_files(made: Lab) -> None:
 
 def test_a_simulated_layer_by_hand() -> None:
     """One step, two layers, one request: nothing is there, nothing overlaps."""
-    given = shapes.Routes(np.array([[[[1]], [[2]]]]), np.ones((1, 2, 1, 1), np.float32), np.full((1, 2, 1, 1), -1), None)  # type: ignore[arg-type]
-    seconds = 2 * (shapes.copy_bytes(SMALL, 8) / 1e6 + SMALL.weights / 1e9 + 8 * 256**2 / 1e9)
-    rate, bubbles = shapes.simulated(SMALL, given, Engine("x", "8"), DEVICE, 1 << 24)
-    assert rate == pytest.approx(1 / seconds)
-    assert bubbles == pytest.approx(2 * shapes.copy_bytes(SMALL, 8) / 1e6)
+    chosen, unknown = np.array([[[[1]], [[2]]]]), np.full((1, 2, 1, 1), -1)
+    ones = np.ones((1, 2, 1), np.float32)
+    limits = RoutingTrace(4, chosen[:, :, 0].astype(np.int16), ones, unknown[:, :, 0].astype(np.int16), np.zeros(1, np.int32))
+    given = shapes.Routes(chosen, ones[..., None], unknown, limits)
+    for bits in (8, 4):
+        size = shapes.copy_bytes(SMALL, bits)
+        rate, bubbles = shapes.simulated(SMALL, given, Engine("x", str(bits)), DEVICE, 1 << 24)
+        assert bubbles == pytest.approx(2 * size / 1e6)
+        assert 1 / rate == pytest.approx(bubbles + 2 * (SMALL.weights * bits / 8 / 1e9 + 8 * 256**2 / 1e9))
 
 
 def test_routes_of_a_wider_shape_are_of_all_layers(made: Lab) -> None:

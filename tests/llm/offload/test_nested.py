@@ -171,9 +171,8 @@ def test_experts_of_most_tokens_come_first_and_the_next_layer_is_brought_ahead(p
 def test_thresholds_give_the_mean_bits_on_the_routes_they_learned_from(mean_bits: float) -> None:
     router = by_weight(learned(), {"normal": mean_bits})
     weights = torch.from_numpy(learned().weights)
-    none = torch.zeros(len(weights), 1)
     for place in range(4):
-        found = router.bits(place, none, none, weights[:, place], ["normal"] * len(weights))
+        found = router.bits(place, weights[:, place], weights[:, place], weights[:, place], ["normal"] * len(weights))
         assert found.mean() == pytest.approx(mean_bits, abs=0.02)
         order = weights[:, place].numpy().ravel().argsort()
         assert (np.diff(found.ravel()[order]) >= 0).all()
