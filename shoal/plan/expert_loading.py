@@ -39,22 +39,22 @@ class Shelf(Protocol):
         """See `TensorStore.hold`."""
 
 
-def number(need: Need, missing_bytes: int) -> tuple[float, int]:
+def number(need: Need, missing_bytes: int) -> tuple[float, ...]:
     """By the experts' numbers, whatever is here: the order of a model's own loop."""
-    return need.part, need.part
+    return (need.part,)
 
 
-def hottest(need: Need, missing_bytes: int) -> tuple[float, int]:
+def hottest(need: Need, missing_bytes: int) -> tuple[float, ...]:
     """What most tokens wait for; what is complete before what has to be read."""
-    return (-math.inf if not missing_bytes else 0) - need.tokens, need.part
+    return missing_bytes > 0, -need.tokens, need.part
 
 
-def per_byte(need: Need, missing_bytes: int) -> tuple[float, int]:
+def per_byte(need: Need, missing_bytes: int) -> tuple[float, ...]:
     """What most tokens wait for, for each byte that is still to be read."""
-    return (-need.tokens / missing_bytes if missing_bytes else -math.inf), need.part
+    return -need.tokens / missing_bytes if missing_bytes else -math.inf, -need.tokens, need.part
 
 
-Order = Callable[[Need, int], tuple[float, int]]
+Order = Callable[[Need, int], tuple[float, ...]]
 ORDERS: Mapping[str, Order] = {each.__name__: each for each in (number, hottest, per_byte)}
 
 

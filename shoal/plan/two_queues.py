@@ -46,7 +46,7 @@ def hottest(jobs: Sequence[Job]) -> list[Job]:
 
 def per_byte(jobs: Sequence[Job]) -> list[Job]:
     """What most tokens wait for, for each byte to be read."""
-    return sorted(jobs, key=lambda each: -each.tokens / each.read_bytes if each.read_bytes else float("-inf"))
+    return sorted(jobs, key=lambda each: (-each.tokens / each.read_bytes if each.read_bytes else float("-inf"), -each.tokens))
 
 
 def johnson(jobs: Sequence[Job]) -> list[Job]:

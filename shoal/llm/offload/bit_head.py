@@ -135,7 +135,7 @@ def _learned(met: Seen, count: int, errors: Tensor, mean_bits: float, steps: int
         adam.zero_grad()
         (lost + price * mean).backward()
         adam.step()
-        price = max(0.0, price + RISE * float(errors.square().sum(-1).mean()) * (float(mean) - mean_bits))
+        price = max(0.0, price + RISE * float(errors.square().sum(-1).mean()) * (float(mean.detach()) - mean_bits))
     return Head(head.weight.detach(), head.bias.detach())
 
 

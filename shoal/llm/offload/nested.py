@@ -126,6 +126,7 @@ def in_bits(
     """
     if how.apart and not isinstance(layout, Planes):
         raise InputError("only bits that nest serve several widths at once", where="apart")
+    order_of(how.order)  # refused before anything is changed
     found, tier = sites(model), FileTier(path, direct=how.direct)
     with ExitStack() as undone:
         undone.callback(tier.close)
