@@ -85,7 +85,9 @@ class Nested:
     def _line(self) -> tuple[F32, F32]:
         """(rows, groups): a weight is the first times its code, and the second."""
         fit = self.fits.get(self.bits)
-        return line(self.bits, self.cells, self.starts, np.full(self.cells.shape, PLAIN, np.uint8) if fit is None else fit)
+        return line(
+            self.bits, self.cells, self.starts, np.full(self.cells.shape, PLAIN, np.uint8) if fit is None else fit
+        )
 
 
 def line(bits: int, cells: F16, starts: F16, fit: U8) -> tuple[F32, F32]:
@@ -97,14 +99,16 @@ def line(bits: int, cells: F16, starts: F16, fit: U8) -> tuple[F32, F32]:
     gain, offset = unpacked_fit(bits, fit)
     step = cells.astype(np.float32) / np.float32(2 ** (MOST - LEAST))
     slope = step * np.float32(wide) * gain
-    base = step * (np.float32(wide) * (np.float32(middle) * (1 - gain) + np.float32(0.5) + offset) - np.float32(0.5))
+    base = step * (
+        np.float32(wide) * (np.float32(middle) * (1 - gain) + np.float32(0.5) + offset) - np.float32(0.5)
+    )
     return slope, base + starts.astype(np.float32)
 
 
 def unpacked_fit(bits: int, fit: U8) -> tuple[F32, F32]:
     """Gain about the middle code, and offset in cells."""
     gain = 1 - (fit & 15).astype(np.float32) / np.float32(8 * 2**bits)
-    return gain, ((fit >> 4).astype(np.float32) - 8) / 32
+    return gain, ((fit >> 4).astype(np.float32) - np.float32(8)) / np.float32(32)
 
 
 def packed_gain(bits: int, gain: F64) -> U8:
@@ -131,10 +135,12 @@ def plane(found: Nested, number: int) -> dict[str, NDArray[Any]]:
         InputError: there is no such plane, or not all bits are here.
     """
     if not 0 <= number < PLANES or found.bits != MOST:
-        raise InputError("no such plane", needed=f"0 to {PLANES - 1} of {MOST} bits", had=f"{number} of {found.bits}")
+        raise InputError(
+            "no such plane", needed=f"0 to {PLANES - 1} of {MOST} bits", had=f"{number} of {found.bits}"
+        )
     bits = number + LEAST
     own = found.codes >> np.uint8(MOST - bits)
-    streams: dict[str, NDArray[Any]] = {"codes": packed(own, LEAST) if not number else packed(own & 1, 1)}
+    streams: dict[str, NDArray[Any]] = {"codes": packed(own, LEAST) if not number else packed(own & np.uint8(1), 1)}
     if not number:
         streams |= {"cells": found.cells, "starts": found.starts}
     return streams | ({"fit": found.fits[bits]} if bits in found.fits else {})
@@ -155,7 +161,9 @@ def alone(streams: Streams, bits: int, shape: tuple[int, int]) -> Nested:
     cells, starts = streams["cells"], streams["starts"]
     groups = shape[1] // min(GROUP, shape[1])
     if cells.shape != (shape[0], groups) or starts.shape != cells.shape:
-        raise ModelError("the grid is of another matrix", needed=f"{shape[0]} × {groups} groups", had=str(cells.shape))
+        raise ModelError(
+            "the grid is of another matrix", needed=f"{shape[0]} × {groups} groups", had=str(cells.shape)
+        )
     return Nested(_codes(streams, bits, shape), bits, cells, starts, _fits(streams, bits))
 
 
@@ -169,7 +177,9 @@ def grown(held: Nested, streams: Streams) -> Nested:
         raise ModelError("not the plane that comes next", needed=f"a bit below {held.bits}")
     low = _codes(streams, 1, held.codes.shape)
     bits = held.bits + 1
-    return replace(held, codes=(held.codes << np.uint8(1)) | low, bits=bits, fits={**held.fits, **_fits(streams, bits)})
+    return replace(
+        held, codes=(held.codes << np.uint8(1)) | low, bits=bits, fits={**held.fits, **_fits(streams, bits)}
+    )
 
 
 def joined(planes: Iterable[Streams], shape: tuple[int, int]) -> Nested:

@@ -46,14 +46,15 @@ class Fitting:
     searched: bool = True
     fitted: bool = True
     feedback: bool = True
-    slack: float = 1 / 8  # of a cell, by which feedback may take a weight out of it
+    slack: float = 1 / 4  # of a cell, by which feedback may take a weight out of it
     damp: float = 0.01  # of the mean second moment
 
 
+WHOLE = Fitting()
 TRUNCATED = Fitting(searched=False, fitted=False, feedback=False)
 
 
-def nested(weights: Matrix, square: F64 | None = None, how: Fitting = Fitting()) -> Nested:
+def nested(weights: Matrix, square: F64 | None = None, how: Fitting = WHOLE) -> Nested:
     """A matrix in eight bits that nest.
 
     Args:
@@ -67,7 +68,9 @@ def nested(weights: Matrix, square: F64 | None = None, how: Fitting = Fitting())
     rows, columns = weights.shape
     width = min(GROUP, columns)
     if not np.isfinite(weights).all() or columns % width:
-        raise InputError("weights are finite, in whole groups", needed=f"columns in {width}", had=str(weights.shape))
+        raise InputError(
+            "weights are finite, in whole groups", needed=f"columns in {width}", had=str(weights.shape)
+        )
     moments = np.eye(columns) if square is None else square
     values = weights.astype(np.float64).reshape(rows, -1, width)
     counts = np.maximum(np.diagonal(moments), 1e-12).reshape(1, -1, width)
@@ -76,7 +79,9 @@ def nested(weights: Matrix, square: F64 | None = None, how: Fitting = Fitting())
     if not how.feedback:
         codes = _truncated(values, cells, starts).reshape(rows, columns)
         return Nested(codes, MOST, cells, starts, fits)
-    return Nested(_fed_back(weights.astype(np.float64), moments, cells, starts, fits, how), MOST, cells, starts, fits)
+    return Nested(
+        _fed_back(weights.astype(np.float64), moments, cells, starts, fits, how), MOST, cells, starts, fits
+    )
 
 
 def _grid(values: F64, counts: F64, how: Fitting) -> tuple[F16, F16]:
@@ -84,8 +89,8 @@ def _grid(values: F64, counts: F64, how: Fitting) -> tuple[F16, F16]:
     tried = [_covering(values, share) for share in (SHARES if how.searched else SHARES[:1])]
     if len(tried) == 1:
         return tried[0]
-    lost = [sum(4.0**bits * _lost(values, counts, *grid, bits) for bits in SERVED) for grid in tried]
-    best = np.argmin(lost, axis=0)
+    lost = [[4.0**bits * _lost(values, counts, *grid, bits) for bits in SERVED] for grid in tried]
+    best = np.asarray(lost).sum(axis=1).argmin(axis=0)
     pick = (np.choose(best, [grid[at] for grid in tried]) for at in (0, 1))
     cells, starts = pick
     return cells, starts
@@ -136,9 +141,7 @@ def _fit(values: F64, counts: F64, cells: F16, starts: F16, bits: int) -> U8:
     return byte | packed_offset(mean_wanted - stored * mean_had)
 
 
-def _fed_back(
-    weights: F64, moments: F64, cells: F16, starts: F16, fits: dict[int, U8], how: Fitting
-) -> U8:
+def _fed_back(weights: F64, moments: F64, cells: F16, starts: F16, fits: dict[int, U8], how: Fitting) -> U8:
     """Codes of eight bits, found bit by bit."""
     rows, columns = weights.shape
     width = columns // cells.shape[1]
@@ -147,7 +150,9 @@ def _fed_back(
     codes = np.zeros((rows, columns), np.int64)
     for bits in range(LEAST, MOST + 1):
         fit = fits.get(bits, np.full(cells.shape, PLAIN, np.uint8))
-        slopes, bases = (np.repeat(each, width, axis=1).astype(np.float64) for each in line(bits, cells, starts, fit))
+        slopes, bases = (
+            np.repeat(each, width, axis=1).astype(np.float64) for each in line(bits, cells, starts, fit)
+        )
         low, high = (2 * codes, 2 * codes + 1) if bits > LEAST else (0 * codes, 0 * codes + 2**LEAST - 1)
         wide = 2.0 ** (MOST - bits)
         near = [np.clip(np.floor((places + 0.5) / wide + side * how.slack), low, high) for side in (-1, 1)]

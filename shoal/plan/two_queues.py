@@ -46,7 +46,9 @@ def hottest(jobs: Sequence[Job]) -> list[Job]:
 
 def per_byte(jobs: Sequence[Job]) -> list[Job]:
     """What most tokens wait for, for each byte to be read."""
-    return sorted(jobs, key=lambda each: (-each.tokens / each.read_bytes if each.read_bytes else float("-inf"), -each.tokens))
+    return sorted(
+        jobs, key=lambda each: (-each.tokens / each.read_bytes if each.read_bytes else float("-inf"), -each.tokens)
+    )
 
 
 def johnson(jobs: Sequence[Job]) -> list[Job]:
@@ -55,7 +57,9 @@ def johnson(jobs: Sequence[Job]) -> list[Job]:
     What is read quicker than multiplied goes first, the quickest read first; then the others, the longest product first.
     """
     short = sorted((each for each in jobs if each.read_s < each.compute_s), key=lambda each: each.read_s)
-    return short + sorted((each for each in jobs if each.read_s >= each.compute_s), key=lambda each: -each.compute_s)
+    return short + sorted(
+        (each for each in jobs if each.read_s >= each.compute_s), key=lambda each: -each.compute_s
+    )
 
 
 def least_s(jobs: Sequence[Job]) -> float:

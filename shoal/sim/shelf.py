@@ -37,7 +37,9 @@ class SimulatedStore:
         return self._ledger.held()
 
     @contextmanager
-    def hold(self, keys: Sequence[Key], then: Sequence[Key] | None = None) -> Iterator[list[dict[str, NDArray[Any]]]]:
+    def hold(
+        self, keys: Sequence[Key], then: Sequence[Key] | None = None
+    ) -> Iterator[list[dict[str, NDArray[Any]]]]:
         """See `TensorStore.hold`; the arrays are empty.
 
         Raises:

@@ -61,7 +61,9 @@ class Lab:
         tier.close()
         nest = path == self.planes()
         return sum(
-            record.bytes for key, record in tier.records.items() if (key.plane <= bits - 2 if nest else key.plane == bits)
+            record.bytes
+            for key, record in tier.records.items()
+            if (key.plane <= bits - 2 if nest else key.plane == bits)
         )
 
     def int8_bytes(self) -> int:
@@ -84,7 +86,9 @@ class Lab:
         """The model with its experts in a file, for a while; "nest" or a copy for each width."""
         stacks = [getattr(block.experts, name) for block in blocks(self.model) for name in NAMES]
         values = [each.data for each in stacks]
-        out = in_bits(self.model, self.planes() if nest else self.copies(), router, how, Planes() if nest else Copies())
+        out = in_bits(
+            self.model, self.planes() if nest else self.copies(), router, how, Planes() if nest else Copies()
+        )
         try:
             yield out
         finally:
@@ -104,7 +108,9 @@ class Lab:
                     held = [_read(tier, key) for key in layout.keys(place, expert, bits)]
                     for name in NAMES:
                         _, rows, columns = getattr(block.experts, name).shape
-                        made[name].append(torch.from_numpy(layout.matrix(held, bits, name, (rows, columns)).matrix()))
+                        made[name].append(
+                            torch.from_numpy(layout.matrix(held, bits, name, (rows, columns)).matrix())
+                        )
                 for name in NAMES:
                     found[name].append(torch.stack(made[name]))
         finally:
@@ -133,7 +139,9 @@ def loss_nats(model: PreTrainedModel, symbols: I64) -> float:
         for at in range(0, len(symbols), 16):
             given = torch.from_numpy(symbols[at : at + 16])
             logits = model(given[:, :-1], use_cache=False).logits
-            total += float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), given[:, 1:].flatten())) * len(given)
+            total += float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), given[:, 1:].flatten())) * len(
+                given
+            )
     return total / len(symbols)
 
 

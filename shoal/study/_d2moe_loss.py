@@ -9,7 +9,7 @@ import numpy as np
 
 from shoal import formats
 from shoal.compress.nested import GROUP, LEAST, MOST
-from shoal.compress.nested_fit import SERVED, TRUNCATED
+from shoal.compress.nested_fit import SERVED, TRUNCATED, Fitting
 from shoal.llm.experts import blocks
 from shoal.llm.library import transformers_module
 from shoal.llm.offload.bit_head import by_head
@@ -32,6 +32,7 @@ class Losses:
     plain: float
     nested: dict[int, float]  # by bits
     truncated: dict[int, float]
+    without: dict[int, float]  # gains and offsets
     int8: float
     int4: float
 
@@ -53,11 +54,12 @@ class Routed:
 
 def losses(made: Lab) -> Losses:
     """All of a model's."""
-    truncated = nested_experts(made.model, made.fitted_on, TRUNCATED)
+    truncated, without = (nested_experts(made.model, made.fitted_on, how) for how in (TRUNCATED, Fitting(fitted=False)))
     return Losses(
         loss_nats(made.model, made.held),
         {bits: _loss(made, made.stored(bits)) for bits in range(LEAST, MOST + 1)},
         {bits: _loss(made, _of(made, truncated, bits)) for bits in FEW},
+        {bits: _loss(made, _of(made, without, bits)) for bits in FEW},
         _loss(made, _ordinary(made, "int8")),
         _loss(made, _ordinary(made, "int4as", grouped=True)),
     )
@@ -109,6 +111,8 @@ def _ordinary(made: Lab, form: str, *, grouped: bool = False) -> dict[str, list[
         for name in NAMES:
             every = getattr(block.experts, name).detach().numpy()
             format_ = formats.make(f"{form}g{min(GROUP, every.shape[2])}" if grouped else form)
-            rounded = [formats.restored(format_, formats.quantise(format_, np.ascontiguousarray(each))) for each in every]
+            rounded = [
+                formats.restored(format_, formats.quantise(format_, np.ascontiguousarray(each))) for each in every
+            ]
             found[name].append(torch.from_numpy(np.stack(rounded)))
     return found

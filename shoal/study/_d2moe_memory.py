@@ -18,6 +18,7 @@ from shoal.llm.offload.skeleton import skeleton
 from shoal.measure.watched import watched, worked
 from shoal.store import Key
 
+
 def config(hidden: int) -> dict[str, Any]:
     """A model whose experts are `hidden` wide."""
     return {
@@ -25,6 +26,8 @@ def config(hidden: int) -> dict[str, Any]:
         "num_key_value_heads": 2, "num_local_experts": 8, "num_experts_per_tok": 2, "intermediate_size": hidden,
         "bos_token_id": None, "eos_token_id": None, "pad_token_id": None,
     }  # fmt: skip
+
+
 MODULE, WHERE = "shoal.study._d2moe_memory", "a model decoding with its experts in a file"
 ROWS, TOKENS = 4, 12
 PATIENCE_S = 300.0

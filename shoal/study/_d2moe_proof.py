@@ -46,7 +46,9 @@ def proven(made: Lab) -> Proof:
                         exact &= store.told().read_bytes == wanted
                         cases += 1
             read_bytes += growing.told().read_bytes
-    return Proof(nested, exact, cases, f"{read_bytes} bytes of all experts in eight bits, whole pages, scales among them")
+    return Proof(
+        nested, exact, cases, f"{read_bytes} bytes of all experts in eight bits, whole pages, scales among them"
+    )
 
 
 def refusals(made: Lab) -> list[str]:

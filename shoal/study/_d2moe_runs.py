@@ -57,7 +57,12 @@ ENGINES = (
     Engine("tokens per byte, planes", ROUTED, "per_byte", "coldest_plane", ahead=True, nest=True),
     Engine("hottest first, planes", ROUTED, "hottest", "coldest_plane", ahead=True, nest=True),
 )
-HEBF, PER_BYTE, NUMBER, COPIES = "hottest first, planes", "tokens per byte, planes", "by number, planes", "hottest first, copies"
+HEBF, PER_BYTE, NUMBER, COPIES = (
+    "hottest first, planes",
+    "tokens per byte, planes",
+    "by number, planes",
+    "hottest first, copies",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +85,17 @@ class Runner:
     budget_bytes: int
     read_bytes_per_s: float
 
-    def ran(self, engine: Engine, classes: Sequence[str] = (), *, apart: bool = False, budget_bytes: int = 0) -> Ran:
+    def ran(
+        self, engine: Engine, classes: Sequence[str] = (), *, apart: bool = False, budget_bytes: int = 0
+    ) -> Ran:
         """Decode all requests side by side; the text is given, so that every engine meets the same."""
         how = Loading(
-            budget_bytes or self.budget_bytes, engine.order, engine.policy, engine.ahead, apart, self.read_bytes_per_s
+            budget_bytes or self.budget_bytes,
+            engine.order,
+            engine.policy,
+            engine.ahead,
+            apart,
+            self.read_bytes_per_s,
         )
         with self.made.served(self._router(engine.bits), how, nest=engine.nest) as out, out.classes(classes):
             seconds, logits = _decoded(self.made, self.symbols)

@@ -85,7 +85,9 @@ def sizes_of(shape: Shape, layout: Layout) -> dict[Key, int]:
     places = [(layer, expert) for layer in range(shape.layers) for expert in range(shape.experts)]
     if isinstance(layout, Copies):
         return {Key(*each, bits): copy_bytes(shape, bits) for each in places for bits in SERVED}
-    return {Key(*each, number): plane_bytes(shape, number) for each in places for number in range(plane_of(MOST) + 1)}
+    return {
+        Key(*each, number): plane_bytes(shape, number) for each in places for number in range(plane_of(MOST) + 1)
+    }
 
 
 def routes(shape: Shape, found: RoutingTrace, places: int, requests: int, steps: int) -> Routes:
@@ -113,13 +115,17 @@ def routes(shape: Shape, found: RoutingTrace, places: int, requests: int, steps:
 
     stacks = {name: np.stack([layer(name, number) for number in range(shape.layers)], 1) for name in sorted_}
     chosen = stacks["chosen"].astype(np.int64)
-    flat = {name: each.transpose(0, 2, 1, 3).reshape(-1, shape.layers, shape.per_token) for name, each in stacks.items()}
+    flat = {
+        name: each.transpose(0, 2, 1, 3).reshape(-1, shape.layers, shape.per_token) for name, each in stacks.items()
+    }
     limits = RoutingTrace(shape.experts, flat["chosen"].astype(np.int16), flat["weights"].astype(np.float32),
                           flat["foreseen"].astype(np.int16), np.zeros(len(flat["chosen"]), np.int32))  # fmt: skip
     return Routes(chosen, stacks["weights"].astype(np.float32), stacks["foreseen"].astype(np.int64), limits)
 
 
-def simulated(shape: Shape, given: Routes, engine: Engine, device: Device, budget_bytes: int) -> tuple[float, float]:
+def simulated(
+    shape: Shape, given: Routes, engine: Engine, device: Device, budget_bytes: int
+) -> tuple[float, float]:
     """Tokens a second, and seconds of bubbles."""
     layout: Layout = Planes() if engine.nest else Copies()
     sizes = sizes_of(shape, layout)

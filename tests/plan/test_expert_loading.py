@@ -25,7 +25,9 @@ SIZES = {Key(layer, expert, each): PAGE for layer in range(2) for expert in rang
 
 def store(budget: int = 1 << 20) -> SimulatedStore:
     """A page a second."""
-    return SimulatedStore(tuple(SIZES.items()), budget, catalog.make(POLICIES, "coldest_plane"), TierFigures("disk", PAGE))
+    return SimulatedStore(
+        tuple(SIZES.items()), budget, catalog.make(POLICIES, "coldest_plane"), TierFigures("disk", PAGE)
+    )
 
 
 def ran(name: str, made: SimulatedStore, work_s: float = 0.25) -> list[int]:
@@ -38,7 +40,9 @@ def ran(name: str, made: SimulatedStore, work_s: float = 0.25) -> list[int]:
     return served
 
 
-@pytest.mark.parametrize(("name", "served"), [("number", [0, 1, 2]), ("hottest", [1, 2, 0]), ("per_byte", [2, 1, 0])])
+@pytest.mark.parametrize(
+    ("name", "served"), [("number", [0, 1, 2]), ("hottest", [1, 2, 0]), ("per_byte", [2, 1, 0])]
+)
 def test_orders_by_hand(name: str, served: list[int]) -> None:
     made = store()
     assert ran(name, made) == served

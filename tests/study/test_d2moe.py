@@ -115,15 +115,21 @@ DEVICE = shapes.Device(1e9, 1e12, TierFigures("flash", 1e6))
 
 def test_bytes_of_shapes_are_those_of_files(made: Lab) -> None:
     shape = shapes.Shape("mixtral", 4, 8, 2, 128, 64)
-    assert shapes.sizes_of(shape, Planes()) == {each.key: each.bytes for each in write_planes(made.experts, made.folder / "a").records}
-    assert shapes.sizes_of(shape, Copies()) == {each.key: each.bytes for each in write_copies(made.experts, made.folder / "b").records}
+    assert shapes.sizes_of(shape, Planes()) == {
+        each.key: each.bytes for each in write_planes(made.experts, made.folder / "a").records
+    }
+    assert shapes.sizes_of(shape, Copies()) == {
+        each.key: each.bytes for each in write_copies(made.experts, made.folder / "b").records
+    }
 
 
 def test_a_simulated_layer_by_hand() -> None:
     """One step, two layers, one request: nothing is there, nothing overlaps."""
     chosen, unknown = np.array([[[[1]], [[2]]]]), np.full((1, 2, 1, 1), -1)
     ones = np.ones((1, 2, 1), np.float32)
-    limits = RoutingTrace(4, chosen[:, :, 0].astype(np.int16), ones, unknown[:, :, 0].astype(np.int16), np.zeros(1, np.int32))
+    limits = RoutingTrace(
+        4, chosen[:, :, 0].astype(np.int16), ones, unknown[:, :, 0].astype(np.int16), np.zeros(1, np.int32)
+    )
     given = shapes.Routes(chosen, ones[..., None], unknown, limits)
     for bits in (8, 4):
         size = shapes.copy_bytes(SMALL, bits)

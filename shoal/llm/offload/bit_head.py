@@ -66,7 +66,12 @@ class ByHead:
 
 
 def by_head(
-    model: nn.Module, symbols: I64, experts: Experts, targets: Mapping[str, float] = CLASSES, steps: int = 200, seed: int = 0
+    model: nn.Module,
+    symbols: I64,
+    experts: Experts,
+    targets: Mapping[str, float] = CLASSES,
+    steps: int = 200,
+    seed: int = 0,
 ) -> ByHead:
     """Heads for a model whose experts are stored in bits that nest.
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 I64 = NDArray[np.int64]
 F32 = NDArray[np.float32]
 NORMAL = "normal"
-CLASSES: Mapping[str, float] = {"high": 6.0, NORMAL: 4.0, "low": 3.0}  # mean bits that each class of requests is given
+CLASSES: Mapping[str, float] = {
+    "high": 6.0,
+    NORMAL: 4.0,
+    "low": 3.0,
+}  # mean bits that each class of requests is given
 
 
 class BitRouter(Protocol):
@@ -91,7 +95,8 @@ class Threshold:
     def bits(self, place: int, weights: F32) -> I64:
         """Of weights of the layer."""
         low, high = self.limits[place]
-        return np.asarray(self.widths, np.int64)[(weights >= low).astype(int) + (weights >= high)]
+        found: I64 = np.asarray(self.widths, np.int64)[(weights >= low).astype(int) + (weights >= high)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,9 @@ def by_weight(learned: RoutingTrace, targets: Mapping[str, float] = CLASSES) -> 
     for name, mean_bits in targets.items():
         widths = beside(mean_bits)
         low, middle, _ = shares(mean_bits, widths)
-        limits = (np.quantile(learned.weights[:, at], (low, min(1.0, low + middle))) for at in range(learned.layers))
+        limits = (
+            np.quantile(learned.weights[:, at], (low, min(1.0, low + middle))) for at in range(learned.layers)
+        )
         made[name] = Threshold(widths, tuple((float(first), float(second)) for first, second in limits))
     return ByWeight(made)
 

@@ -161,7 +161,6 @@ class _Served:
         ):
             return self._site.own_way(hidden, chosen, weights)
 
-
     def _groups(self, routed: list[int]) -> list[list[Key]]:
         """All that were routed at once; if that is too much, as many as leave room for as many to be on their way."""
         if sum(self._sizes[expert] for expert in routed) <= self._room_bytes:
@@ -200,8 +199,6 @@ class _Turn:
 def _turn(store: TensorStore, groups: list[list[Key]], then: list[Key]) -> Iterator[_Turn]:
     with ExitStack() as held:
         yield _Turn(store, groups, then, held)
-
-
 
 
 def _check_room(found: Sequence[Site], tier: Tier, budget: Budget) -> None:
@@ -250,8 +247,6 @@ def _pin(store: TensorStore, keys: Sequence[Key]) -> ExitStack:
     if keys:
         held.enter_context(store.hold(keys))
     return held
-
-
 
 
 def _restore(found: Sequence[Site], path: Path) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from shoal.llm.experts.contract import I64
 
+NEST = Planes()
 NAME = "shoal_nested"  # among transformers' implementations of experts
 SERVED = "_shoal_nested"  # attribute of experts that are served so
 
@@ -47,7 +48,9 @@ class Loading:
     order: str = "hottest"  # of `shoal.plan.expert_loading`: hottest, per_byte or number
     policy: str = "coldest_plane"  # of `store/policies`: what leaves
     ahead: bool = True  # bring what the next layer's router, asked early, says
-    apart: bool = False  # each token in the bits that it asks for; else all tokens of a step in the most of an expert
+    apart: bool = (
+        False  # each token in the bits that it asks for; else all tokens of a step in the most of an expert
+    )
     read_bytes_per_s: float = math.inf  # emulates a slower store
     latency_s: float = 0.0  # of every read; emulated, too
     direct: bool = True  # read past the system's cache, where the file system can do that
@@ -103,13 +106,13 @@ class Asked:
         if not self.classes:
             return [NORMAL] * tokens
         if tokens % len(self.classes):
-            raise InputError("a class for each row is needed", needed=f"rows of {tokens} tokens", had=str(len(self.classes)))
+            raise InputError(
+                "a class for each row is needed", needed=f"rows of {tokens} tokens", had=str(len(self.classes))
+            )
         return [name for name in self.classes for _ in range(tokens // len(self.classes))]
 
 
-def in_bits(
-    model: PreTrainedModel, path: Path, router: BitRouter, how: Loading, layout: Layout = Planes()
-) -> InBits:
+def in_bits(model: PreTrainedModel, path: Path, router: BitRouter, how: Loading, layout: Layout = NEST) -> InBits:
     """Take the experts out of a model that is to answer, one thread at a time, without gradients.
 
     Args:
@@ -210,8 +213,11 @@ class _Layer:
         for need, held in in_turn(self._store, [need for need, _ in needs], self._order, self._sizes, ahead):
             rows, slots = torch.where(chosen == need.part)
             asked = torch.from_numpy(wanted)[rows, slots] if self._apart else torch.full_like(rows, bits[need.part])
-            parts[need.part] = rows, self._through(held, need.part, asked, hidden[rows], chosen[rows], weights[rows])
-        answer = torch.zeros_like(hidden)
+            parts[need.part] = (
+                rows,
+                self._through(held, need.part, asked, hidden[rows], chosen[rows], weights[rows]),
+            )
+        answer: Tensor = torch.zeros_like(hidden)
         for expert in sorted(parts):
             answer.index_add_(0, *parts[expert])
         return answer
@@ -222,8 +228,8 @@ class _Layer:
         """What one expert gives the tokens that go to it; its matrices are there only meanwhile."""
         torch = transformers_module("torch")
         alone = torch.where(chosen == expert, chosen, self._site.count)
-        answer = torch.empty_like(hidden)
-        for bits in asked.unique().tolist():
+        answer: Tensor = torch.empty_like(hidden)
+        for bits in sorted(set(asked.tolist())):
             mine = asked == bits
             with self._site.standing(partial(self._matrix, held, bits)):
                 answer[mine] = self._site.own_way(hidden[mine], alone[mine], weights[mine])
@@ -240,7 +246,9 @@ class _Layer:
             return []
         _, weights, chosen = self._after.router.forward(hidden)  # past the module's hooks
         bits = self._router.bits(self._place + 1, hidden, chosen, weights, classes)
-        needs = [need for need, _ in needs_of(self._place + 1, chosen.numpy(), bits, self._after.count, self._layout)]
+        needs = [
+            need for need, _ in needs_of(self._place + 1, chosen.numpy(), bits, self._after.count, self._layout)
+        ]
         needs.sort(key=lambda need: (-need.tokens, need.part))
         return [key for need in needs for key in need.keys]
 
@@ -255,7 +263,10 @@ def _check_room(found: Sequence[Site], tier: Tier, router: BitRouter, layout: La
     for place, site in enumerate(found):
         few, most = (
             sorted(
-                (sum(tier.records[key].bytes for key in layout.keys(place, expert, bits)) for expert in range(site.count)),
+                (
+                    sum(tier.records[key].bytes for key in layout.keys(place, expert, bits))
+                    for expert in range(site.count)
+                ),
                 reverse=True,
             )
             for bits in (min(layout.widths), max(router.widths))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.compress.nested import LEAST, MOST, PLANES, Nested, alone, joined, plane, plane_of, whole
-from shoal.compress.nested_fit import SERVED, Fitting, nested
+from shoal.compress.nested_fit import SERVED, WHOLE, Fitting, nested
 from shoal.errors import InputError, ModelError
 from shoal.llm.experts import blocks, seen
 from shoal.llm.library import transformers_module
@@ -85,7 +85,7 @@ class Copies:
         return alone(_streams(held[0], name), bits, shape)
 
 
-def nested_experts(model: nn.Module, symbols: I64, how: Fitting = Fitting()) -> Experts:
+def nested_experts(model: nn.Module, symbols: I64, how: Fitting = WHOLE) -> Experts:
     """Every expert of the model in bits that nest.
 
     Args:
@@ -138,12 +138,16 @@ def check_planes(place: int, site: Site, layout: Layout, records: Mapping[Key, R
         ModelError: something is missing, cut off or of another shape; or the experts are of an uncommon kind.
     """
     if site.experts.is_transposed or any(site.stack(name).ndim != 3 for name in site.names):
-        raise ModelError("bits that nest are of stacked matrices without biases", where=f"layer {place} of those with experts")
+        raise ModelError(
+            "bits that nest are of stacked matrices without biases", where=f"layer {place} of those with experts"
+        )
     for expert in range(site.count):
         for bits in layout.widths:
             for key in layout.keys(place, expert, bits):
                 if key not in records:
-                    raise ModelError("a plane is missing in the store", where=f"{where}, {key}", hint="write it again")
+                    raise ModelError(
+                        "a plane is missing in the store", where=f"{where}, {key}", hint="write it again"
+                    )
                 _check_record(records[key], site, where, bits=bits if isinstance(layout, Copies) else 0)
 
 
@@ -181,7 +185,9 @@ def _moments(block: Block, met: Seen, expert: int) -> dict[str, NDArray[np.float
 
 
 def _named(matrices: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    return {f"{name}{STREAM}{stream}": array for name, streams in matrices.items() for stream, array in streams.items()}
+    return {
+        f"{name}{STREAM}{stream}": array for name, streams in matrices.items() for stream, array in streams.items()
+    }
 
 
 def _streams(arrays: Arrays, name: str) -> dict[str, NDArray[Any]]:

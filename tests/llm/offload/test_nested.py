@@ -18,8 +18,16 @@ from shoal.llm.experts import Handle, blocks, seen
 from shoal.llm.modules import module
 from shoal.llm.offload.bit_head import by_head
 from shoal.llm.offload.bit_router import CLASSES, BitRouter, Even, Fixed, beside, by_weight, shares
-from shoal.llm.offload.nested import Loading, in_bits, needs_of
-from shoal.llm.offload.nested_records import Copies, Experts, Layout, Planes, nested_experts, write_copies, write_planes
+from shoal.llm.offload.nested import NEST, Loading, in_bits, needs_of
+from shoal.llm.offload.nested_records import (
+    Copies,
+    Experts,
+    Layout,
+    Planes,
+    nested_experts,
+    write_copies,
+    write_planes,
+)
 from shoal.llm.routes import recorded
 from shoal.llm.tiny import tiny
 from shoal.plan.expert_loading import ORDERS
@@ -85,7 +93,9 @@ def rounded(model: Any, bits: int) -> Any:
     handle = Handle()
     for place, block in enumerate(blocks(model)):
         stacks = (
-            torch.from_numpy(np.stack([experts()[Key(place, each)][name].top(bits).matrix() for each in range(block.count)]))
+            torch.from_numpy(
+                np.stack([experts()[Key(place, each)][name].top(bits).matrix() for each in range(block.count)])
+            )
             for name in NAMES
         )
         block.set(handle, *stacks)
@@ -93,7 +103,9 @@ def rounded(model: Any, bits: int) -> Any:
 
 
 @pytest.mark.parametrize("bits", [2, 3, 5, 8])
-def test_answers_are_those_of_the_matrices_to_the_last_bit_in_any_order(bits: int, planes: Path, symbols: Any) -> None:
+def test_answers_are_those_of_the_matrices_to_the_last_bit_in_any_order(
+    bits: int, planes: Path, symbols: Any
+) -> None:
     wanted = read(rounded(eager(), bits), symbols)
     for order in ORDERS:
         for budget_bytes in (1 << 16, ALL):
@@ -115,7 +127,9 @@ def test_a_copy_for_each_width_answers_the_same(planes: Path, copies: Path, symb
     assert torch.equal(*answers)
 
 
-def test_bytes_read_are_those_of_the_planes_asked_for_and_upgrades_read_what_is_missing(planes: Path, symbols: Any) -> None:
+def test_bytes_read_are_those_of_the_planes_asked_for_and_upgrades_read_what_is_missing(
+    planes: Path, symbols: Any
+) -> None:
     out = in_bits(model := eager(), planes, by_weight(learned()), Loading(ALL, ahead=False))
     with out.classes(["low"] * 3):
         read(model, symbols)
@@ -172,7 +186,9 @@ def test_thresholds_give_the_mean_bits_on_the_routes_they_learned_from(mean_bits
     router = by_weight(learned(), {"normal": mean_bits})
     weights = torch.from_numpy(learned().weights)
     for place in range(4):
-        found = router.bits(place, weights[:, place], weights[:, place], weights[:, place], ["normal"] * len(weights))
+        found = router.bits(
+            place, weights[:, place], weights[:, place], weights[:, place], ["normal"] * len(weights)
+        )
         assert found.mean() == pytest.approx(mean_bits, abs=0.02)
         order = weights[:, place].numpy().ravel().argsort()
         assert (np.diff(found.ravel()[order]) >= 0).all()
@@ -207,7 +223,9 @@ def test_heads_learn_where_bits_are_worth_it() -> None:
 
 def test_bits_fixed_to_experts_are_asked_for_whoever_comes() -> None:
     table = np.array([[2, 4], [8, 6]])
-    found = Fixed(table).bits(1, torch.zeros(2, 1), torch.tensor([[0, 1], [1, 0]]), torch.zeros(2, 2), ["normal"] * 2)
+    found = Fixed(table).bits(
+        1, torch.zeros(2, 1), torch.tensor([[0, 1], [1, 0]]), torch.zeros(2, 2), ["normal"] * 2
+    )
     assert found.tolist() == [[8, 6], [6, 8]]
     assert Fixed(table).widths == (2, 4, 6, 8)
 
@@ -222,7 +240,7 @@ def test_a_record_replays_at_the_same_figures(planes: Path, symbols: Any) -> Non
     assert found.peak_bytes <= 1 << 17
 
 
-def refused(path: Path, router: BitRouter, how: Loading, layout: Layout = Planes()) -> None:
+def refused(path: Path, router: BitRouter, how: Loading, layout: Layout = NEST) -> None:
     in_bits(eager(), path, router, how, layout)
 
 
@@ -235,7 +253,9 @@ def changed(planes: Path, path: Path, key: Key, arrays: Arrays | None) -> Path:
         tier.read(each, held)
         records.append((each, record.views(held)))
     tier.close()
-    write_file([(each, arrays if each == key and arrays else old) for each, old in records if each != key or arrays], path)
+    write_file(
+        [(each, arrays if each == key and arrays else old) for each, old in records if each != key or arrays], path
+    )
     return path
 
 
@@ -278,13 +298,25 @@ def test_what_cannot_be_served_is_refused_and_nothing_changes(planes: Path, copi
     for router, how, layout, kind, message in (
         (Even(9), enough, Planes(), InputError, "these bits are not stored"),
         (Even(4), replace(enough, order="coldest"), Planes(), InputError, "no order of loading"),
-        (Even(2), replace(enough, budget_bytes=2 * 8192 - 1), Planes(), LimitError, "first planes of one token's experts"),
-        (Even(8), replace(enough, budget_bytes=8192 + 6 * 4096 - 1), Planes(), LimitError, "one expert in most bits"),
+        (
+            Even(2),
+            replace(enough, budget_bytes=2 * 8192 - 1),
+            Planes(),
+            LimitError,
+            "first planes of one token's experts",
+        ),
+        (
+            Even(8),
+            replace(enough, budget_bytes=8192 + 6 * 4096 - 1),
+            Planes(),
+            LimitError,
+            "one expert in most bits",
+        ),
     ):
         with pytest.raises(kind, match=message):
             in_bits(model, planes, router, how, layout)
     for router, how in ((Even(5), enough), (Even(4), replace(enough, apart=True))):
-        with pytest.raises(InputError, match="not stored|only bits that nest"):
+        with pytest.raises(InputError, match=r"not stored|only bits that nest"):
             in_bits(model, copies, router, how, Copies())
     assert torch.equal(read(model, symbols), wanted)
     out = in_bits(model, planes, by_weight(learned()), enough)
