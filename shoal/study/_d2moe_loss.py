@@ -54,7 +54,9 @@ class Routed:
 
 def losses(made: Lab) -> Losses:
     """All of a model's."""
-    truncated, without = (nested_experts(made.model, made.fitted_on, how) for how in (TRUNCATED, Fitting(fitted=False)))
+    truncated, without = (
+        nested_experts(made.model, made.fitted_on, how) for how in (TRUNCATED, Fitting(fitted=False))
+    )
     return Losses(
         loss_nats(made.model, made.held),
         {bits: _loss(made, made.stored(bits)) for bits in range(LEAST, MOST + 1)},
@@ -65,7 +67,7 @@ def losses(made: Lab) -> Losses:
     )
 
 
-def routed(made: Lab, rows: int) -> list[Routed]:
+def routed(made: Lab, rows: int, steps: int) -> list[Routed]:
     """Each token in the bits that it asks for itself."""
     even = [_routed(made, Even(bits), rows)[0] for bits in SERVED]
     found = []
@@ -73,7 +75,7 @@ def routed(made: Lab, rows: int) -> list[Routed]:
         targets = {NORMAL: target}
         routers: dict[str, BitRouter] = {
             "by weight": by_weight(made.learned, targets),
-            "by head": by_head(made.model, made.fitted_on[:rows], made.experts, targets),
+            "by head": by_head(made.model, made.fitted_on[:rows], made.experts, targets, steps),
         }
         for name, router in routers.items():
             loss, mean_bits = _routed(made, router, rows)

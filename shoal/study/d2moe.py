@@ -45,6 +45,8 @@ class D2moe:
     fit_rows: int = 32  # stretches of 128 bytes that codes, thresholds and heads are fitted on
     held_rows: int = 96  # … that losses are taken on
     head_rows: int = 24  # … of both kinds for routers, each token in bits of its own
+    head_steps: int = 200  # of learning the second router's heads
+    proofs: int = 64  # experts, at most, that are read in every width, at once and bit by bit
     requests: int = 12  # decoded side by side, a multiple of 3
     tokens: int = 48  # of each
     rounds: int = 3  # of all engines in turn
@@ -63,7 +65,7 @@ class D2moe:
     source = Source("Wang et al.", "D²MoE: Dual Routing and Dynamic Scheduling for Efficient On-Device MoE-based LLM Serving",
                     2025, arxiv="2504.15299", venue="MobiCom 2025")  # fmt: skip
     quick = ("models=mixtral,fit_rows=2,held_rows=2,head_rows=2,requests=3,tokens=3,rounds=1,rate_mb=200,rates_mb=400,"
-             "layers=20,hidden=64,steps=1")  # fmt: skip
+             "layers=20,hidden=64,steps=1,head_steps=4,proofs=3")  # fmt: skip
     claims = (
         Claim("nested", "codes of each width are the top bits of eight, read at once or plane by plane", None, "", Holds()),
         Claim("bytes", "bytes read are those of the planes asked for, scales among them, each once", None, "", Holds()),
@@ -119,7 +121,7 @@ class D2moe:
     def _nested(self, made: Lab) -> Iterator[Shown]:
         from shoal.study._d2moe_proof import proven
 
-        found = proven(made)
+        found = proven(made, self.proofs)
         yield Finding("nested", found.nested, "measured", found.cases)
         yield Finding("bytes", found.bytes, "measured", found.cases, why=found.told)
 
@@ -149,7 +151,7 @@ class D2moe:
         )  # fmt: skip
         yield Chart("Loss by bits", "bits", "nats a byte", tuple(
             Series(name, tuple(map(float, one.nested)), tuple(one.nested.values())) for name, one in found.items()))  # fmt: skip
-        rows = [(made.kind, one) for made in bench.each(labs, "routers") for one in routed(made, self.head_rows)]
+        rows = [(made.kind, one) for made in bench.each(labs, "routers") for one in routed(made, self.head_rows, self.head_steps)]
         for key, router in (("weight", "by weight"), ("head", "by head")):
             gains = [1e3 * (one.even - one.loss) for _, one in rows if one.router == router]
             yield Finding(

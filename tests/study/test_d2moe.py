@@ -34,15 +34,15 @@ def runner(made: Lab) -> Runner:
 
 
 def test_the_proof_holds_and_another_file_fails_it(made: Lab, tmp_path: Path) -> None:
-    found = proven(made)
+    found = proven(made, 4)
     assert found.nested
     assert found.bytes
-    assert found.cases == 32 * 2 * PLANES
+    assert found.cases == 4 * 2 * PLANES
     other = replace(made, folder=tmp_path)
     shifted = {Key(key.layer, (key.part + 1) % 8): each for key, each in made.experts.items()}
     write_planes(shifted, other.planes().with_name("shifted"))
     other.planes().with_name("shifted").replace(other.planes())
-    assert not proven(other).nested
+    assert not proven(other, 1).nested
 
 
 def test_every_fault_is_told(made: Lab) -> None:
@@ -59,7 +59,7 @@ def test_losses_are_of_one_file_and_the_model_stays(made: Lab) -> None:
     assert abs(found.nested[MOST] / found.plain - 1) < 0.01
     assert found.nested[2] > found.nested[4]
     assert found.truncated[2] > found.nested[2]
-    rows = routed(made, 1)
+    rows = routed(made, 1, 3)
     assert [each.router for each in rows] == ["by weight", "by head"] * 2
     assert loss_nats(made.model, made.held) == before
 
