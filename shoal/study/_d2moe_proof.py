@@ -48,7 +48,10 @@ def proven(made: Lab, most: int) -> Proof:
                         cases += 1
             read_bytes += growing.told().read_bytes
     return Proof(
-        nested, exact, cases, f"{cases // 14} experts in eight bits: {read_bytes} bytes, whole pages, scales among them"
+        nested,
+        exact,
+        cases,
+        f"{cases // 14} experts in eight bits: {read_bytes} bytes, whole pages, scales among them",
     )
 
 

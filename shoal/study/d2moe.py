@@ -48,10 +48,12 @@ class D2moe:
     head_steps: int = 200  # of learning the second router's heads
     proofs: int = 64  # experts, at most, that are read in every width, at once and bit by bit
     requests: int = 12  # decoded side by side, a multiple of 3
-    tokens: int = 48  # of each
+    tokens: int = 16  # of each
     rounds: int = 3  # of all engines in turn
-    rate_mb: float = 20.0  # MB/s of the emulated store
-    rates_mb: str = "60+10"  # … of further runs, foretold from a record at the first
+    rate_mb: float = (
+        4.0  # MB/s of the emulated store: a plane of the small experts, a page, then takes a millisecond
+    )
+    rates_mb: str = "8+2"  # … of further runs, foretold from a record at the first
     share: float = 0.45  # budget, of what the experts take in INT8
     layers: int = 2000  # drawn for the bound
     hidden: int = 1024  # width of the experts whose memory is seen from outside
@@ -151,7 +153,11 @@ class D2moe:
         )  # fmt: skip
         yield Chart("Loss by bits", "bits", "nats a byte", tuple(
             Series(name, tuple(map(float, one.nested)), tuple(one.nested.values())) for name, one in found.items()))  # fmt: skip
-        rows = [(made.kind, one) for made in bench.each(labs, "routers") for one in routed(made, self.head_rows, self.head_steps)]
+        rows = [
+            (made.kind, one)
+            for made in bench.each(labs, "routers")
+            for one in routed(made, self.head_rows, self.head_steps)
+        ]
         for key, router in (("weight", "by weight"), ("head", "by head")):
             gains = [1e3 * (one.even - one.loss) for _, one in rows if one.router == router]
             yield Finding(

@@ -116,7 +116,9 @@ def test_eight_bits_are_within_half_a_step_without_feedback(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_feedback_serves_outputs_in_two_bits_and_each_width_serves_them_better_than_the_one_below(seed: int) -> None:
+def test_feedback_serves_outputs_in_two_bits_and_each_width_serves_them_better_than_the_one_below(
+    seed: int,
+) -> None:
     values, x = weights(seed, (24, 128)), inputs(seed, 128)
 
     def lost(found: Nested, bits: int) -> float:
