@@ -173,23 +173,36 @@ class ByClass:
     """Requests of several classes together."""
 
     losses: dict[str, float]  # by class, of all text
-    own: dict[str, float]  # … each token in the bits that it asks for
+    own: dict[str, float]  # … of more text, each token in the bits that it asks for
     mixed_per_s: float  # tokens, median of runs
     high_per_s: float  # … with every request of the first class
 
 
-def by_class(runner: Runner, names: tuple[str, ...]) -> ByClass:
+def by_class(runner: Runner, names: tuple[str, ...], rows: int) -> ByClass:
     """Served together as often as there are classes, so that each request is of each class once."""
-    turns = [[names[(at + turn) % len(names)] for at in range(len(runner.symbols))] for turn in range(len(names))]
+    turns = _turns(names, len(runner.symbols))
     together = [runner.ran(_hebf(), turn) for turn in turns]
-    apart = [runner.ran(_hebf(), turn, apart=True) for turn in turns]
     high = [runner.ran(_hebf(), names[:1] * len(runner.symbols)) for _ in turns]
     return ByClass(
-        _means(together, turns, names),
-        _means(apart, turns, names),
+        _means([each.by_request for each in together], turns, names),
+        _own(runner, names, runner.made.held[:rows]),
         median(each.tokens_per_s for each in together),
         median(each.tokens_per_s for each in high),
     )
+
+
+def _turns(names: Sequence[str], requests: int) -> list[list[str]]:
+    return [[names[(at + turn) % len(names)] for at in range(requests)] for turn in range(len(names))]
+
+
+def _own(runner: Runner, names: tuple[str, ...], symbols: I64) -> dict[str, float]:
+    """Losses of text read whole, each token in bits of its own: whoever else is there, answers are the same."""
+    torch, turns, losses = transformers_module("torch"), _turns(names, len(symbols)), []
+    with runner.made.served(runner.by_weight, Loading(1 << 30, apart=True)) as out, torch.no_grad():
+        for turn in turns:
+            with out.classes(turn):
+                losses.append(_losses(runner.made.model(torch.from_numpy(symbols[:, :-1])).logits, symbols))
+    return _means(losses, turns, names)
 
 
 @dataclass(frozen=True)
@@ -239,10 +252,9 @@ def _hebf() -> Engine:
     return next(each for each in ENGINES if each.name == HEBF)
 
 
-def _means(runs: Sequence[Ran], turns: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, float]:
+def _means(
+    losses: Sequence[Sequence[float]], turns: Sequence[Sequence[str]], names: Sequence[str]
+) -> dict[str, float]:
     """Of each class, over the requests that were of it."""
-    return {
-        name: mean(loss for run, turn in zip(runs, turns, strict=True) for loss, each in zip(run.by_request, turn, strict=True)
-                   if each == name)
-        for name in names
-    }  # fmt: skip
+    every = [pair for run, turn in zip(losses, turns, strict=True) for pair in zip(run, turn, strict=True)]
+    return {name: mean(loss for loss, each in every if each == name) for name in names}

@@ -92,7 +92,9 @@ class D2moe:
         Claim("bubbles", "seconds of bubbles hottest first over the fewest of the other greedy orders", None, "×", AtMost(1)),
         Claim("optimum", "span of random layers hottest first over the best of all orders, the worst", None, "×",
               AtMost(1.15)),
-        Claim("classes", "loss is high ≤ normal ≤ low, classes served together on the same text", None, "", Holds()),
+        Claim("classes", "loss is high ≤ normal ≤ low on the same text, classes together, each token in its own bits", None, "",
+              Holds()),
+        Claim("shared", "… all tokens of a step in the most bits that any needs of an expert", None, "", Holds()),
         Claim("mixed", "tokens/s of the three classes together over all high", None, "×", AtLeast(1)),
         Claim("replay", "tokens/s foretold from a record over those measured, the worst of rates", None, "×",
               Within(relative=0.15, target=1)),
@@ -213,14 +215,18 @@ class D2moe:
         from shoal.study._d2moe_runs import by_class
 
         bench.say("classes")
-        found = by_class(runner, tuple(CLASSES))
-        high, normal, low = (found.losses[name] for name in CLASSES)
-        yield Finding("classes", high <= normal <= low, "measured", runner.symbols.size, why=(
-            f"{high:.4f}, {normal:.4f} and {low:.4f} nats a byte; all tokens of a step share an expert in the most bits"))  # fmt: skip
+        found = by_class(runner, tuple(CLASSES), self.head_rows)
+        for key, losses, count in (
+            ("classes", found.own, self.head_rows * runner.made.held.shape[1]),
+            ("shared", found.losses, runner.symbols.size),
+        ):
+            high, normal, low = (losses[name] for name in CLASSES)
+            why = f"{high:.4f}, {normal:.4f} and {low:.4f} nats a byte"
+            yield Finding(key, high <= normal <= low, "measured", count, why=why)
         yield Finding("mixed", found.mixed_per_s / found.high_per_s, "emulated", 3)
-        yield Table("Classes of requests, served together", ("class", "mean bits", "loss", "loss in its own bits"),
+        yield Table("Classes of requests, served together", ("class", "mean bits", "loss", "loss in bits of its own"),
                     [(name, CLASSES[name], found.losses[name], found.own[name]) for name in CLASSES],
-                    "own bits: each token is multiplied in the bits that it asks for, whatever others bring")  # fmt: skip
+                    "loss: of the few bytes decoded; in bits of its own: of more text, each token in the bits that it asks for")  # fmt: skip
 
     def _resident(self, bench: Bench, runner: Runner) -> Iterator[Shown]:
         from shoal.study._d2moe_runs import residents

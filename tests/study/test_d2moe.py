@@ -83,10 +83,12 @@ def test_static_bits_have_the_mean_wanted(made: Lab) -> None:
 
 
 def test_classes_take_turns_over_the_same_text(runner: Runner) -> None:
-    found = by_class(runner, ("high", "normal", "low"))
+    found = by_class(runner, ("high", "normal", "low"), 3)
     assert found.losses.keys() == found.own.keys() == {"high", "normal", "low"}
-    mean = sum(found.losses.values()) / 3
-    assert all(abs(each - mean) < 0.2 for each in found.losses.values())
+    for each_class in (found.losses, found.own):
+        mean = sum(each_class.values()) / 3
+        assert all(abs(each - mean) < 0.2 for each in each_class.values())
+    assert found.own["high"] < found.own["low"]
 
 
 def test_residents_hold_what_is_asked_and_no_more(runner: Runner) -> None:
