@@ -39,6 +39,7 @@ def unpacked(data: Bytes, bits: int, count: int) -> Bytes:
     spread = np.unpackbits(data, bitorder="little")
     if spread[count * bits :].any():
         raise InputError("something follows the last code")
-    weights = (1 << np.arange(bits)).astype(np.uint8)
-    codes: Bytes = (spread[: count * bits].reshape(count, bits) * weights).sum(axis=1, dtype=np.uint8)
+    codes = np.zeros(count, np.uint8)
+    for bit in range(bits):
+        codes |= spread[bit : count * bits : bits] << np.uint8(bit)
     return codes

@@ -53,6 +53,10 @@ class Ledger:
         self.used_bytes = 0
         self.peak_bytes = 0
 
+    def held(self) -> frozenset[Key]:
+        """All keys that can be used at once."""
+        return frozenset(self._held)
+
     def here(self, key: Key) -> bool:
         """Whether a key can be used at once."""
         return key in self._held

@@ -60,6 +60,11 @@ class TensorStore:
         """All there are."""
         return self._tier.records.keys()
 
+    def held(self) -> frozenset[Key]:
+        """What is here now; unless it is in use, it may be gone the next moment."""
+        with self._changed:
+            return self._ledger.held()
+
     @contextmanager
     def hold(
         self, keys: Sequence[Key], then: Sequence[Key] | None = None

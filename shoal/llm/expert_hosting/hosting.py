@@ -25,8 +25,7 @@ from shoal.llm.expert_parallel.plug import activation_of, expert_of, plugged
 from shoal.llm.experts import Block, Handle, blocks
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import sites
-from shoal.llm.offload.records import check_fits
-from shoal.llm.offload.standing import free, restore
+from shoal.llm.offload.records import check_fits, restore
 from shoal.plan.hosted_experts import EXACT, Way, popular
 from shoal.store import FileTier, RoutingTrace, TensorStore, Throttled, Tier
 from shoal.store.policies.lru import Lru
@@ -102,7 +101,7 @@ def hosted(model: PreTrainedModel, path: Path, learned: RoutingTrace, hosting: H
 def _plugged(handle: Handle, model: PreTrainedModel, made: Hosted, path: Path) -> Hosted:
     handle.later(lambda: restore(made.sites, FileTier(path)))
     for site in made.sites:
-        free(site)
+        site.free()
     plugged(handle, model, made.blocks, made.answer)
     for place, block in enumerate(made.blocks):
         handle.hook(block.router, made.routing(place))

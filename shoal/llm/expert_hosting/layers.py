@@ -16,7 +16,7 @@ from shoal.llm.expert_parallel.plug import rows_of
 from shoal.llm.experts import Block
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site
-from shoal.llm.offload.standing import standing
+from shoal.llm.offload.records import matrices
 from shoal.plan.hosted_experts import EXACT, I64, Resident, Swap, Way, degraded, early_layer, on_slow, swaps
 from shoal.sim.hosted_experts import Work
 
@@ -167,7 +167,7 @@ class Hosted:
         """This process's part."""
         site, torch = self.sites[place], transformers_module("torch")
         own = chosen.masked_fill(torch.from_numpy(away), site.count)
-        with self.residents.layer(place) as source, standing(site, source):
+        with self.residents.layer(place) as source, site.standing(matrices(source, site)):
             return site.own_way(hidden, own, weights)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +43,35 @@ class Site:
         """What the model's own class computes, one expert after another, in the order of their numbers."""
         found: Tensor = type(self.experts).forward.__wrapped__(self.experts, hidden, chosen, weights)
         return found
+
+    def free(self) -> None:
+        """Leave the parameters their shape and no memory; whoever reads them past the store reads no numbers."""
+        for name in self.names:
+            parameter = self.stack(name)
+            parameter.data = parameter.data.new_full((), math.nan).expand(parameter.shape)
+
+    @contextmanager
+    def standing(self, of: Callable[[int, str], Tensor]) -> Iterator[None]:
+        """Where the class looks for stacked matrices, it finds what gives an expert's: `of` its number and the name."""
+        inside = vars(self.experts)
+        for name in self.names:
+            inside[name] = _Stack(of, name)
+        try:
+            yield
+        finally:
+            for name in self.names:
+                del inside[name]
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """Stands for a stacked parameter: [expert] is that expert's matrix."""
+
+    of: Callable[[int, str], Tensor]
+    name: str
+
+    def __getitem__(self, expert: Any) -> Tensor:
+        return self.of(int(expert), self.name)
 
 
 def sites(model: nn.Module) -> list[Site]:

@@ -19,8 +19,7 @@ from shoal.llm.experts._handle import Handle
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site, sites
 from shoal.llm.offload.foresight import Foresight
-from shoal.llm.offload.records import check_fits
-from shoal.llm.offload.standing import free, restore, standing
+from shoal.llm.offload.records import check_fits, matrices, restore
 from shoal.store import (
     POLICIES,
     PREDICTORS,
@@ -115,7 +114,7 @@ def offload(
         handle.later(lambda: restore(found, opener()))
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
-            free(site)
+            site.free()
         before = model.config._experts_implementation
         handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
@@ -159,7 +158,10 @@ class _Served:
             )
         then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
         routed = [each for each in sorted(set(chosen.flatten().tolist())) if each < self._site.count]
-        with _turn(self._store, self._groups(routed), then) as turn, standing(self._site, turn):
+        with (
+            _turn(self._store, self._groups(routed), then) as turn,
+            self._site.standing(matrices(turn, self._site)),
+        ):
             return self._site.own_way(hidden, chosen, weights)
 
     def _groups(self, routed: list[int]) -> list[list[Key]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import mmap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from shoal import formats
 from shoal.errors import ModelError
 from shoal.llm.library import transformers_module
 from shoal.llm.offload._sites import Site, sites
-from shoal.store import Key, Record, write_file
+from shoal.store import Key, Record, Tier, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,3 +98,38 @@ def _decoded(arrays: Arrays, name: str, shape: Sequence[int], *, turned: bool) -
             streams[stream] = array
     made, (rows, columns) = formats.make(form), shape
     return formats.restored(made, made.unpack(streams, (columns, rows) if turned else (rows, columns)))
+
+
+class Source(Protocol):
+    """Where a layer's experts come from while it multiplies."""
+
+    def of(self, expert: int) -> Arrays:
+        """What is stored of an expert; valid until another one is asked for."""
+
+
+def matrices(source: Source, site: Site) -> Callable[[int, str], Tensor]:
+    """What gives an expert's matrices, by number and name, for `Site.standing`."""
+    return lambda expert, name: matrix(source.of(expert), site, name)
+
+
+def restore(found: Sequence[Site], tier: Tier) -> None:
+    """Fill the parameters from a tier of what `write_experts` has written, which is closed then.
+
+    Raises:
+        ModelError: what lies there is damaged by now.
+        WorkError: it cannot be read any more.
+    """
+    torch = transformers_module("torch")
+    try:
+        for place, site in enumerate(found):
+            whole = {name: torch.empty(site.stack(name).shape, dtype=site.stack(name).dtype) for name in site.names}
+            for expert in range(site.count):
+                record = tier.records[Key(place, expert)]
+                buffer = mmap.mmap(-1, record.bytes)
+                tier.read(record.key, memoryview(buffer))
+                for name, stacked in whole.items():
+                    stacked[expert] = matrix(record.views(memoryview(buffer)), site, name)
+            for name, stacked in whole.items():
+                site.stack(name).data = stacked
+    finally:
+        tier.close()
