@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shoal.cli import options, talk
 from shoal.errors import InputError, WorkError
-from shoal.llm.service import Request, Sampling, Words
+from shoal.llm.service import Generator, Request, Sampling, Words
+
+if TYPE_CHECKING:
+    from shoal.llm.offload.text import Paged
 
 EXAMPLES = (
     "shoal generate gemma-3-270m.gguf 'The capital of France is'",
     "shoal generate llama/ 'Once upon a time' --tokens 200 --temperature 0.8 --seed 1",
     "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
     "shoal generate gemma-3-270m.gguf 'The capital of France is' --memory 256MB",
+    "shoal generate placed 'Once upon a time' --balance least_loaded",
 )
 
 
 def command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a folder as Hugging Face keeps them, or a GGUF file")
+        Path, typer.Argument(metavar="MODEL", help="a folder as Hugging Face keeps them, a GGUF file, or a plan of experts")
     ],
     prompt: Annotated[str, typer.Argument(help="the text to go on with; - reads it from stdin")],
     fleet: Annotated[Path | None, typer.Option(metavar="FLEET", help=talk.FLEET_HELP)] = None,
@@ -36,6 +41,7 @@ def command(
     chat: Annotated[bool, typer.Option("--chat", help="the prompt is what a user says in a chat")] = False,
     context: Annotated[int, typer.Option(min=0, help=talk.CONTEXT_HELP)] = 0,
     weights: Annotated[str, typer.Option(help=talk.WEIGHTS_HELP)] = "stored",
+    balance: Annotated[str, typer.Option(metavar="BALANCER", help=talk.BALANCE_HELP)] = "",
     over: Annotated[
         str, typer.Option(metavar="TRANSPORT", help="what carries tensors here: shm, tcp, or memory (one process)")
     ] = "shm",
@@ -51,35 +57,38 @@ def command(
     """Go on with a text by a trained language model."""
     sampling = Sampling(temperature, top_p, seed=seed)
     said = sys.stdin.read() if prompt == "-" else prompt
-    if memory and (fleet or context or weights != "stored"):
+    if memory and (fleet or context or weights != "stored" or balance or options.is_experts(model)):
         raise InputError(
-            "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights"
+            "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights, --balance"
         )
-    ways = talk.Ways(fleet, 1, context, weights, over)
-    with talk.within(model, memory, ahead) if memory else talk.ready(model, ways) as (kept, generator):
-        asked = kept.text.chat([{"role": "user", "content": said}]) if chat else said
-        request = Request(tuple(kept.text.tokens(asked)), tokens, sampling, kept.text.ends)
-        words, pieces = Words(kept.text), []
+    ways = talk.Ways(fleet, 1, context, weights, over, balance)
+    ready: AbstractContextManager[talk.Talk[Generator | Paged]] = (
+        talk.within(model, memory, ahead) if memory else talk.ready(model, ways)
+    )
+    with ready as found:
+        asked = found.text.chat([{"role": "user", "content": said}]) if chat else said
+        request = Request(tuple(found.text.tokens(asked)), tokens, sampling, found.text.ends)
+        words, pieces = Words(found.text), []
         began_s = time.monotonic()
-        stream, times_s = generator.ask(request), []
+        stream, times_s = found.generator.ask(request), []
         for token in stream:
             times_s.append(time.monotonic() - began_s)
             pieces.append(words.add(token))
             if not json:
                 talk.say(pieces[-1])
         pieces.append(words.rest())
-        placements = tuple(generator.counts.placements)
+        placements, done, facts = tuple(found.generator.counts.placements), found.done(), found.facts()
     ended = stream.ended
     assert ended is not None
     if json:
         options.emit(
             {"text": "".join(pieces), "ended": ended.reason, "prompt_tokens": len(request.tokens),
              "tokens": stream.given, "first_s": times_s[0] if times_s else None, "total_s": times_s[-1] if times_s else None,
-             "placements": placements}
+             "placements": placements} | facts
         )  # fmt: skip
     else:
         talk.say(f"{pieces[-1]}\n")
-        sys.stderr.write(_figures(len(request.tokens), times_s, placements))
+        sys.stderr.write(_figures(len(request.tokens), times_s, placements) + done)
     if ended.reason == "lost":
         raise WorkError(f"the text ended early: {ended.why}")
 

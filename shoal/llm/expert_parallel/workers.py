@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -75,6 +75,9 @@ class Step:
         return max(each.peak_bytes for each in self.reports)
 
 
+Note = Callable[[Step], object]
+
+
 @dataclass(eq=False)
 class Traffic:
     """What all layers have sent so far."""
@@ -93,8 +96,9 @@ class Traffic:
 class Workers:
     """Processes that hold experts; made by `workers`."""
 
-    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes) -> None:
+    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes, note: Note | None) -> None:
         self.native, self.count, self.traffic = native, task.workers, Traffic()
+        self._note = note or self.traffic.steps.append
         self.processes = processes.numbers
         self._task, self._processes = task, processes
         self.share(ways.mode, ways.balancer)
@@ -184,7 +188,7 @@ class Workers:
             sent[party, :-1], weights[party, :-1] = report.sent_bytes, report.weight_bytes
             sent[party, -1] = came[party].bytes
         sent[-1, :-1] = np.array([each.sent_bytes for each in self._processes.lines.values()]) - before
-        self.traffic.steps.append(Step(layer, sent, weights, reports, self._said))
+        self._note(Step(layer, sent, weights, reports, self._said))
 
     def _swap(self, sent: Mapping[int, Frame], awaited: Sequence[int] | range) -> dict[int, Frame]:
         try:
@@ -194,7 +198,9 @@ class Workers:
 
 
 @contextmanager
-def workers(native: I64, activation: str = "silu", ways: Ways | None = None, count: int = 0) -> Iterator[Workers]:
+def workers(
+    native: I64, activation: str = "silu", ways: Ways | None = None, count: int = 0, note: Note | None = None
+) -> Iterator[Workers]:
     """Worker processes that end with the block.
 
     Args:
@@ -202,6 +208,7 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
         activation: of the experts, by its name at transformers.
         ways: how they share the work.
         count: of workers; 0: as many as the map names.
+        note: is told each step, which is then not kept in `traffic`: for who serves without an end.
 
     Raises:
         InputError: a map or an option that is none.
@@ -220,7 +227,7 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
     devices_of(task)
     there = Processes(task, pinned=ways.pinned)
     try:
-        yield Workers(native, task, ways, there)
+        yield Workers(native, task, ways, there, note)
     finally:
         there.close()
 

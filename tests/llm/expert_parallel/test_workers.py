@@ -112,7 +112,7 @@ def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
         mine = native[chosen] == worker
         rows = 4 * WIDTH * mine.any(1).sum()
         assert sent[2, worker] == message(8, 0, rows, *(4 * mine.sum(),) * 3)
-        assert sent[worker, 2] == message(rows, 16, 16, 40)
+        assert sent[worker, 2] == message(rows, 16, 16, 48)
     assert not sent[:2, :2].any()
 
 
