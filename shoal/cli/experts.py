@@ -65,6 +65,8 @@ def done(plan: ExpertPlan, tally: Tally) -> str:
     for host, each in zip(plan.fleet.hosts, tally.workers, strict=True):
         came = f", {each.spilled:,} of them spilled here with {format_bytes(each.weight_bytes)} of weights" if each.spilled else ""
         lines.append(f"{host.name}: {each.copies:,} tokens of experts computed{came}\n")
+    between = int(tally.sent_bytes[:-1, :-1].sum())
+    lines.append(f"{format_bytes(between)} between devices, in {tally.steps:,} layers of steps\n")
     return "".join([*lines, f"{tally.said}\n" if tally.said else ""])
 
 

@@ -68,7 +68,7 @@ def facts(folder: Path) -> Facts:
     shape = ExpertShape.gated(width, rows // 2, VALUE_BYTES)
     every = VALUE_BYTES * sum(each.numel() for each in model.parameters())
     return Facts(
-        len(found), experts, int(found[0].router.top_k), width, rows // 2, activation_of(found),
+        len(found), experts, int(config.num_experts_per_tok), width, rows // 2, activation_of(found),
         min(CONTEXT, config.max_position_embeddings, getattr(config, "sliding_window", None) or CONTEXT),
         every - len(found) * experts * shape.weight_bytes,
     )  # fmt: skip
