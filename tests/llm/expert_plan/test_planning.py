@@ -26,11 +26,11 @@ pytest.importorskip("safetensors")
 
 SLOW = """
 [devices.left]
-board = "raspberry-pi-4b-4gb"
+board = "this-machine"
 [devices.right]
-board = "raspberry-pi-4b-4gb"
+board = "this-machine"
 [devices.slow]
-board = "raspberry-pi-4b-4gb"
+board = "this-machine"
 speed = 0.3
 [default_link]
 bandwidth = "1 Gbit/s"
@@ -39,8 +39,9 @@ latency = "0.1 ms"
 
 
 def question(folder: Path, **given: Any) -> Question:
-    return Question(small(folder), fleet.loads(given.pop("described", QUICK)), given.pop("technique", "lpt"),
-                    given.pop("routes", (text(folder),)), **given)  # fmt: skip
+    routes = given.pop("routes") if "routes" in given else (text(folder),)
+    described, technique = given.pop("described", QUICK), given.pop("technique", "lpt")
+    return Question(small(folder), fleet.loads(described), technique, routes, **given)
 
 
 def test_routes_of_a_text_are_those_of_the_model_and_judge_by_its_second_half(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_measured_here_counts_for_devices_that_are_here(tmp_path: Path) -> None:
     assert plain.plan.fleet.hosts[0].curve != found.curve
     assert found.plan.fleet.hosts[1] == plain.plan.fleet.hosts[1]
     with pytest.raises(InputError, match="no device is this machine"):
-        question(tmp_path, described=SLOW, measure=True).answered()
+        question(tmp_path, described=QUICK.replace("this-machine", "raspberry-pi-4b-4gb"), measure=True).answered()
 
 
 def test_too_little_memory_is_refused_before_a_text_is_read(tmp_path: Path) -> None:
@@ -117,9 +118,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     for given, told in (
         ({"routes": ()}, "placed by the routes of texts"),
         ({"step_tokens": 0}, "a step has a token at least"),
-        ({"technique": "best"}, "no placement of experts|no .* is called 'best'"),
+        ({"technique": "best"}, "is called 'best'"),
         ({"routes": (tmp_path / "nowhere.txt",)}, "cannot read"),
-        ({"routes": (text(tmp_path, 0, 100),)}, "too short a text .*needed 128 tokens, had 100"),
+        ({"routes": (text(tmp_path, 5000, 100),)}, "too short a text .*needed 128 tokens, had 100"),
         ({"routes": (tmp_path / "a.npz", tmp_path / "b.npz")}, "one file of routes, or texts"),
     ):
         with pytest.raises(InputError, match=told):

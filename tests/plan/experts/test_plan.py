@@ -12,12 +12,12 @@ import pytest
 from shoal import codec
 from shoal.errors import InputError, PlanError
 from shoal.plan import ModelRef
-from shoal.plan.experts import Curve, ExpertPlacement, ExpertPlan, Forecast, flows, placed
-from tests.plan.experts.cases import case, drawn
+from shoal.plan.experts import Curve, ExpertPlacement, ExpertPlan, Forecast, flows, placed, problem
+from tests.plan.experts.cases import SHAPE, drawn, nodes
 
 
 def plan() -> ExpertPlan:
-    asked = case(3, "home", slots=7)
+    asked = problem(flows(drawn(3, layers=2), 2), nodes(1, 2, 7), SHAPE)
     found, judging = placed("lpt", asked).placement, flows(drawn(4, layers=2), 2)
     forecast = Forecast.of(asked.evaluated(found, judging), judging.loads, found)
     return ExpertPlan(ModelRef("small", "/small", "0"), asked.fleet, asked.shape, found, forecast, "lpt", "home", 60, 2, "0")
