@@ -29,7 +29,14 @@ COMBINES: tuple[Combine, ...] = get_args(Combine)
 
 
 def planned(
-    model: Path, fleet: Fleet, technique: str, routes: Sequence[Path], step_tokens: int, combine: str, *, measure: bool
+    model: Path,
+    fleet: Fleet,
+    technique: str,
+    routes: Sequence[Path],
+    step_tokens: int,
+    combine: str,
+    *,
+    measure: bool,
 ) -> Found:
     """See `shoal.llm.expert_plan.Question`.
 
@@ -54,7 +61,16 @@ def tell(found: Found, output: Path, *, json: bool) -> None:
         options.emit(_facts(found))
         return
     out = Console(highlight=False)
-    for part in (_head(found), "", _devices(found.plan), "", _layers(found.plan), "", *_links(found.plan), *_costs(found)):
+    for part in (
+        _head(found),
+        "",
+        _devices(found.plan),
+        "",
+        _layers(found.plan),
+        "",
+        *_links(found.plan),
+        *_costs(found),
+    ):
         out.print(part, soft_wrap=True, markup=False)
     out.print(f"plan written to {output}; `shoal serve {output}` serves it", soft_wrap=True, markup=False)
 
@@ -63,7 +79,11 @@ def done(plan: ExpertPlan, tally: Tally) -> str:
     """What each device's worker did, in lines."""
     lines = []
     for host, each in zip(plan.fleet.hosts, tally.workers, strict=True):
-        came = f", {each.spilled:,} of them spilled here with {format_bytes(each.weight_bytes)} of weights" if each.spilled else ""
+        came = (
+            f", {each.spilled:,} of them spilled here with {format_bytes(each.weight_bytes)} of weights"
+            if each.spilled
+            else ""
+        )
         lines.append(f"{host.name}: {each.copies:,} tokens of experts computed{came}\n")
     between = int(tally.sent_bytes[:-1, :-1].sum())
     lines.append(f"{format_bytes(between)} between devices, in {tally.steps:,} layers of steps\n")
@@ -170,13 +190,17 @@ def _costs(found: Found) -> Iterable[str]:
 
 def _measured(curve: Curve) -> str:
     pairs = zip(curve.tokens, curve.seconds, strict=True)
-    return "an expert, measured here: " + ", ".join(f"{tokens:g} in {format_seconds(took)}" for tokens, took in pairs)
+    return "an expert, measured here: " + ", ".join(
+        f"{tokens:g} in {format_seconds(took)}" for tokens, took in pairs
+    )
 
 
 def _told(found: Sequence[Dependency], combine: str) -> Iterable[str]:
     """What the expert of one layer says about that of the next."""
     if found:
-        bits, null = (sum(each) / len(found) for each in zip(*((one.bits, one.null_bits) for one in found), strict=True))
+        bits, null = (
+            sum(each) / len(found) for each in zip(*((one.bits, one.null_bits) for one in found), strict=True)
+        )
         yield f"a token's expert tells {bits:.2f} bits of the one in the next layer (of shuffled tokens {null:.2f})"
     blind = [str(each.layer) for each in found if not each.found]
     if blind and len(blind) == len(found):

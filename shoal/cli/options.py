@@ -131,7 +131,9 @@ def plan(path: Path) -> Plan:
         hint = f"name one of them: {path / entries[0]}"
         raise InputError("this folder holds several plans", where=str(path), had=", ".join(entries), hint=hint)
     if is_experts(path):
-        raise InputError("this is a plan of experts", where=str(path), hint="`shoal serve` and `shoal generate` take it")
+        raise InputError(
+            "this is a plan of experts", where=str(path), hint="`shoal serve` and `shoal generate` take it"
+        )
     return _loaded(Plan, path / PLAN_FILE if os.path.isdir(path) else path, "a plan", "`shoal plan` writes them")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ CONTEXT_HELP = "places of a text, prompt and answer together (default: the model
 WEIGHTS_HELP = "stored (as the file has them), float32, int8 or int4"
 BALANCE_HELP = "of a plan of experts: who computes which tokens: plain, least_loaded:gate=1.3 …, random_spill"
 OVER = "shm"
-Going = TypeVar("Going", bound="Generator | Paged", covariant=True)
+Going_co = TypeVar("Going_co", bound="Generator | Paged", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Ways:
 
 
 @dataclass(frozen=True)
-class Talk(Generic[Going]):
+class Talk(Generic[Going_co]):
     """A model that is ready."""
 
     name: str
     text: Text
-    generator: Going
+    generator: Going_co
     done: Callable[[], str] = str  # what workers did so far, in lines
-    facts: Callable[[], Mapping[str, Any]] = dict  # the same for JSON
+    facts: Callable[[], dict[str, Any]] = dict  # the same for JSON
 
 
 def is_trained(path: Path) -> bool:

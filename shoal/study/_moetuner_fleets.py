@@ -115,7 +115,9 @@ class Case:
         wide = replace(asked, fleet=replace(asked.fleet, hosts=more))
         shares = replicated(wide, placed("contiguous", asked).placement)
         found = shared(wide, shares, self.test_flows)
-        return int((shares > 0).sum()) - shares.shape[0] * shares.shape[1], found.compute_s + self.nodes.exchanged_s(found)
+        return int((shares > 0).sum()) - shares.shape[0] * shares.shape[
+            1
+        ], found.compute_s + self.nodes.exchanged_s(found)
 
     def random(self, seeds: int) -> list[Placed]:
         """At random."""

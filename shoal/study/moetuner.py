@@ -151,7 +151,12 @@ class Moetuner:
                     if case.nodes.count == 2 and spare == SPARE:
                         saved.append(100 * (1 - ours_s / theirs_s))
         yield Finding(
-            "replicated", sum(saved) / len(saved), "simulated", len(saved), (min(saved), max(saved)), "interval: the models"
+            "replicated",
+            sum(saved) / len(saved),
+            "simulated",
+            len(saved),
+            (min(saved), max(saved)),
+            "interval: the models",
         )
         yield Table("Busy experts held again, from experts in order", ("model", "nodes", "more memory, %", "copies", "step, µs",
                     "ILP without copies, µs"), rows, "a token goes to any device that holds its expert")  # fmt: skip

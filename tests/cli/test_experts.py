@@ -30,7 +30,9 @@ def folder(shoal: Any, tmp_path: Path) -> Path:
 
 
 def test_people_see_where_experts_lie_and_what_that_costs(shoal: Any, folder: Path) -> None:
-    done = shoal("plan", "small", "fleet.toml", "--place", "lpt", "--routes", "text.txt", "-o", "placed", columns=100)
+    done = shoal(
+        "plan", "small", "fleet.toml", "--place", "lpt", "--routes", "text.txt", "-o", "placed", columns=100
+    )
     assert (done.code, done.err) == (0, "")
     for each in ("small: 4 layers of 8 experts, 2 of them for a token; 96 KiB each, 3 MiB in all",
                  "placed by lpt on 2,048 tokens, judged on 2,048 others", "from left", "to right", "a step of 256 tokens: ",
@@ -61,9 +63,16 @@ def test_routes_without_order_are_warned_of(shoal: Any, folder: Path) -> None:
     source = np.random.default_rng(0)
     chosen = np.argsort(source.random((600, 4, 8)), axis=-1)[..., :2].astype(np.int16)
     weights = np.ones(chosen.shape, np.float32)
-    RoutingTrace(8, chosen, weights, np.full_like(chosen, -1), np.arange(600, dtype=np.int32)).save(folder / "none.npz")
-    done = shoal("plan", "small", "fleet.toml", "--place", "lpt", "--routes", "none.npz", "--combine", "stay", columns=120)
-    assert "warning: experts of a layer say nothing about those of the next: only balancing the load can help" in done.out
+    RoutingTrace(8, chosen, weights, np.full_like(chosen, -1), np.arange(600, dtype=np.int32)).save(
+        folder / "none.npz"
+    )
+    done = shoal(
+        "plan", "small", "fleet.toml", "--place", "lpt", "--routes", "none.npz", "--combine", "stay", columns=120
+    )
+    assert (
+        "warning: experts of a layer say nothing about those of the next: only balancing the load can help"
+        in done.out
+    )
     assert "`shoal serve` brings them home after each layer" in done.out
 
 
@@ -91,8 +100,14 @@ def test_what_does_not_go_together_is_refused(shoal: Any, folder: Path) -> None:
     plan = ("plan", "small", "fleet.toml", "--place", "lpt")
     assert "placed by the routes of texts" in shoal(*plan).complaint
     assert "tokens do not go 'hom'" in shoal(*plan, "--routes", "text.txt", "--combine", "hom").complaint
-    assert "experts are placed by their routes alone" in shoal(*plan, "--routes", "text.txt", "--pin", "a=left").complaint
-    assert "routes are what experts are placed by" in shoal("plan", "small", "fleet.toml", "--routes", "text.txt").complaint
+    assert (
+        "experts are placed by their routes alone"
+        in shoal(*plan, "--routes", "text.txt", "--pin", "a=left").complaint
+    )
+    assert (
+        "routes are what experts are placed by"
+        in shoal("plan", "small", "fleet.toml", "--routes", "text.txt").complaint
+    )
     (folder / "fleet.toml").write_text(QUICK.replace('"this-machine"', '"this-machine"\nmemory_limit = "1 MiB"'))
     tight = shoal(*plan, "--routes", "text.txt")
     assert (tight.code, tight.err) == (1, "error: the fleet does not hold the experts (needed 32 slots, had 20)\n"

@@ -28,7 +28,10 @@ EXAMPLES = (
 
 def command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a folder as Hugging Face keeps them, a GGUF file, or a plan of experts")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="a folder as Hugging Face keeps them, a GGUF file, or a plan of experts"
+        ),
     ],
     prompt: Annotated[str, typer.Argument(help="the text to go on with; - reads it from stdin")],
     fleet: Annotated[Path | None, typer.Option(metavar="FLEET", help=talk.FLEET_HELP)] = None,
@@ -59,7 +62,8 @@ def command(
     said = sys.stdin.read() if prompt == "-" else prompt
     if memory and (fleet or context or weights != "stored" or balance or options.is_experts(model)):
         raise InputError(
-            "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights, --balance"
+            "with --memory the model runs here, as its file has it",
+            hint="leave out --fleet, --context, --weights, --balance",
         )
     ways = talk.Ways(fleet, 1, context, weights, over, balance)
     ready: AbstractContextManager[talk.Talk[Generator | Paged]] = (

@@ -96,7 +96,10 @@ def command(
     workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
     measure: Annotated[
-        bool, typer.Option("--measure", help="also run the front's segments here and predict from that; with --place: an expert")
+        bool,
+        typer.Option(
+            "--measure", help="also run the front's segments here and predict from that; with --place: an expert"
+        ),
     ] = False,
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help="also write the placement as mapping JSON")
@@ -155,7 +158,8 @@ def command(
     routes: Annotated[
         list[Path],
         typer.Option(
-            metavar="FILE", help="with --place: texts like those to come, a document each, or recorded routes (.npz)"
+            metavar="FILE",
+            help="with --place: texts like those to come, a document each, or recorded routes (.npz)",
         ),
     ] = [],
     step_tokens: Annotated[

@@ -125,7 +125,9 @@ def _serve_language(
                         lambda: _told(served.name, url, page=False, json=json))  # fmt: skip
             counts, done = ready.generator.counts, ready.done()
     if not json:
-        sys.stdout.write(f"{counts.tokens} tokens given in {counts.steps} steps, {counts.losses} devices lost\n{done}")
+        sys.stdout.write(
+            f"{counts.tokens} tokens given in {counts.steps} steps, {counts.losses} devices lost\n{done}"
+        )
 
 
 def _told(name: str, url: str, *, page: bool, json: bool) -> None:

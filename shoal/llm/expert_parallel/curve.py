@@ -45,13 +45,17 @@ def measured_curve(width: int, hidden: int, activation: str = "silu") -> Curve:
     sizes = codec.encode(Sizes(width, hidden, activation)).decode()
     command = [sys.executable, "-m", "shoal.llm.expert_parallel.curve", sizes]
     try:
-        done = subprocess.run(command, env=like_here() | ONE_THREAD, capture_output=True, timeout=PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, env=like_here() | ONE_THREAD, capture_output=True, timeout=PATIENCE_S, check=False
+        )
     except subprocess.TimeoutExpired as fault:
         raise WorkError("an expert takes too long to measure", needed=f"{PATIENCE_S:g} s at most") from fault
     if done.returncode:
         raise WorkError(f"an expert could not be measured: {''.join(done.stderr.decode().splitlines()[-1:])}")
     seconds = codec.decode(tuple[float, ...], done.stdout, "seconds")
-    return Curve(tuple(map(float, TOKENS)), tuple(accumulate(seconds, max)))  # noise must not make more tokens cheaper
+    return Curve(
+        tuple(map(float, TOKENS)), tuple(accumulate(seconds, max))
+    )  # noise must not make more tokens cheaper
 
 
 def seconds_of(sizes: Sizes, tokens: tuple[int, ...] = TOKENS) -> Iterator[float]:

@@ -58,7 +58,9 @@ class Report:
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """As it travels."""
-        figures = np.array([self.step_s, self.compute_s, self.cpu_s, self.copies, self.foreign, self.peak_bytes], np.float64)
+        figures = np.array(
+            [self.step_s, self.compute_s, self.cpu_s, self.copies, self.foreign, self.peak_bytes], np.float64
+        )
         return self.sent_bytes, self.weight_bytes, figures
 
     @classmethod

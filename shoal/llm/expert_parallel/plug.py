@@ -26,7 +26,10 @@ _numbers = count()
 
 @contextmanager
 def parallel(
-    model: PreTrainedModel, native: NDArray[np.int64], ways: Ways | None = None, workers_count: int = 0,
+    model: PreTrainedModel,
+    native: NDArray[np.int64],
+    ways: Ways | None = None,
+    workers_count: int = 0,
     note: Note | None = None,
 ) -> Iterator[Workers]:
     """The model's experts are computed by worker processes inside the block; afterwards it is as before. Exact.

@@ -63,7 +63,9 @@ def serving(plan: ExpertPlan, balancer: str = "plain", rows: int = 8, context: i
     if (known.layers, known.experts) != plan.placement.array.shape or known.shape != plan.shape:
         raise InputError("a plan of other experts than the model has", where=str(folder), hint="plan it again")
     if not 0 <= context <= known.context:
-        raise InputError("no such context", where="--context", needed=f"1 to {known.context} places", had=str(context))
+        raise InputError(
+            "no such context", where="--context", needed=f"1 to {known.context} places", had=str(context)
+        )
     catalog.make(BALANCERS, balancer)  # refused before anything starts
     names = [host.name for host in plan.fleet.hosts]
     ways = Ways("shards", balancer, plan.copies_per_s, plan.transfer_s, plan.room)

@@ -52,6 +52,9 @@ class OverModule:
             )  # fmt: skip
         best = answer.logits[:, -1].sort(descending=True, stable=True)  # among equals the lower token first
         count = min(BEST, best.values.shape[1])
-        scores, candidates = np.zeros((len(step.names), count), np.float32), np.zeros((len(step.names), count), np.int64)
+        scores, candidates = (
+            np.zeros((len(step.names), count), np.float32),
+            np.zeros((len(step.names), count), np.int64),
+        )
         scores[mine], candidates[mine] = best.values[:, :count].numpy(), best.indices[:, :count].numpy()
         return {"scores": scores, "candidates": candidates}

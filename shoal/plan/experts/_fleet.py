@@ -34,7 +34,11 @@ def expert_fleet(
             wires.setdefault(name, Wire(name, link.bandwidth_bytes_per_s, link.latency_s))
             ways[at][to] = (*ways[at][to], list(wires).index(name))
     hosts = tuple(
-        Host(device.name, curves.get(device.name) or _curve(device, shape), max(0, device.memory_limit_bytes - kept_bytes))
+        Host(
+            device.name,
+            curves.get(device.name) or _curve(device, shape),
+            max(0, device.memory_limit_bytes - kept_bytes),
+        )
         for device in fleet.devices
     )
     return ExpertFleet(hosts, tuple(wires.values()), tuple(map(tuple, ways)))

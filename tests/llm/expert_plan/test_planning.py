@@ -96,7 +96,9 @@ def test_a_slow_device_gets_less(tmp_path: Path) -> None:
 
 
 def test_measured_here_counts_for_devices_that_are_here(tmp_path: Path) -> None:
-    here = QUICK.replace('[devices.right]\nboard = "this-machine"', '[devices.right]\nboard = "raspberry-pi-4b-4gb"')
+    here = QUICK.replace(
+        '[devices.right]\nboard = "this-machine"', '[devices.right]\nboard = "raspberry-pi-4b-4gb"'
+    )
     plain, found = (question(tmp_path, described=here, measure=each).answered() for each in (False, True))
     assert found.curve is not None
     assert found.plan.fleet.hosts[0].curve == found.curve
@@ -134,7 +136,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 def test_routes_and_models_of_another_kind_are_refused(tmp_path: Path) -> None:
     symbols = np.zeros((2, 128), np.int64)
     recorded(tiny("experts16").module(), symbols).save(tmp_path / "other.npz")
-    with pytest.raises(InputError, match="needed 4 layers of 8 experts, 2 a token, had 4 layers of 16 experts, 4 a token"):
+    with pytest.raises(
+        InputError, match="needed 4 layers of 8 experts, 2 a token, had 4 layers of 16 experts, 4 a token"
+    ):
         question(tmp_path, routes=(tmp_path / "other.npz",)).answered()
     plain = save_folder(tiny("llama"), tmp_path / "plain")
     with pytest.raises(ModelError, match="no layer of the model has experts"):
@@ -146,7 +150,9 @@ def test_routes_and_models_of_another_kind_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_single_token_is_not_split() -> None:
-    one = RoutingTrace(2, *(np.zeros((1, 1, 1), kind) for kind in (np.int16, np.float32, np.int16)), np.zeros(1, np.int32))
+    one = RoutingTrace(
+        2, *(np.zeros((1, 1, 1), kind) for kind in (np.int16, np.float32, np.int16)), np.zeros(1, np.int32)
+    )
     with pytest.raises(InputError, match="too few texts to split"):
         halves(one)
 

@@ -66,7 +66,9 @@ def test_nothing_spills_where_it_costs_more_than_it_gains(placed: ExpertPlan, wa
     assert not any(each.spilled for each in found.tally.workers)
 
 
-def test_nothing_spills_where_there_is_no_memory_for_it_and_it_is_said(placed: ExpertPlan, wanted: list[list[int]]) -> None:
+def test_nothing_spills_where_there_is_no_memory_for_it_and_it_is_said(
+    placed: ExpertPlan, wanted: list[list[int]]
+) -> None:
     full = tuple(replace(each, slots_bytes=16 * placed.shape.weight_bytes) for each in placed.fleet.hosts)
     tight = replace(placed, fleet=replace(placed.fleet, hosts=full))
     assert tight.room == (0, 0)

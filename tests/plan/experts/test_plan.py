@@ -20,7 +20,9 @@ def plan() -> ExpertPlan:
     asked = problem(flows(drawn(3, layers=2), 2), nodes(1, 2, 7), SHAPE)
     found, judging = placed("lpt", asked).placement, flows(drawn(4, layers=2), 2)
     forecast = Forecast.of(asked.evaluated(found, judging), judging.loads, found)
-    return ExpertPlan(ModelRef("small", "/small", "0"), asked.fleet, asked.shape, found, forecast, "lpt", "home", 60, 2, "0")
+    return ExpertPlan(
+        ModelRef("small", "/small", "0"), asked.fleet, asked.shape, found, forecast, "lpt", "home", 60, 2, "0"
+    )
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -44,7 +46,9 @@ def test_what_balancers_ask_follows_from_hosts_and_wires() -> None:
     assert sum(made.held) == 8
     assert made.room == tuple(7 - held for held in made.held)
     tokens = 60 * 2 / 4
-    assert made.copies_per_s == tuple(pytest.approx(tokens / float(host.curve(tokens))) for host in made.fleet.hosts)
+    assert made.copies_per_s == tuple(
+        pytest.approx(tokens / float(host.curve(tokens))) for host in made.fleet.hosts
+    )
     slowest = min(wire.bytes_per_s for wire in made.fleet.wires)
     assert made.transfer_s == pytest.approx(made.shape.weight_bytes / slowest)
 
@@ -67,7 +71,10 @@ def test_ways_that_cannot_be_are_refused(tmp_path: Path) -> None:
     for fleet, told in (
         (replace(made.fleet, ways=made.fleet.ways[:1]), "a way from each host"),
         (replace(made.fleet, wires=made.fleet.wires[:1]), "a wire that is not there"),
-        (replace(made.fleet, wires=tuple(replace(each, bytes_per_s=0.0) for each in made.fleet.wires)), "nothing could cross"),
+        (
+            replace(made.fleet, wires=tuple(replace(each, bytes_per_s=0.0) for each in made.fleet.wires)),
+            "nothing could cross",
+        ),
     ):
         with pytest.raises(PlanError, match=told):
             replace(made, fleet=fleet)

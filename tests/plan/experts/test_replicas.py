@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.plan.experts import Combine, Curve, ExpertPlacement, Wire, clustered, flows, placed, problem, replicated, shared
+from shoal.plan.experts import (
+    Combine,
+    Curve,
+    ExpertPlacement,
+    Wire,
+    clustered,
+    flows,
+    placed,
+    problem,
+    replicated,
+    shared,
+)
 from tests.plan.experts.cases import SHAPE, case, trace
 
 

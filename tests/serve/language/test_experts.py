@@ -72,7 +72,9 @@ def test_many_at_once_are_each_its_own(client: Any, greedy: str) -> None:
     found: list[str] = []
 
     def ask() -> None:
-        found.append(client.completions.create(model="small", prompt=PROMPT, max_tokens=20, temperature=0).choices[0].text)
+        found.append(
+            client.completions.create(model="small", prompt=PROMPT, max_tokens=20, temperature=0).choices[0].text
+        )
 
     threads = [threading.Thread(target=ask) for _ in range(7)]
     for thread in threads:
@@ -106,4 +108,6 @@ def test_at_its_end_it_says_what_workers_did(process: Any, client: Any) -> None:
 
 
 def _workers(process: Any) -> list[int]:
-    return [each.pid for each in psutil.Process(process.pid).children() if "shoal.llm.expert_parallel" in each.cmdline()]
+    return [
+        each.pid for each in psutil.Process(process.pid).children() if "shoal.llm.expert_parallel" in each.cmdline()
+    ]
