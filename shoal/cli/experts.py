@@ -154,14 +154,14 @@ def _layers(plan: ExpertPlan) -> Table:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """ "0-3 7": of numbers that rise."""
+    """As "0-3,7", of numbers that rise."""
     found: list[list[int]] = []
     for each in numbers:
         if found and found[-1][-1] == each - 1:
             found[-1].append(each)
         else:
             found.append([each])
-    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found) or "–"
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in found) or "–"
 
 
 def _links(plan: ExpertPlan) -> Iterable[Table | str]:
