@@ -86,7 +86,6 @@ class Moetuner:
             traces[name] = routes(name, KINDS, self.documents, self.stretches).split()
         yield from known.dependencies({name: profile for name, (profile, _) in traces.items()})
         yield from self._placements(bench, traces)
-        yield from self._replicated(bench, traces)
         yield from self._other_links(bench, traces)
         yield from self._domains(bench)
         yield from self._workers(bench, traces)
@@ -111,6 +110,8 @@ class Moetuner:
         slower: list[float] = []
         gains: dict[int, list[float]] = {1: [], 2: []}
         over: list[float] = []
+        copies: list[tuple[Cell, ...]] = []
+        saved: list[float] = []
         for name in bench.each(list(traces), "experts of"):
             for combine in ("home", "stay"):
                 for case in cases(traces[name], 1e9 * self.inside_gb, self.step_tokens, combine):
@@ -121,6 +122,8 @@ class Moetuner:
                     if combine == "stay":
                         gains[case.nodes.count].append(judged.gain)
                         over.append(judged.over_simple)
+                        copies += [(name, case.nodes.count, *row) for row in judged.replicated()]
+                        saved += [judged.over_replicated] if case.nodes.count == 2 else []
         yield Finding(
             "objective", max(ratios), "computed", len(ratios), (min(ratios), max(ratios)), "interval: all cases"
         )
@@ -136,20 +139,6 @@ class Moetuner:
             "A step on the test", ("model", "combine", "nodes", "placement", "objective, µs", "step, µs", "computing, µs",
             "busiest device over mean", "MB between devices"), rows, "objective: on the profile; ILP in two stages alone, and as it comes, improved step by step",
         )  # fmt: skip
-
-    def _replicated(self, bench: Bench, traces: dict[str, Split]) -> Iterator[Shown]:
-        from shoal.study._moetuner_fleets import cases
-
-        rows: list[tuple[Cell, ...]] = []
-        saved = []
-        for name in bench.each(list(traces), "busy experts held again"):
-            for case in cases(traces[name], 1e9 * self.inside_gb, self.step_tokens, "stay"):
-                ours_s = case.step_s(case.placed((self._ilp,))[self._ilp].placement)
-                for spare in SPARES:
-                    held, theirs_s = case.replicated(spare)
-                    rows.append((name, case.nodes.count, 100 * spare, held, 1e6 * theirs_s, 1e6 * ours_s))
-                    if case.nodes.count == 2 and spare == SPARE:
-                        saved.append(100 * (1 - ours_s / theirs_s))
         yield Finding(
             "replicated",
             sum(saved) / len(saved),
@@ -159,7 +148,7 @@ class Moetuner:
             "interval: the models",
         )
         yield Table("Busy experts held again, from experts in order", ("model", "nodes", "more memory, %", "copies", "step, µs",
-                    "ILP without copies, µs"), rows, "a token goes to any device that holds its expert")  # fmt: skip
+                    "ILP without copies, µs"), copies, "a token goes to any device that holds its expert; copies that gain nothing on the profile are left out")  # fmt: skip
 
     def _other_links(self, bench: Bench, traces: dict[str, Split]) -> Iterator[Shown]:
         from shoal.study._moetuner_fleets import cases
@@ -226,6 +215,7 @@ class _Judged:
         drawn = case.random(seeds)
         self._random_objective_s = min(each.objective_s for each in drawn)
         self._random_s = sum(case.step_s(each.placement) for each in drawn) / seeds
+        self._case = case
 
     @property
     def ratio(self) -> float:
@@ -243,6 +233,17 @@ class _Judged:
         """… over the best that is simple, the mean of random ones included."""
         best = min(self._random_s, *(self._seconds[each] for each in self._simple))
         return 100 * (1 - self._seconds[self._ilp] / best)
+
+    def replicated(self) -> Iterator[tuple[Cell, ...]]:
+        """For the table of copies."""
+        for spare in SPARES:
+            copies, step_s = self._case.replicated(spare)
+            yield 100 * spare, copies, 1e6 * step_s, 1e6 * self._seconds[self._ilp]
+
+    @property
+    def over_replicated(self) -> float:
+        """Per cent saved over experts in order with copies in `SPARE` more memory."""
+        return 100 * (1 - self._seconds[self._ilp] / self._case.replicated(SPARE)[1])
 
     @property
     def links(self) -> float:

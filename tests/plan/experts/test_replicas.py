@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shoal.plan.experts import (
     Combine,
     Curve,
+    Evaluation,
     ExpertPlacement,
     Wire,
     clustered,
@@ -68,6 +69,6 @@ def test_a_copy_costs_what_its_part_of_the_tokens_costs() -> None:
     cost = shared(asked, np.full((1, 2, 2), 0.5), asked.flow)
     np.testing.assert_allclose(cost.host_s, [[[3e-6, 3e-6]]])  # 20 tokens; and 5, which take as long as 10
 
+
 def tails_s(found: Evaluation) -> float:
     return float(found.host_s.max(-1).sum() + found.wire_s.max(-1).sum())
-
