@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -23,9 +23,13 @@ from shoal.program.workload_file import load_workload, rate_of
 from shoal.record import Run
 from shoal.units import parse
 
+if TYPE_CHECKING:
+    from shoal.plan.experts import ExpertPlan
+
 Value = TypeVar("Value")
 
 PLAN_FILE = "plan.json"
+EXPERTS_FILE = "experts.json"  # of a plan of experts, in its folder
 RUN_FILE = "run.json"
 PLAN_HELP = "a folder that `shoal plan` wrote, or one file of its front"
 CARRY_HELP = (
@@ -126,6 +130,10 @@ def plan(path: Path) -> Plan:
     if entries := entries_in(path):
         hint = f"name one of them: {path / entries[0]}"
         raise InputError("this folder holds several plans", where=str(path), had=", ".join(entries), hint=hint)
+    if is_experts(path):
+        raise InputError(
+            "this is a plan of experts", where=str(path), hint="`shoal serve` and `shoal generate` take it"
+        )
     return _loaded(Plan, path / PLAN_FILE if os.path.isdir(path) else path, "a plan", "`shoal plan` writes them")
 
 
@@ -134,6 +142,23 @@ def entries_in(folder: Path) -> tuple[str, ...]:
     if os.path.isfile(folder / PLAN_FILE):
         return ()
     return tuple(name for name in ENTRIES if os.path.isfile(folder / name / PLAN_FILE))
+
+
+def is_experts(path: Path) -> bool:
+    """Whether a folder, or a file in it, is a plan of experts."""
+    return path.name == EXPERTS_FILE or os.path.isfile(path / EXPERTS_FILE)
+
+
+def experts(path: Path) -> ExpertPlan:
+    """The plan of experts in the folder or file `path`.
+
+    Raises:
+        InputError: it is none.
+    """
+    from shoal.plan.experts import ExpertPlan
+
+    file = path if path.name == EXPERTS_FILE else path / EXPERTS_FILE
+    return _loaded(ExpertPlan, file, "a plan of experts", "`shoal plan --place` writes them")
 
 
 def run(path: Path) -> Run:

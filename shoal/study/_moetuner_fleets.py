@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from shoal.fleet.fat_trees import Network
@@ -22,6 +22,8 @@ from shoal.plan.experts import (
     flows,
     placed,
     problem,
+    replicated,
+    shared,
 )
 from shoal.sim.all_to_all import Cluster, exchange_s
 from shoal.store import RoutingTrace
@@ -105,6 +107,17 @@ class Case:
     def placed(self, techniques: tuple[str, ...]) -> dict[str, Placed]:
         """By each technique."""
         return {name: placed(name, self.problem) for name in techniques}
+
+    def replicated(self, spare: float) -> tuple[int, float]:
+        """Experts in order, the busiest held again in so much more memory: how many copies, and seconds on the test."""
+        asked = self.problem
+        more = tuple(replace(each, slots_bytes=round((1 + spare) * each.slots_bytes)) for each in asked.fleet.hosts)
+        wide = replace(asked, fleet=replace(asked.fleet, hosts=more))
+        shares = replicated(wide, placed("contiguous", asked).placement)
+        found = shared(wide, shares, self.test_flows)
+        return int((shares > 0).sum()) - shares.shape[0] * shares.shape[
+            1
+        ], found.compute_s + self.nodes.exchanged_s(found)
 
     def random(self, seeds: int) -> list[Placed]:
         """At random."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shoal.llm.expert_parallel.curve import measured_curve
 from shoal.plan.experts import Curve, Dependency, ExpertShape, Wire, clustered, dependency, flows, placed, problem
 from shoal.plan.experts._values import I64
 from shoal.store import NOBODY, RoutingTrace
@@ -94,3 +95,12 @@ def _routes(chosen: I64, experts: int) -> RoutingTrace:
     routes = chosen[..., None].astype(np.int16)
     return RoutingTrace(experts, routes, np.ones(routes.shape, np.float32), np.full_like(routes, NOBODY),
                         np.zeros(len(routes), np.int32))  # fmt: skip
+
+
+def curve(width: int, hidden: int) -> Iterator[Shown]:
+    """What few tokens take on one core, whose weights are read for one as for many."""
+    found = measured_curve(width, hidden)
+    one, eight = (found.seconds[found.tokens.index(each)] for each in (1.0, 8.0))
+    yield Finding("curve", eight / (8 * one), "measured", 1, why="median of each; processor time of one thread")
+    yield Table(f"An expert of {width} × {hidden} here", ("tokens", "µs", "µs a token"),
+                [(each, 1e6 * took, 1e6 * took / each) for each, took in zip(found.tokens, found.seconds, strict=True)])  # fmt: skip

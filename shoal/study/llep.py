@@ -43,6 +43,8 @@ class Llep:
         Claim("equal", "forced routing, 0 to 95 % and all to one expert, 2 and 3 workers: off one process", "exact", "",
               AtMost(1e-5)),
         Claim("model", "whole trained models on workers: logits off one process", "exact", "", AtMost(1e-5)),
+        Claim("served", "texts over a plan of experts, plain and least loaded: tokens off one process", "exact", "", AtMost(0)),
+        Claim("lost", "… with a worker killed meanwhile", None, "", AtMost(0)),
         Claim("gain", "two workers, 95 % into one expert: standard over least loaded", "up to 5 on 8 GPUs", "×", AtLeast(1.6)),
         Claim("gain_cpu", "… processor time of the busier worker", "up to 5 on 8 GPUs", "×", AtLeast(1.5)),
         Claim("rising", "… the gain grows from even routing by 50 to 95 %", None, "", Holds()),
@@ -67,6 +69,7 @@ class Llep:
         """Forced routing on workers, trained models on workers, eight simulated devices."""
         from shoal.cost.expert_layer import Accelerator
         from shoal.study import _llep_forced as forced
+        from shoal.study import _llep_served as served
         from shoal.study import _llep_simulated as simulated
         from shoal.study import _llep_text as text
 
@@ -80,6 +83,7 @@ class Llep:
         bench.say("trained models")
         kinds = words(self.models)
         yield from text.same(kinds, least)
+        yield from served.served(kinds)
         yield from text.narrow(kinds[0], self.word, self.stretches, least, self.rounds)
         bench.say("eight devices")
         device = Accelerator(

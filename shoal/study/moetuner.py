@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Split = tuple["RoutingTrace", "RoutingTrace"]  # profile, test
 GAIN = Within(absolute=11, target=14)  # 3 to 25 %
+SPARES = (0.125, 0.25, 0.5)  # of the memory that experts take
+SPARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,15 @@ class Moetuner:
     time_limit_s: float = 4.0  # of the programmes of a placement
     seeds: int = 20  # of random placements
     workers: int = 3  # real processes
+    width: int = 1024  # of tokens of an expert that is timed here
+    hidden: int = 1024  # of that expert
 
     title = "MoETuner: experts placed by integer programmes from routing statistics"
     source = Source(
         "Go, Mahajan", "MoETuner: Optimized Mixture of Expert Serving with Balanced Expert Placement and Token Routing",
         2025, arxiv="2502.06643",
     )  # fmt: skip
-    quick = "models=mixtral,documents=3,stretches=2,step_tokens=1024,others_gb=,time_limit_s=0.3,seeds=1,workers=2"
+    quick = "models=mixtral,documents=3,stretches=2,step_tokens=1024,others_gb=,time_limit_s=0.3,seeds=1,workers=2,width=256,hidden=256"
     claims = (
         Claim("dependency", "mutual information of experts in layers that follow each other, over shuffled; least", None, "×",
               AtLeast(2)),
@@ -56,6 +60,9 @@ class Moetuner:
         Claim("multi", "… two nodes", 17.5, "%", GAIN),
         Claim("larger", "… two nodes over one", None, "×", AtLeast(1.0)),
         Claim("simple", "… saved over the best of the simple placements, each case; least", None, "%", AtLeast(0.0)),
+        Claim("replicated", "time of a step on the test saved over the busiest experts held again in a quarter more memory, two nodes; mean of models",
+              "not stated", "%", AtLeast(0.0)),
+        Claim("curve", "an expert of this machine: time of eight tokens over eight times that of one", None, "×", AtMost(0.5)),
         Claim("domain", "gain on source of a profile of prose over that of a profile of source, two nodes; mean of models",
               "not stated", "×", AtMost(1.0)),
         Claim("optimum", "objective over the known optimum of a made-up chain of experts", None, "×",
@@ -82,6 +89,8 @@ class Moetuner:
         yield from self._other_links(bench, traces)
         yield from self._domains(bench)
         yield from self._workers(bench, traces)
+        bench.say("an expert of this machine")
+        yield from known.curve(self.width, self.hidden)
         bench.say("made-up routes")
         yield from known.optimum()
         yield from known.third()
@@ -101,6 +110,8 @@ class Moetuner:
         slower: list[float] = []
         gains: dict[int, list[float]] = {1: [], 2: []}
         over: list[float] = []
+        copies: list[tuple[Cell, ...]] = []
+        saved: list[float] = []
         for name in bench.each(list(traces), "experts of"):
             for combine in ("home", "stay"):
                 for case in cases(traces[name], 1e9 * self.inside_gb, self.step_tokens, combine):
@@ -111,6 +122,8 @@ class Moetuner:
                     if combine == "stay":
                         gains[case.nodes.count].append(judged.gain)
                         over.append(judged.over_simple)
+                        copies += [(name, case.nodes.count, *row) for row in judged.replicated()]
+                        saved += [judged.over_replicated] if case.nodes.count == 2 else []
         yield Finding(
             "objective", max(ratios), "computed", len(ratios), (min(ratios), max(ratios)), "interval: all cases"
         )
@@ -126,6 +139,16 @@ class Moetuner:
             "A step on the test", ("model", "combine", "nodes", "placement", "objective, µs", "step, µs", "computing, µs",
             "busiest device over mean", "MB between devices"), rows, "objective: on the profile; ILP in two stages alone, and as it comes, improved step by step",
         )  # fmt: skip
+        yield Finding(
+            "replicated",
+            sum(saved) / len(saved),
+            "simulated",
+            len(saved),
+            (min(saved), max(saved)),
+            "interval: the models",
+        )
+        yield Table("Busy experts held again, from experts in order", ("model", "nodes", "more memory, %", "copies", "step, µs",
+                    "ILP without copies, µs"), copies, "a token goes to any device that holds its expert; copies that gain nothing on the profile are left out")  # fmt: skip
 
     def _other_links(self, bench: Bench, traces: dict[str, Split]) -> Iterator[Shown]:
         from shoal.study._moetuner_fleets import cases
@@ -192,6 +215,7 @@ class _Judged:
         drawn = case.random(seeds)
         self._random_objective_s = min(each.objective_s for each in drawn)
         self._random_s = sum(case.step_s(each.placement) for each in drawn) / seeds
+        self._case = case
 
     @property
     def ratio(self) -> float:
@@ -209,6 +233,17 @@ class _Judged:
         """… over the best that is simple, the mean of random ones included."""
         best = min(self._random_s, *(self._seconds[each] for each in self._simple))
         return 100 * (1 - self._seconds[self._ilp] / best)
+
+    def replicated(self) -> Iterator[tuple[Cell, ...]]:
+        """For the table of copies."""
+        for spare in SPARES:
+            copies, step_s = self._case.replicated(spare)
+            yield 100 * spare, copies, 1e6 * step_s, 1e6 * self._seconds[self._ilp]
+
+    @property
+    def over_replicated(self) -> float:
+        """Per cent saved over experts in order with copies in `SPARE` more memory."""
+        return 100 * (1 - self._seconds[self._ilp] / self._case.replicated(SPARE)[1])
 
     @property
     def links(self) -> float:

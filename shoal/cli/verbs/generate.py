@@ -14,13 +14,9 @@ from shoal.cli import options, talk
 from shoal.errors import InputError, WorkError
 from shoal.llm.service import Generator, Request, Sampling, Words
 from shoal.report.trace import write_spans
-from shoal.store import Told
 from shoal.store.timeline import spans
-from shoal.units import format_bytes
 
 if TYPE_CHECKING:
-    from shoal.llm.checkpoint import Kept
-    from shoal.llm.checkpoint.kept import Spoken
     from shoal.llm.offload.text import Paged
 
 EXAMPLES = (
@@ -29,12 +25,16 @@ EXAMPLES = (
     "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
     "shoal generate gemma-3-270m.gguf 'The capital of France is' --memory 256MB",
     "shoal generate gemma3/ 'The capital of France is' --memory 256MB --weights-from 192.0.2.7:4711 --over tcp:plain=true",
+    "shoal generate placed 'Once upon a time' --balance least_loaded",
 )
 
 
 def command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="a folder as Hugging Face keeps them, or a GGUF file")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="a folder as Hugging Face keeps them, a GGUF file, or a plan of experts"
+        ),
     ],
     prompt: Annotated[str, typer.Argument(help="the text to go on with; - reads it from stdin")],
     fleet: Annotated[Path | None, typer.Option(metavar="FLEET", help=talk.FLEET_HELP)] = None,
@@ -47,6 +47,7 @@ def command(
     chat: Annotated[bool, typer.Option("--chat", help="the prompt is what a user says in a chat")] = False,
     context: Annotated[int, typer.Option(min=0, help=talk.CONTEXT_HELP)] = 0,
     weights: Annotated[str, typer.Option(help=talk.WEIGHTS_HELP)] = "stored",
+    balance: Annotated[str, typer.Option(metavar="BALANCER", help=talk.BALANCE_HELP)] = "",
     over: Annotated[
         str,
         typer.Option(
@@ -78,41 +79,42 @@ def command(
     """Go on with a text by a trained language model."""
     sampling = Sampling(temperature, top_p, seed=seed)
     said = sys.stdin.read() if prompt == "-" else prompt
-    if memory and (fleet or context or weights != "stored"):
+    if memory and (fleet or context or weights != "stored" or balance or options.is_experts(model)):
         raise InputError(
-            "with --memory the model runs here, as its file has it", hint="leave out --fleet, --context, --weights"
+            "with --memory the model runs here, as its file has it",
+            hint="leave out --fleet, --context, --weights, --balance",
         )
     if (weights_from or trace) and not memory:
         raise InputError(
             "--weights-from and --trace are for weights that are read piece by piece", hint="add --memory SIZE"
         )
     options.writable(trace)
-    ways = talk.Ways(fleet, 1, context, weights, over or ("tcp" if weights_from else "shm"))
-    with _opened(model, ways, memory, ahead, weights_from) as (kept, generator):
-        asked = kept.text.chat([{"role": "user", "content": said}]) if chat else said
-        request = Request(tuple(kept.text.tokens(asked)), tokens, sampling, kept.text.ends)
-        words, pieces = Words(kept.text), []
+    ways = talk.Ways(fleet, 1, context, weights, over or ("tcp" if weights_from else talk.OVER), balance)
+    with _opened(model, ways, memory, ahead, weights_from) as found:
+        asked = found.text.chat([{"role": "user", "content": said}]) if chat else said
+        request = Request(tuple(found.text.tokens(asked)), tokens, sampling, found.text.ends)
+        words, pieces = Words(found.text), []
         began_s = time.monotonic()
-        stream, times_s = generator.ask(request), []
+        stream, times_s = found.generator.ask(request), []
         for token in stream:
             times_s.append(time.monotonic() - began_s)
             pieces.append(words.add(token))
             if not json:
                 talk.say(pieces[-1])
         pieces.append(words.rest())
-        placements = tuple(generator.counts.placements)
-        told = None if isinstance(generator, Generator) else generator.told()
+        placements, done, facts = tuple(found.generator.counts.placements), found.done(), found.facts()
+        told = None if isinstance(found.generator, Generator) else found.generator.told()
     ended = stream.ended
     assert ended is not None
     if json:
         options.emit(
             {"text": "".join(pieces), "ended": ended.reason, "prompt_tokens": len(request.tokens),
              "tokens": stream.given, "first_s": times_s[0] if times_s else None, "total_s": times_s[-1] if times_s else None,
-             "placements": placements} | (_read(told) if told else {})
+             "placements": placements} | facts
         )  # fmt: skip
     else:
         talk.say(f"{pieces[-1]}\n")
-        sys.stderr.write(_figures(len(request.tokens), times_s, placements) + (_waited(told) if told else ""))
+        sys.stderr.write(_figures(len(request.tokens), times_s, placements) + done)
     if told and trace:
         write_spans(spans(told), trace, {"model": model.stem})
     if ended.reason == "lost":
@@ -121,7 +123,7 @@ def command(
 
 def _opened(
     model: Path, ways: talk.Ways, memory: str, ahead: int, addresses: str
-) -> AbstractContextManager[tuple[Kept | Spoken, Generator | Paged]]:
+) -> AbstractContextManager[talk.Talk[Generator | Paged]]:
     """The model, and what goes on with texts: here within some memory, or on the devices of a fleet."""
     if addresses:
         return talk.elsewhere(addresses, model, memory, ahead, ways.over)
@@ -138,21 +140,3 @@ def _figures(prompt: int, times_s: list[float], placements: tuple[str, ...]) -> 
         f"[{' then '.join(placements)}: first token after {times_s[0]:.3g} s ({prompt} tokens of prompt), "
         f"then {shown} tokens/s, measured]\n"
     )
-
-
-def _waited(told: Told) -> str:
-    """What reading weights cost, in a line."""
-    return (
-        f"[waited {1e3 * told.stall_s:.0f} of {1e3 * told.seconds:.0f} ms for weights: {format_bytes(told.read_bytes)} read "
-        f"from {told.tier.name}, {100 * told.hit_rate:.0f} % there when asked for]\n"
-    )
-
-
-def _read(told: Told) -> dict[str, float | str]:
-    return {
-        "waited_s": told.stall_s,
-        "used_s": told.seconds,
-        "read_bytes": told.read_bytes,
-        "read_from": told.tier.name,
-        "hit_rate": told.hit_rate,
-    }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shoal import catalog, codec
 from shoal.cli import entries, grounds, language, options
+from shoal.cli import experts as expert_plans
 from shoal.errors import InputError
 from shoal.formats import listed
 from shoal.plan import Front, Objective, Wishes, mapping_of, search
@@ -25,6 +26,7 @@ from shoal.run.handled import kept_handling
 from shoal.run.samples import read
 
 STRATEGIES = ", ".join(catalog.names("plan/strategies"))
+PLACERS = ", ".join(catalog.names("plan/experts"))
 MODEL_FOLDER = "models"  # in the plan's: the model in the chosen formats
 FORMATS_FILE = "formats.json"
 EXAMPLES = (
@@ -34,6 +36,7 @@ EXAMPLES = (
     "shoal plan model.onnx fleet.toml --pin conv1=pi-0 --exclude nano -o other",
     "shoal plan config.json fleet.toml --weights fp8 --context 8192",
     "shoal plan model.onnx fleet.toml --formats auto --samples inputs.npz --error 1%",
+    "shoal plan mixtral fleet.toml --place ilp --routes texts.txt -o placed",
 )
 
 
@@ -93,7 +96,10 @@ def command(
     workload: Annotated[Path | None, typer.Option(metavar="FILE", help=options.WORKLOAD_HELP)] = None,
     profile: Annotated[bool, typer.Option(help="measure the model's ops here first, if not done before")] = True,
     measure: Annotated[
-        bool, typer.Option("--measure", help="also run the front's segments here and predict from that")
+        bool,
+        typer.Option(
+            "--measure", help="also run the front's segments here and predict from that; with --place: an expert"
+        ),
     ] = False,
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help="also write the placement as mapping JSON")
@@ -142,11 +148,46 @@ def command(
     ] = "float16",
     experts: Annotated[int, typer.Option(help="of a config.json: experts of one block at most")] = 64,
     heads: Annotated[int, typer.Option(help="of a config.json: blocks that the head is cut into")] = 1,
+    place: Annotated[
+        str,
+        typer.Option(
+            metavar="TECHNIQUE",
+            help=f"of a language model's folder: put its experts on devices: {PLACERS}; with options (ilp:time_limit_s=10)",
+        ),
+    ] = "",
+    routes: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="with --place: texts like those to come, a document each, or recorded routes (.npz)",
+        ),
+    ] = [],
+    step_tokens: Annotated[
+        int, typer.Option(metavar="TOKENS", help="with --place: tokens of a step: of all texts that go on together")
+    ] = 256,
+    combine: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE",
+            help="with --place: between layers a token's state goes home, or is taken to stay with its expert: home, stay",
+        ),
+    ] = "home",
     json: Annotated[bool, typer.Option("--json", help="the front as JSON on stdout")] = False,
 ) -> None:
     """Decide who runs what, show why, and write the plan to a folder."""
     options.writable(output / options.PLAN_FILE, mapping)
+    if routes and not place:
+        raise InputError("routes are what experts are placed by", where="--routes", needed="--place TECHNIQUE")
     machines = grounds.fleet(fleet)
+    if place:
+        _refuse(
+            "experts are placed by their routes alone",
+            {"--formats": formats, "--shape": shape, "--carry": carry, "--mapping": mapping, "--pin": pin, "--shares": shares,
+             "--exclude": exclude, "--engine": engine, "--limit": limit, "--workload": workload, "--entry": entry},
+        )  # fmt: skip
+        found_plan = expert_plans.planned(model, machines, place, routes, step_tokens, combine, measure=measure)
+        expert_plans.tell(found_plan, output, json=json)
+        return
     limits = options.limits_of(limit)
     if profile and any(device.speed < 1 for device in machines.devices):
         kept_handling()
@@ -168,8 +209,10 @@ def command(
         engines=tuple(engine),
     )
     if language.is_configuration(model):
-        _no_weights(
-            {"--formats": formats, "--shape": shape, "--carry": carry, "--measure": measure, "--mapping": mapping}
+        _refuse(
+            "a configuration alone cannot do that",
+            {"--formats": formats, "--shape": shape, "--carry": carry, "--measure": measure, "--mapping": mapping},
+            "give the model's ONNX file",
         )
         found = entries.Question(
             model, machines, wishes, entry,
@@ -177,6 +220,7 @@ def command(
             together, answer,
         ).answered()  # fmt: skip
         (output / options.PLAN_FILE).unlink(missing_ok=True)  # of another model: the folder is now one of entries
+        (output / options.EXPERTS_FILE).unlink(missing_ok=True)
         for name, front in found.fronts.items():
             _write(front, output / name, None)
         entries.tell(found, output, json=json)
@@ -204,17 +248,15 @@ def command(
         print_front(graph, front, output)
 
 
-def _no_weights(given: Mapping[str, object]) -> None:
-    """Refuse what asks for a model's file.
+def _refuse(why: str, given: Mapping[str, object], hint: str = "leave it out") -> None:
+    """Refuse options that do not go with what is planned.
 
     Raises:
-        InputError: naming the option.
+        InputError: naming the first that is given.
     """
     for option, value in given.items():
         if value:
-            raise InputError(
-                "a configuration alone cannot do that", where=option, hint="give the model's ONNX file"
-            )
+            raise InputError(why, where=option, hint=hint)
 
 
 def _mixed(found: Mixed) -> str:
@@ -252,6 +294,7 @@ def _write(front: Front, output: Path, mapping: Path | None) -> None:
     """The chosen plan, and all that were shown in `front`; what an earlier search left there goes."""
     placement = mapping_of(front.plan) if mapping is not None else {}
     codec.save(front.plan, output / options.PLAN_FILE)
+    (output / options.EXPERTS_FILE).unlink(missing_ok=True)
     for old in (output / "front").glob("[0-9][0-9].json"):
         old.unlink()
     for number in range(len(front.plans)):

@@ -17,6 +17,7 @@ EXAMPLES = (
     "shoal serve plan --queue 128 --deadline 500ms",
     "shoal serve plan --pixels mean=127,std=128,crop=0.875 --labels classes.txt",
     "shoal serve gemma-3-270m.gguf --fleet two_cores.toml --rows 8",
+    "shoal serve placed --balance least_loaded",
     "shoal serve plan --host 0.0.0.0 --identity ~/.config/shoal/fleets/home/coordinator",
 )
 MOST_LABELS_BYTES = 16 << 20
@@ -70,13 +71,14 @@ def command(
     rows: Annotated[int, typer.Option(min=1, help="of a language model: texts that are gone on with at once")] = 8,
     context: Annotated[int, typer.Option(min=0, help=f"of a language model: {talk.CONTEXT_HELP}")] = 0,
     weights: Annotated[str, typer.Option(help=f"of a language model: {talk.WEIGHTS_HELP}")] = "stored",
+    balance: Annotated[str, typer.Option(metavar="BALANCER", help=talk.BALANCE_HELP)] = "",
     json: Annotated[bool, typer.Option("--json", help="where it serves, as JSON on stdout, once it does")] = False,
 ) -> None:
     """Serve a plan over HTTP, with a page that shows the fleet; or a language model, as OpenAI's clients expect it."""
     from shoal import serve
 
     if talk.is_trained(plan):
-        ways = talk.Ways(fleet, rows, context, weights, over)
+        ways = talk.Ways(fleet, rows, context, weights, over, balance)
         _serve_language(
             plan, ways, (host, port), (identity, plain), name, rows + queue, _seconds(drain, "--drain"), json=json
         )
@@ -84,6 +86,8 @@ def command(
     from shoal.live.service import kept
     from shoal.program.drivers.failover import Failover
 
+    if balance:
+        raise InputError("only a plan of experts is balanced", where="--balance", had=str(plan))
     decided = options.plan(plan)
     called = name or decided.model.name
     _check_name(called)
@@ -114,14 +118,16 @@ def _serve_language(
     with serve.bound(*place) as listening:
         serve.check_open(listening, safety[0], plain=safety[1])
         secure = serve.secured(safety[0]) if safety[0] else None
-        with talk.ready(model, ways) as (kept, generator):
-            served = LanguageModel(name or kept.facts.name, kept.text, generator, most)
+        with talk.ready(model, ways) as ready:
+            served = LanguageModel(name or ready.name, ready.text, ready.generator, most)
             url = serve.url_of(listening, secure=secure is not None)
             serve.serve(language_app(served), served, listening, drain_s, secure,
                         lambda: _told(served.name, url, page=False, json=json))  # fmt: skip
-            counts = generator.counts
+            counts, done = ready.generator.counts, ready.done()
     if not json:
-        sys.stdout.write(f"{counts.tokens} tokens given in {counts.steps} steps, {counts.losses} devices lost\n")
+        sys.stdout.write(
+            f"{counts.tokens} tokens given in {counts.steps} steps, {counts.losses} devices lost\n{done}"
+        )
 
 
 def _told(name: str, url: str, *, page: bool, json: bool) -> None:

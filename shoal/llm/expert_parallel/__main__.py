@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import tracemalloc
@@ -16,6 +17,7 @@ from shoal.llm.expert_parallel.worker import Worker
 
 def main(told: str) -> int:
     """Hold experts and compute until the coordinator leaves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's, who may still have texts to end
     task = codec.decode(Task, told.encode(), "task")
     if task.core >= 0:
         os.sched_setaffinity(0, {task.core})

@@ -53,16 +53,19 @@ class Report:
     compute_s: float  # of its experts
     cpu_s: float  # that the process used, whoever else had the processor meanwhile
     copies: int  # that it computed
+    foreign: int  # of these, for experts of others
     peak_bytes: int  # most memory taken since the step began; 0 where nobody counts
 
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """As it travels."""
-        figures = np.array([self.step_s, self.compute_s, self.cpu_s, self.copies, self.peak_bytes], np.float64)
+        figures = np.array(
+            [self.step_s, self.compute_s, self.cpu_s, self.copies, self.foreign, self.peak_bytes], np.float64
+        )
         return self.sent_bytes, self.weight_bytes, figures
 
     @classmethod
     def of(cls, sent: NDArray[np.int64], weights: NDArray[np.int64], figures: NDArray[np.float64]) -> Report:
         """What travelled."""
-        step_s, compute_s, cpu_s, copies, peak_bytes = figures.tolist()
-        return cls(sent, weights, step_s, compute_s, cpu_s, int(copies), int(peak_bytes))
+        step_s, compute_s, cpu_s, *counts = figures.tolist()
+        return cls(sent, weights, step_s, compute_s, cpu_s, *map(int, counts))

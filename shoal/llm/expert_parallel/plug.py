@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import InputError, ModelError
 from shoal.llm.expert_parallel.experts import F32, Expert
-from shoal.llm.expert_parallel.workers import Ways, Workers, workers
+from shoal.llm.expert_parallel.workers import Note, Ways, Workers, workers
 from shoal.llm.experts._blocks import Block, blocks
 from shoal.llm.experts._handle import Handle
 from shoal.llm.library import transformers_module
@@ -27,7 +27,11 @@ Answer = Callable[[int, "Tensor", "Tensor", "Tensor"], "Tensor"]
 
 @contextmanager
 def parallel(
-    model: PreTrainedModel, native: NDArray[np.int64], ways: Ways | None = None, workers_count: int = 0
+    model: PreTrainedModel,
+    native: NDArray[np.int64],
+    ways: Ways | None = None,
+    workers_count: int = 0,
+    note: Note | None = None,
 ) -> Iterator[Workers]:
     """The model's experts are computed by worker processes inside the block; afterwards it is as before. Exact.
 
@@ -36,6 +40,7 @@ def parallel(
         native: (layers with experts, experts), the worker that holds each; see `even`.
         ways: how they share the work.
         workers_count: 0: as many as the map names.
+        note: see `workers`.
 
     Raises:
         ModelError: no layer has experts, or they are not of gated matrices alone.
@@ -49,7 +54,7 @@ def parallel(
             "the map needs a worker for each expert of each layer", needed=str(shape), had=str(native.shape)
         )
     handle = Handle()
-    with workers(native, activation_of(found), ways, workers_count) as there:
+    with workers(native, activation_of(found), ways, workers_count, note) as there:
         for layer, block in enumerate(found):
             for number in range(block.count):
                 there.hold(layer, number, expert_of(block, number))
@@ -102,7 +107,7 @@ def expert_of(block: Block, number: int) -> Expert:
 
 
 def activation_of(found: list[Block]) -> str:
-    """Of all experts, by its name at transformers.
+    """What experts do between their matrices, by its name at transformers.
 
     Raises:
         ModelError: experts are of another kind.

@@ -32,6 +32,7 @@ class Worker:
         self._held: dict[tuple[int, int], Expert] = {}
         self._weight_bytes = np.zeros(task.workers, np.int64)
         self._compute_s = 0.0
+        self._copies = self._foreign = 0  # of the step
         self._balancers: dict[str, Balancer] = {}
         self._balancer: Balancer  # of the step
 
@@ -55,21 +56,22 @@ class Worker:
         if self._task.traced:
             tracemalloc.reset_peak()
         held_bytes, self._compute_s = tracemalloc.get_traced_memory()[0], 0.0
+        self._copies = self._foreign = 0
         begun_s, cpu_s = time.perf_counter(), time.process_time()
         (layer,), *rest = asked.arrays
         if asked.kind == Kind.HUB:
-            made, copies = self._hub(int(layer), *rest)
+            made = self._hub(int(layer), *rest)
         else:
             self._plan_by(rest.pop(0).tobytes().decode())
             self._among(Kind.COUNTS, dict.fromkeys(self._peers, ()))
             begun_s, cpu_s = time.perf_counter(), time.process_time()  # everybody has its tokens
-            made, copies = self._shard(int(layer), *rest)
+            made = self._shard(int(layer), *rest)
         peak_bytes = max(0, tracemalloc.get_traced_memory()[1] - held_bytes)
         report = Report(self._sent() - before, self._weight_bytes.copy(), time.perf_counter() - begun_s,
-                        self._compute_s, time.process_time() - cpu_s, copies, peak_bytes)  # fmt: skip
+                        self._compute_s, time.process_time() - cpu_s, self._copies, self._foreign, peak_bytes)  # fmt: skip
         swap(self._lines, {self._home: Frame(Kind.ANSWER, (made, *report.arrays))}, [], self._task.patience_s)
 
-    def _hub(self, layer: int, moves: Moves, *parcel: Array) -> tuple[F32, int]:
+    def _hub(self, layer: int, moves: Moves, *parcel: Array) -> F32:
         """Sums of one parcel, all of whose copies are for this worker."""
         mine = self._task.index
         targets = {int(move[2]) for move in moves if move[1] == mine}
@@ -77,10 +79,9 @@ class Worker:
         sent = {to: Frame(Kind.PARCEL, self._weights(layer, moves, to)) for to in targets}
         came = swap(self._lines, sent, sources, self._task.patience_s)
         experts = self._with(layer, [each.arrays for each in came.values()])
-        given = Parcel(*parcel)
-        return self._computed([given], experts)[0], len(given.experts)
+        return self._computed(layer, [Parcel(*parcel)], experts)[0]
 
-    def _shard(self, layer: int, x: F32, chosen: I64, gates: F32) -> tuple[F32, int]:
+    def _shard(self, layer: int, x: F32, chosen: I64, gates: F32) -> F32:
         """What experts everywhere make of this worker's tokens; meanwhile its own experts serve the others."""
         mine, workers = self._task.index, self._task.workers
         target, moves = self._targets(layer, chosen)
@@ -90,12 +91,12 @@ class Worker:
         )
         experts = self._with(layer, [each[4:] for each in came.values()])
         given = {each: Parcel(*arrays[:4]) for each, arrays in came.items()} | {mine: cut[mine][0]}
-        sums = dict(zip(given, self._computed(list(given.values()), experts), strict=True))
+        sums = dict(zip(given, self._computed(layer, list(given.values()), experts), strict=True))
         back = self._among(Kind.SUMS, {to: (sums[to],) for to in self._peers})
         total = np.zeros_like(x)
         for party, (_, tokens) in enumerate(cut):
             add_rows(total, tokens, sums[mine] if party == mine else back[party][0])
-        return total, sum(len(each.experts) for each in given.values())
+        return total
 
     def _targets(self, layer: int, chosen: I64) -> tuple[I64, Moves]:
         """The worker of each copy by a plan that all workers make alike, and the weights on the move."""
@@ -115,7 +116,11 @@ class Worker:
         came = swap(self._lines, sent, self._peers, self._task.patience_s)
         return {each: frame.arrays for each, frame in came.items()}
 
-    def _computed(self, given: Sequence[Parcel], experts: Mapping[int, Expert]) -> list[F32]:
+    def _computed(self, layer: int, given: Sequence[Parcel], experts: Mapping[int, Expert]) -> list[F32]:
+        holders = np.array(self._task.native[layer])
+        for each in given:
+            self._copies += len(each.experts)
+            self._foreign += int((holders[each.experts] != self._task.index).sum())
         begun_s = time.perf_counter()
         made = answers(given, experts, ACTIVATIONS[self._task.activation])
         copies = sum(len(each.experts) for each in given)

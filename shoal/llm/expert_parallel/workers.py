@@ -78,6 +78,9 @@ class Step:
         return max(each.peak_bytes for each in self.reports)
 
 
+Note = Callable[[Step], object]
+
+
 @dataclass(eq=False)
 class Traffic:
     """What all layers have sent so far."""
@@ -121,8 +124,9 @@ class Pending:
 class Workers:
     """Processes that hold experts; made by `workers`."""
 
-    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes) -> None:
+    def __init__(self, native: I64, task: Task, ways: Ways, processes: Processes, note: Note | None) -> None:
         self.native, self.count, self.traffic = native, task.workers, Traffic()
+        self._note = note or self.traffic.steps.append
         self.processes = processes.numbers
         self._task, self._processes = task, processes
         self.share(ways.mode, ways.balancer)
@@ -166,7 +170,7 @@ class Workers:
             self.collect()
         before = self._sent_bytes()
         made, came = self._shards(layer, *_plain(x, chosen, gates))
-        self.traffic.steps.append(self._step(layer, self._sent_bytes() - before, came, self._said(layer, chosen)))
+        self._note(self._step(layer, self._sent_bytes() - before, came, self._said(layer, chosen)))
         return made
 
     def begin(self, layer: int, x: F32, chosen: I64, gates: F32) -> Pending:
@@ -205,7 +209,7 @@ class Workers:
             WorkerDied: a worker is gone, or says nothing.
         """
         came = self._swap({}, range(self.count))
-        self.traffic.steps.append(self._pending.popleft().add(came))
+        self._note(self._pending.popleft().add(came))
 
     def _check(self, layer: int, x: F32, chosen: I64, gates: F32) -> None:
         if x.ndim != 2 or chosen.shape != gates.shape or len(chosen) != len(x) or not 0 <= layer < len(self.native):
@@ -266,7 +270,9 @@ def _plain(x: F32, chosen: I64, gates: F32) -> tuple[F32, I64, F32]:
 
 
 @contextmanager
-def workers(native: I64, activation: str = "silu", ways: Ways | None = None, count: int = 0) -> Iterator[Workers]:
+def workers(
+    native: I64, activation: str = "silu", ways: Ways | None = None, count: int = 0, note: Note | None = None
+) -> Iterator[Workers]:
     """Worker processes that end with the block.
 
     Args:
@@ -274,6 +280,7 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
         activation: of the experts, by its name at transformers.
         ways: how they share the work.
         count: of workers; 0: as many as the map names.
+        note: is told each step, which is then not kept in `traffic`: for who serves without an end.
 
     Raises:
         InputError: a map or an option that is none.
@@ -292,7 +299,7 @@ def workers(native: I64, activation: str = "silu", ways: Ways | None = None, cou
     devices_of(task)
     there = Processes(task, pinned=ways.pinned)
     try:
-        yield Workers(native, task, ways, there)
+        yield Workers(native, task, ways, there, note)
     finally:
         there.close()
 

@@ -1,7 +1,7 @@
-"""Sequences over the workers of a plan: steps sent as the batch says, tokens chosen and handed out as answers come.
+"""Sequences over an executor: steps sent as the batch says, tokens chosen and handed out as answers come.
 
-One thread owns the connection to the workers. When a device is lost, the decoder is placed anew on those that are left and
-every sequence goes on from its tokens; with nobody left the streams end, what they gave stays.
+One thread owns the executor. When a device is lost, the decoder is placed anew on those that are left and every sequence
+goes on from its tokens; with nobody left the streams end, what they gave stays.
 """
 
 from __future__ import annotations
@@ -10,27 +10,18 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from shoal.errors import InputError, ShoalError, WorkerDied, WorkError
 from shoal.llm.service import batch as batching
 from shoal.llm.service.batch import Batch, Sequence, Step
+from shoal.llm.service.executor import Executor, Executors, Outputs
 from shoal.llm.service.placed import Placed
 from shoal.llm.service.stream import Ended, Listener, Request, Stream
-from shoal.program import Header, Program
-from shoal.run import Settings
-from shoal.run.crew import LOOK_S, Crew
-from shoal.run.execute import crewed
-from shoal.wire import Delivery
-from shoal.worker import Clock, answer_of, heard
+from shoal.run.crew import LOOK_S
 
-Arrays = Mapping[str, NDArray[Any]]
 Places = Callable[[frozenset[str]], Placed]  # devices that are lost → a placement without them
 REST_S = 5.0  # a device that was lost is left out for so long
 TRIES = 4  # placements in a row that end before a single step is answered
@@ -48,10 +39,10 @@ class Counts:
 
 
 class Generator:
-    """Text from the workers of a plan; `generating` makes one. Requests may come from many threads."""
+    """Text from an executor; `generating` and `going_on` make one. Requests may come from many threads."""
 
-    def __init__(self, places: Places, context: int, over: str = "shm") -> None:
-        self._places, self._context, self._over = places, context, over
+    def __init__(self, executors: Executors, context: int) -> None:
+        self._executors, self._context = executors, context
         self._asked: queue.SimpleQueue[Stream | int | None] = queue.SimpleQueue()
         self._streams: dict[int, Stream] = {}
         self._names = itertools.count()
@@ -112,28 +103,26 @@ class Generator:
             self._end_all(ended)
 
     def _serve(self) -> None:
-        """Until it closes, on one placement after another.
+        """Until it closes, on one executor after another.
 
         Raises:
-            ShoalError: it cannot be placed, or workers end time and again before they answer a single step.
+            ShoalError: there is none, or workers end time and again before they answer a single step.
         """
         batch, tries = None, 0
         while not self._closing:
             began = self.counts.steps
-            placed = self._places(frozenset(self._out()))
-            fresh = batching.empty(placed.room.rows, placed.room.groups, placed.room.chunk)
-            batch = batching.moved(batch, fresh) if batch else fresh
             try:
-                with crewed(placed.plan, placed.program, placed.folder, Settings(over=self._over), None) as crew:
-                    crew.begin(Clock().origin, 1.0, record=False)
-                    self.counts.placements.append(placed.plan.label)
+                with self._executors(frozenset(self._out())) as executor:
+                    room = executor.room
+                    fresh = batching.empty(room.rows, room.groups, room.chunk)
+                    batch = batching.moved(batch, fresh) if batch else fresh
+                    self.counts.placements.append(executor.label)
                     self.ready.set()
-                    conduct = _Conduct(crew, self, batch)
+                    conduct = _Conduct(executor, self, batch)
                     try:
                         conduct.run()
                     finally:
                         batch = conduct.batch
-                    crew.stop()
             except WorkerDied as fault:
                 tries = tries + 1 if self.counts.steps == began else 0
                 self._mourn(fault)
@@ -163,13 +152,10 @@ class Generator:
 
 
 class _Conduct:
-    """The time with one crew."""
+    """The time with one executor."""
 
-    def __init__(self, crew: Crew, owner: Generator, batch: Batch) -> None:
-        self.crew, self.owner, self.batch = crew, owner, batch
-        self.inputs = [crew.program.edge[name] for name in crew.program.routes[0].inputs]
-        self.items = itertools.count()
-        self.flying: dict[int, tuple[Step, dict[str, NDArray[Any]]]] = {}
+    def __init__(self, executor: Executor, owner: Generator, batch: Batch) -> None:
+        self.executor, self.owner, self.batch = executor, owner, batch
 
     def run(self) -> None:
         """Until the generator closes.
@@ -180,13 +166,13 @@ class _Conduct:
         while self._heard():
             self.batch, steps = batching.next_steps(self.batch)
             for step in steps:
-                self._send(step)
-            if self.flying:
+                self.executor.send(step)
+            if self.batch.flying:
                 self._take(LOOK_S)
 
     def _heard(self) -> bool:
         """Take in what was asked for, waiting for it where there is nothing else to do; False if it is time to end."""
-        wait = not self.flying and not any(self.batch.sequences)
+        wait = not self.batch.flying and not any(self.batch.sequences)
         while True:
             try:
                 came = self.owner._asked.get(timeout=LOOK_S) if wait else self.owner._asked.get_nowait()
@@ -205,44 +191,12 @@ class _Conduct:
                 self.batch = batching.withdrawn(self.batch, came)
                 self._end(came, Ended("cancelled"))
 
-    def _send(self, step: Step) -> None:
-        arrays: Arrays = {
-            "tokens": np.array(step.tokens, np.int64),
-            "last": np.array(step.last, np.int32),
-        }
-        item, program = next(self.items), self.crew.program
-        self.flying[item] = step, {}
-        for edge in self.inputs:
-            array = arrays[edge.tensor]
-            self.crew.endpoint.send(_header(program, edge.name, item, step.first, array), array)
-
     def _take(self, timeout_s: float) -> None:
-        """What comes from the workers next: part of an answer, or word of a loss.
-
-        Raises:
-            WorkerDied: a worker is gone, or said why it cannot go on.
-        """
-        came = self.crew.endpoint.receive(timeout_s)
-        if isinstance(came, Delivery) and came.header.control:
-            lost = self.crew.told(came.peer, answer_of(heard(self.crew.endpoint, came), came.peer))
-        else:
-            lost = self.crew.why(came)
-        if lost is not None:
-            raise WorkerDied(f"{lost[0]} is gone ({lost[1]})", where=lost[0])
-        if isinstance(came, Delivery) and not came.header.control:
-            self._collect(came)
-
-    def _collect(self, came: Delivery) -> None:
-        header = came.header
-        step, outputs = self.flying[header.item]
-        assert came.array is not None
-        outputs[self.crew.program.edges[header.edge].delivers] = came.array.copy()
-        self.crew.endpoint.release(came)
-        if len(outputs) == len(self.crew.program.routes[0].outputs):
-            del self.flying[header.item]
+        """Hand out what was computed meanwhile."""
+        for step, outputs in self.executor.take(timeout_s):
             self._answer(step, outputs)
 
-    def _answer(self, step: Step, outputs: Arrays) -> None:
+    def _answer(self, step: Step, outputs: Outputs) -> None:
         self.owner.counts.steps += 1
         self.owner.counts.fed += sum(map(len, step.tokens)) if step.kind == "prefill" else 0
         places = {each.name: len(each.tokens) for each in self.batch.rows if each is not None}
@@ -274,17 +228,9 @@ class _Conduct:
             stream.put(ended)
 
 
-def _header(program: Program, edge: str, item: int, row: int, array: NDArray[Any]) -> Header:
-    """A message of a step: its session is the first row of the caches that it uses."""
-    return Header(
-        edge=program.edge_index[edge], item=item, route=0, session=row, epoch=program.epoch,
-        dtype=program.edge[edge].spec.dtype, shape=array.shape, payload_bytes=array.nbytes,
-    )  # fmt: skip
-
-
 @contextmanager
 def generating(places: Places, context: int, over: str = "shm") -> Iterator[Generator]:
-    """A generator whose workers are ready; they are gone afterwards.
+    """A generator over the workers of plans; they are ready, and gone afterwards.
 
     Args:
         places: gives a placement without the devices that are lost.
@@ -294,7 +240,24 @@ def generating(places: Places, context: int, over: str = "shm") -> Iterator[Gene
     Raises:
         WorkError: the workers could not start.
     """
-    made = Generator(places, context, over)
+    from shoal.llm.service.over_crew import over_crew
+
+    with going_on(lambda lost: over_crew(places(lost), over), context) as made:
+        yield made
+
+
+@contextmanager
+def going_on(executors: Executors, context: int) -> Iterator[Generator]:
+    """A generator over any executors.
+
+    Args:
+        executors: gives one that is ready, without the devices that are lost.
+        context: most tokens of a text, its prompt included.
+
+    Raises:
+        ShoalError: there is none.
+    """
+    made = Generator(executors, context)
     try:
         made.ready.wait()
         made.check_up()

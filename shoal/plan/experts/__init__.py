@@ -5,8 +5,10 @@ from shoal.plan.experts._evaluate import Evaluation, evaluated
 from shoal.plan.experts._fleet import clustered, expert_fleet
 from shoal.plan.experts._flows import Combine, Flows, flows
 from shoal.plan.experts._parcels import Parcels, parcels
+from shoal.plan.experts._plan import ExpertPlan, Forecast
+from shoal.plan.experts._replicas import replicated, shared
 from shoal.plan.experts._values import Curve, ExpertFleet, ExpertPlacement, ExpertShape, Host, Wire
-from shoal.plan.experts.contract import FAMILY, ExpertProblem, Placed, Placer, placed, problem
+from shoal.plan.experts.contract import FAMILY, ExpertProblem, Placed, Placer, check_room, placed, problem
 
 __all__ = [
     "FAMILY",
@@ -16,14 +18,17 @@ __all__ = [
     "Evaluation",
     "ExpertFleet",
     "ExpertPlacement",
+    "ExpertPlan",
     "ExpertProblem",
     "ExpertShape",
     "Flows",
+    "Forecast",
     "Host",
     "Parcels",
     "Placed",
     "Placer",
     "Wire",
+    "check_room",
     "clustered",
     "dependency",
     "evaluated",
@@ -32,4 +37,6 @@ __all__ = [
     "parcels",
     "placed",
     "problem",
+    "replicated",
+    "shared",
 ]

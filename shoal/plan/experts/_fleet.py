@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
+from types import MappingProxyType
 
 from shoal.errors import FleetError
 from shoal.fleet import Device, Fleet, Unit
 from shoal.plan.experts._values import Curve, ExpertFleet, ExpertShape, Host, Wire
 
 
-def expert_fleet(fleet: Fleet, shape: ExpertShape, *, kept_bytes: int = 0) -> ExpertFleet:
+def expert_fleet(
+    fleet: Fleet, shape: ExpertShape, *, kept_bytes: int = 0, curves: Mapping[str, Curve] = MappingProxyType({})
+) -> ExpertFleet:
     """Each device with its quickest unit, by its data sheet; each pair of devices with its link, two ways.
 
     Args:
         fleet: devices and links.
         shape: of an expert.
         kept_bytes: of each device's memory, for whatever else it holds.
+        curves: of devices that were measured, by name.
 
     Raises:
         FleetError: two devices without a link, or none that multiplies floats.
@@ -29,7 +34,11 @@ def expert_fleet(fleet: Fleet, shape: ExpertShape, *, kept_bytes: int = 0) -> Ex
             wires.setdefault(name, Wire(name, link.bandwidth_bytes_per_s, link.latency_s))
             ways[at][to] = (*ways[at][to], list(wires).index(name))
     hosts = tuple(
-        Host(device.name, _curve(device, shape), max(0, device.memory_limit_bytes - kept_bytes))
+        Host(
+            device.name,
+            curves.get(device.name) or _curve(device, shape),
+            max(0, device.memory_limit_bytes - kept_bytes),
+        )
         for device in fleet.devices
     )
     return ExpertFleet(hosts, tuple(wires.values()), tuple(map(tuple, ways)))

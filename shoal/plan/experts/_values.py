@@ -56,6 +56,10 @@ class Curve:
         knee = read_s / token_s
         return cls((knee, 2 * knee), (read_s, 2 * read_s))
 
+    def slower(self, speed: float) -> Curve:
+        """Of a device that has so much of this one's speed."""
+        return Curve(self.tokens, tuple(each / speed for each in self.seconds))
+
     def __call__(self, tokens: ArrayLike) -> F64:
         """Seconds; none of no tokens."""
         given = np.asarray(tokens, np.float64)

@@ -85,12 +85,21 @@ def problem(flow: Flows, fleet: ExpertFleet, shape: ExpertShape, combine: Combin
     _, layers, hosts, experts = flow.homes.shape
     if hosts != len(fleet.hosts):
         raise InputError("homes of another fleet", needed=f"{len(fleet.hosts)} hosts", had=str(hosts))
-    room, needed = sum(fleet.slots(shape)), layers * experts
-    if room < needed:
-        short = format_bytes((needed - room) * shape.weight_bytes)
-        raise LimitError("the fleet does not hold the experts", needed=f"{needed} slots", had=str(room),
-                         hint=f"{needed - room} more, {short}: fewer bits, or more hosts")  # fmt: skip
+    check_room(fleet, shape, layers * experts)
     return ExpertProblem(flow, fleet, shape, combine)
+
+
+def check_room(fleet: ExpertFleet, shape: ExpertShape, experts: int) -> None:
+    """Refuse a fleet without memory for so many experts, and say by how much.
+
+    Raises:
+        LimitError: they do not fit.
+    """
+    room = sum(fleet.slots(shape))
+    if room < experts:
+        short = format_bytes((experts - room) * shape.weight_bytes)
+        raise LimitError("the fleet does not hold the experts", needed=f"{experts} slots", had=str(room),
+                         hint=f"{experts - room} more, {short}: fewer bits, or more hosts")  # fmt: skip
 
 
 def placed(technique: str, given: ExpertProblem) -> Placed:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from shoal.errors import InputError, WorkerDied
-from shoal.llm.expert_parallel import Ways, even, workers
+from shoal.llm.expert_parallel import Step, Tally, Ways, even, workers
 from shoal.llm.expert_parallel.frames import ENTRY, HEAD
 from shoal.llm.expert_parallel.worker import ranks
 from tests.llm.expert_parallel.layers import HIDDEN, WIDTH, alone, experts, layer, tokens
@@ -69,6 +69,7 @@ def test_experts_on_the_move_change_no_answer(mode: str, balancer: str) -> None:
     size = held[0].bytes
     assert sorted(first.weight_bytes[2].tolist()) == [0, 0, size, size]  # expert 6 from worker 2 to both others
     assert first.weight_bytes.sum() == 2 * size
+    assert [each.foreign for each in first.reports] == [first.reports[0].copies, first.reports[1].copies, 0]
     assert (first.sent_bytes >= first.weight_bytes).all()
     copies = [each.copies for each in second.reports]
     assert sum(copies) == 122
@@ -83,6 +84,31 @@ def test_a_worker_without_memory_gets_no_expert(mode: str) -> None:
         np.testing.assert_allclose(made, alone(held, x, np.zeros_like(chosen), gates), atol=1e-5)
         assert there.traffic.steps[0].weight_bytes.sum(0).nonzero()[0].tolist() == [2]
         assert there.traffic.steps[0].said == "a device without memory for one more expert of others takes none"
+
+
+def test_sums_are_those_of_the_steps_which_are_not_kept() -> None:
+    native = MAPS["uneven"]
+    held, (x, chosen, gates) = experts(7), tokens(7, 61)
+    tally, kept = Tally(3), []
+
+    def note(step: Step) -> None:
+        tally.note(step)
+        kept.append(step)
+
+    with workers(native[None], ways=Ways("shards", "least_loaded:gate=1,least=1"), note=note) as there:
+        for number, each in enumerate(held):
+            there.hold(0, number, each)
+        for hot in (chosen, np.full_like(chosen, 6)):
+            there.layer(0, x, hot, gates)
+        assert not there.traffic.steps
+    assert tally.steps == len(kept) == 2
+    for at, done in enumerate(tally.workers):
+        assert done.copies == sum(step.reports[at].copies for step in kept)
+        assert done.spilled == sum(step.reports[at].foreign for step in kept)
+        assert done.weight_bytes == sum(int(step.weight_bytes[:, at].sum()) for step in kept)
+    assert sum(done.copies for done in tally.workers) == 4 * 61
+    assert sum(done.spilled for done in tally.workers) > 61
+    np.testing.assert_array_equal(tally.sent_bytes, sum(step.sent_bytes for step in kept))
 
 
 def test_bytes_of_every_link_are_those_of_its_messages() -> None:
@@ -112,7 +138,7 @@ def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
         mine = native[chosen] == worker
         rows = 4 * WIDTH * mine.any(1).sum()
         assert sent[2, worker] == message(8, 0, rows, *(4 * mine.sum(),) * 3)
-        assert sent[worker, 2] == message(rows, 16, 16, 40)
+        assert sent[worker, 2] == message(rows, 16, 16, 48)
     assert not sent[:2, :2].any()
 
 
