@@ -50,9 +50,7 @@ class D2moe:
     requests: int = 12  # decoded side by side, a multiple of 3
     tokens: int = 16  # of each
     rounds: int = 3  # of all engines in turn
-    rate_mb: float = (
-        4.0  # MB/s of the emulated store: a plane of the small experts, a page, then takes a millisecond
-    )
+    rate_mb: float = 4.0  # MB/s of the emulated store: a page, a plane of small experts, in a millisecond
     rates_mb: str = "8+2"  # … of further runs, foretold from a record at the first
     share: float = 0.45  # budget, of what the experts take in INT8
     layers: int = 2000  # drawn for the bound
