@@ -7,6 +7,7 @@ ops that run side by side, and what goes from one to the next is held. What leav
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from shoal.errors import PlanError
 from shoal.graph import Graph, Op, boundary
 from shoal.graph.box import Box, along
-from shoal.graph.portions import reads
+from shoal.graph.portions import boxes, reads
 from shoal.graph.tidy import label
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ class Streams:
     def _read_along(self, op: str, axis: int) -> dict[str, Reading]:
         shape = self._graph.tensors[op].shape
         places = 0, shape[axis] // 2, shape[axis] - 1
-        first, middle, last = (self._reads(op, along(shape, axis, (at, at + 1))) for at in places)
+        first, middle, last = (self._alike(op, along(shape, axis, (at, at + 1))) for at in places)
         found = {}
         for name in first.keys() & middle.keys() & last.keys():
             moved = _moved(first[name], last[name])
@@ -294,10 +295,23 @@ class Streams:
                 found[name] = Reading(moved, end - begun)
         return found
 
+    def _alike(self, op: str, box: Box) -> dict[str, Box]:
+        """What a box needs of inputs of which it needs the same wherever the op reads them: not so joined with itself."""
+        node = self._node(op)
+        mentions = Counter(value.name for value in node.inputs if value is not None)
+        return {
+            name: found[0]
+            for name, found in boxes(node, box).items()
+            if name in self._graph.tensors and len(found) == mentions[name] and len(set(found)) == 1
+        }
+
     def _reads(self, op: str, box: Box) -> dict[str, Box]:
+        return {name: each for name, each in reads(self._node(op), box).items() if name in self._graph.tensors}
+
+    def _node(self, op: str) -> ir.Node:
         if op not in self._nodes:
             raise PlanError(f"op '{op}' is known by its sizes alone")
-        return {name: each for name, each in reads(self._nodes[op], box).items() if name in self._graph.tensors}
+        return self._nodes[op]
 
     def _pipeline(self, group: Sequence[str], lanes: Lanes, turn: int) -> Pipeline:
         ops = [name for name in group if lanes.turns[name] == turn]

@@ -27,6 +27,7 @@ from shoal.llm.composition.trained import (
 from shoal.llm.tiny import Tiny
 from shoal.store import POLICIES, FileTier, Key, TensorStore, Throttled
 from shoal.study import Bench, Finding, Note, Shown, Table
+from shoal.train.language import Stretches
 
 DEFAULT = "documents"
 PROMPT = 96  # bytes
@@ -94,18 +95,23 @@ def _losses(
     found: Mapping[str, Text], models: Mapping[str, Tiny], alone: Mapping[str, Tiny], router: Router, held: int
 ) -> Iterator[Shown]:
     """What follows prompts held out, by the router's choice, by each kind's expert, by one model."""
-    rows: list[tuple[str, float, float, float, float]] = []
-    for name, text in found.items():
-        of = held_out(text, held)
-        chosen = [router.route(row[:PROMPT].astype(np.uint8).tobytes()).expert for row in of.x]
-        by_expert = {each: continued(models[each], of, PROMPT) for each in {*chosen, name}}
-        routes = mean(float(by_expert[each][at]) for at, each in enumerate(chosen))
-        one, large = (float(continued(alone[each], of, PROMPT).mean()) for each in ("one", "large"))
-        rows.append((name, routes, float(by_expert[name].mean()), one, large))
+    parts = [held_out(text, held) for text in found.values()]
+    of = Stretches(np.concatenate([each.x for each in parts]), np.concatenate([each.y for each in parts]))
+    kinds = np.repeat(list(found), [len(each.x) for each in parts])
+    chosen = np.array([router.route(row[:PROMPT].astype(np.uint8).tobytes()).expert for row in of.x])
+    by_choice, by_kind = np.zeros(len(kinds)), np.zeros(len(kinds))
+    for name, model in models.items():
+        for into, went in ((by_choice, chosen == name), (by_kind, kinds == name)):
+            if went.any():
+                into[went] = continued(model, Stretches(of.x[went], of.y[went]), PROMPT)
+    columns = by_choice, by_kind, *(continued(alone[name], of, PROMPT) for name in ("one", "large"))
+    rows: list[tuple[str | float, ...]] = [
+        (name, *(float(each[kinds == name].mean()) for each in columns)) for name in found
+    ]
     yield Table("Loss of what follows prompts held out, nats a byte",
                 ("kind", "by the router's choice", "by its own expert", "one model of an expert's size", "one as large as all experts"),
                 rows, note=f"{held} stretches of each kind at most: after {PROMPT} bytes, which the router reads, up to {SMALL.context}")  # fmt: skip
-    routes, own, one, large = (mean(float(row[at]) for row in rows) for at in range(1, 5))
+    routes, own, one, large = (mean(float(each[kinds == name].mean()) for name in found) for each in columns)
     yield Finding(
         "loss", routes / one, "measured", len(rows), why=f"{routes:.3f} over {one:.3f}, by the router's choice"
     )

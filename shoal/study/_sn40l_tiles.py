@@ -84,7 +84,7 @@ def tiled(bench: Bench, models: str) -> Iterator[Shown]:
 def _networks(bench: Bench, models: str) -> Iterator[tuple[str, Graph, Fabric]]:
     """Each with a chip on which it is more than one group."""
     small = replace(EDGE, tiles=TILES)
-    for name in bench.each(words(models), "tile by tile"):
+    for name in bench.each(() if models == "none" else words(models), "tile by tile"):
         yield name, bench.model(name).graph, replace(small, sram_bytes=4 << 20)
     rng = np.random.default_rng(bench.seed)
     weights = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in SPELLED.shapes().items()}

@@ -26,7 +26,7 @@ class Sn40l:
     requests: int = 4000  # of a stream
     launch_us: float = 5.0  # of a kernel from software
     models: str = "squeezenet+shufflenet+resnet50+densenet121"  # light ones that are fused, separated by +
-    tiled: str = "squeezenet+shufflenet"  # of these with weights, whose groups run tile by tile
+    tiled: str = "squeezenet+shufflenet"  # whose groups run tile by tile; none: small decoders alone
     large: bool = True  # lay out decoders of all published sizes; without, one
     steps: int = 600  # of training an expert
     text: int = 400_000  # bytes of each kind
@@ -45,8 +45,8 @@ class Sn40l:
         arxiv="2405.07518", venue="MICRO 2024",
     )  # fmt: skip
     quick = (
-        "models=squeezenet,tiled=squeezenet,large=false,steps=1,held=2,text=60000,each=3,new=2,fast_ms=1,switched=1,"
-        "requests=200,mixed=6,drawn=30"
+        "models=squeezenet,tiled=none,large=false,steps=1,held=2,text=60000,each=3,new=2,fast_ms=1,switched=1,"
+        "requests=200,mixed=4,drawn=30"
     )
     claims = (
         Claim("switch_a100", "switching models: DGX A100's time over SN40L's", 31, "×", Within(relative=0.1)),

@@ -158,3 +158,10 @@ def test_an_answer_that_is_read_on_is_made_before_it_is_read(tmp_path: Path) -> 
     _, (streamed,) = ran(graph, whole(graph), 24)
     assert streamed.lanes.passing == ()
     assert len(streamed.pipelines) == 1
+
+
+@pytest.mark.parametrize("tiles", [2, 3, 8])
+def test_a_tensor_joined_with_itself_is_held_where_its_copies_follow_each_other(tmp_path: Path, tiles: int) -> None:
+    nodes = [node("Relu", "x", "a"), node("Concat", "a a", "b", axis=1), node("Relu", "b", "y")]
+    ran(small(tmp_path, nodes, {"x": [1, 4, 1, 1]}, "y"), [("a", "b", "y")], tiles)
+    ran(small(tmp_path, nodes, {"x": [1, 4, 12, 12]}, "y b"), [("a", "b", "y")], tiles)
