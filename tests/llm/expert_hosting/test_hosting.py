@@ -29,6 +29,15 @@ EXPERT = 3 * 128 * 64 * 4  # bytes, of "mixtral"
 PROMPT, PLACES = 24, 40
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As inside `hosted`: several threads add in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def learned() -> RoutingTrace:
     return recorded(tiny("mixtral").module(), stretches(corpus()[0][: 4 * 64 + 1], 64).x)
