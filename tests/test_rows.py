@@ -36,6 +36,7 @@ NO_FAMILIES = {
         "drafting",
         "expert_hosting",
         "expert_parallel",
+        "expert_plan",
         "matmul_free",
         "offload",
         "profile",

@@ -66,8 +66,8 @@ class Problem:
             return described.busy_w
         able = np.isfinite(self.costs.op_seconds(unit, engine))
         ops = tuple(op.name for op, there in zip(self.graph.ops, able, strict=True) if there)
-        whole = self.costs.estimate(CostKey(ops, unit, engine))
-        return whole.joules / whole.seconds if whole.seconds else described.busy_w
+        whole = self.costs.estimate(CostKey(ops, unit, engine)) if ops else None
+        return whole.joules / whole.seconds if whole and whole.seconds else described.busy_w
 
     def divided(self, splits: tuple[Split, ...]) -> Problem:
         """The same question about the graph divided so; a pin of an op holds for all its parts."""

@@ -42,7 +42,7 @@ class _Replay:
     def __init__(self, told: Told, policy: Policy, tier: TierFigures, budget_bytes: int, readers: int) -> None:
         self._told, self._tier, self._budget_bytes = told, tier, budget_bytes
         self._sizes = dict(told.sizes)
-        order = [key for use in told.uses for key in use.keys]
+        order = [key for use in _asked(told) for key in use.keys]
         self._ledger = Ledger(self._sizes, budget_bytes, policy.keeper(tuple(self._sizes), order))
         self._kernel, self._free, self._steps = Kernel(), readers, deque(_steps(told))
         self._waits: Use | None = None
@@ -107,7 +107,7 @@ class _Replay:
 def _steps(told: Told) -> Iterator[_Step]:
     """The user's steps in order, and its own work before each: what is not waiting."""
     steps: list[tuple[float, float, Use | Preload | int]] = []  # when, when the user goes on, what
-    for at, use in enumerate(told.uses):
+    for at, use in enumerate(_asked(told)):
         steps += [(use.asked_s, use.ready_s, use), (use.ended_s, use.ended_s, at)]
     steps += [(each.at_s, each.at_s, each) for each in told.preloads]
     steps.sort(key=lambda step: step[:2])
@@ -117,3 +117,8 @@ def _steps(told: Told) -> Iterator[_Step]:
             raise InputError("several users waited at once", where="the store's record")
         yield _Step(at_s - free_s, what)
         free_s = on_s
+
+
+def _asked(told: Told) -> list[Use]:
+    """Uses in the order in which they were asked for; the store notes them as they end, and one may be within another."""
+    return sorted(told.uses, key=lambda use: (use.asked_s, use.ready_s))

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _work(options: argparse.Namespace) -> None:
-    if options.bundle.is_file():
+    if os.path.isfile(options.bundle):  # not the path's own method: that fails where no such path can be
         _pin(options.cores or ())
         offer(options.bundle, options.over, options.listen, _announce)
         return

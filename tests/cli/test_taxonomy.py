@@ -30,7 +30,7 @@ def test_the_tree_and_its_page(shoal: Any, junit: Path, tmp_path: Path) -> None:
     done = shoal("taxonomy", "--junit", str(junit), "--html", "map.html")
     assert done.code == 0
     assert "✔ mass  Experts that are hardly used" in done.out
-    assert "○ experts  Experts over devices" in done.out
+    assert "○ hybrid  Experts whole and in parts" in done.out
     assert "Experts over devices" in (tmp_path / "map.html").read_text()
     found = shoal("taxonomy", "--junit", str(junit), "--json").json
     by = {each["id"]: each for each in found["entries"]}

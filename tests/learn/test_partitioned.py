@@ -21,7 +21,9 @@ from shoal.learn.values import Share, Task, states_path
 from shoal.store import PAGE, FileTier
 from shoal.train.language import Decoder
 from shoal.train.language.corpus import docstrings
-from shoal.wire.collectives import FAMILY, Group, even
+from shoal.wire.collectives import FAMILY, Collective, Group, even
+from shoal.wire.collectives.contract import Kind
+from shoal.wire.collectives.pool import PATH_BYTES
 from tests.wire.groups import grouped, together
 
 torch = pytest.importorskip("torch")
@@ -77,11 +79,19 @@ def test_fifty_steps_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
 def test_what_a_member_has_and_sends_follows_from_the_sizes(tmp_path: Path, how: str) -> None:
     prepare(tmp_path, SMALL, 3, text=TEXT)
     shares, steps, sizes = by_threads(tmp_path, 3, 2, how=how), 2, [each.size for each in units(SMALL)]
-    exchanges = 2 * sizes[0] + 3 * sum(
-        sizes[1:]
-    )  # blocks are gathered in both directions; all gradients are summed
-    begun = 3 * 8  # how many steps each has done
-    assert sum(each.sent_bytes for each in shares) == 2 * (begun + steps * 4 * exchanges)  # to the two others
+    way: Collective = catalog.make(FAMILY, how)
+
+    def sent(kind: Kind, size: int) -> int:
+        parts = [end - start for start, end in pairwise(even(size, 3))]
+        return sum(way.sent(kind, parts, rank) for rank in range(3))
+
+    gathered = sent("all_gather", sizes[0]) + 2 * sum(
+        sent("all_gather", each) for each in sizes[1:]
+    )  # in both directions
+    summed = sum(sent("reduce_scatter", each) for each in sizes)
+    begun = sent("all_gather", 3 * 8)  # how many steps each has done
+    met = 2 * PATH_BYTES + 2 * 3 if how == "pool" else 0  # where the pool is, and that all have come
+    assert sum(each.sent_bytes for each in shares) == met + begun + steps * 4 * (gathered + summed)
     for share in shares:
         pages = 4 * len(sizes) * PAGE  # that are not full
         assert 16 * NUMBERS / 3 <= share.file_bytes + 100 <= 16 * NUMBERS / 3 + pages + 3 * PAGE

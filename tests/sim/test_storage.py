@@ -79,6 +79,15 @@ def test_by_hand_what_follows_is_read_behind_what_is_used() -> None:
     assert (found.seconds, found.hit_rate) == (9, 3 / 4)
 
 
+def test_by_hand_a_use_within_another_ends_before_it() -> None:
+    first, *inner = used(KEYS[0], 0, 1, 7), used(KEYS[1], 1, 2, 3), used(KEYS[2], 3, 4, 5), used(KEYS[0], 5, 5, 6)
+    told = Told(SECOND, 2 * SIZE, SIZES, (*inner, first))  # as the store notes them: as they end
+    found = replayed(told, CYCLIC)
+    times = {(each.keys, each.asked_s, each.ready_s, each.ended_s) for each in found.uses}
+    assert times == {(each.keys, each.asked_s, each.ready_s, each.ended_s) for each in told.uses}
+    assert found.read_bytes == 3 * SIZE  # the first one stayed: it was in use
+
+
 def test_a_larger_budget_never_reads_more() -> None:
     uses = tuple(used(KEYS[at % LAYERS], 3 * at, 3 * at + 1, 3 * at + 3) for at in range(12))
     told = Told(SECOND, SIZE, SIZES, uses)

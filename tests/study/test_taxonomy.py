@@ -121,7 +121,7 @@ def test_the_map_is_shown_whole(all_passed: Evidence) -> None:
     judged = statuses(found, all_passed)
     lines = tree(found, judged).splitlines()
     assert "      ✔ second  A second expert that hardly counts" in lines
-    assert "      ○ experts  Experts over devices" in lines
+    assert "      ○ hybrid  Experts whole and in parts" in lines
     shown = page(found, judged)
     assert all(each.title in shown for each in found.entries)
 

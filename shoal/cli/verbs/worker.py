@@ -38,7 +38,11 @@ def command(
 
 def _records_of(path: Path) -> Path:
     """Where a trained model's weights are kept as records; anything else as it is."""
-    if path.suffix != ".gguf" and not (path / "config.json").is_file():
+    try:
+        trained = path.suffix == ".gguf" or (path / "config.json").is_file()
+    except OSError:  # no such path can be: whoever opens it says why
+        trained = False
+    if not trained:
         return path
     from shoal.llm.offload.kept import stored  # a worker of a bundle needs nothing of this
 
