@@ -35,7 +35,8 @@ def test_the_tree_and_its_page(shoal: Any, junit: Path, tmp_path: Path) -> None:
     found = shoal("taxonomy", "--junit", str(junit), "--json").json
     by = {each["id"]: each for each in found["entries"]}
     assert by["model.algo.skip.second"]["status"] == "working"
-    assert found["branches"]["system.ep"]["working"] == 0
+    assert found["branches"]["system.ep.sched"]["working"] == 0
+    assert found["branches"]["system.ep.balance"]["working"] == 3
 
 
 def test_without_tests_that_ran_nothing_is_said_to_work(

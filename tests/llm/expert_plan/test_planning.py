@@ -117,16 +117,17 @@ def test_too_little_memory_is_refused_before_a_text_is_read(tmp_path: Path) -> N
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
-    for given, told in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"routes": ()}, "placed by the routes of texts"),
         ({"step_tokens": 0}, "a step has a token at least"),
         ({"technique": "best"}, "is called 'best'"),
         ({"routes": (tmp_path / "nowhere.txt",)}, "cannot read"),
         ({"routes": (text(tmp_path, 5000, 100),)}, "too short a text .*needed 128 tokens, had 100"),
         ({"routes": (tmp_path / "a.npz", tmp_path / "b.npz")}, "one file of routes, or texts"),
-    ):
+    )
+    for given, told in cases:
         with pytest.raises(InputError, match=told):
-            question(tmp_path, **given).answered()  # type: ignore[arg-type]
+            question(tmp_path, **given).answered()
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff" * 300)
     with pytest.raises(InputError, match="not a text file"):

@@ -10,15 +10,32 @@ import pytest
 
 from shoal.errors import InputError, WorkerDied
 from shoal.llm.service import Request, Room
+from shoal.llm.service.batch import Step
+from shoal.llm.service.executor import Outputs
 from shoal.llm.service.generator import TRIES, going_on
+from shoal.llm.service.over_module import OverModule
 from shoal.llm.tiny import tiny
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-from shoal.llm.service.over_module import OverModule  # noqa: E402
 
 PROMPTS = (b"The module provides ", b"If the argument is ", b"A list of strings " * 3, b"class ", b"x")
 NEW = 16
+
+
+class Mortal(OverModule):
+    """Whose worker is gone after so many steps."""
+
+    def __init__(self, model: Any, steps: int) -> None:
+        super().__init__(model, f"until {steps}", Room(2, 8), 128)
+        self._left = steps
+
+    def take(self, timeout_s: float) -> Iterator[tuple[Step, Outputs]]:
+        for each in super().take(timeout_s):
+            if not self._left:
+                raise WorkerDied("it is gone", where="worker 1")
+            self._left -= 1
+            yield each
 
 
 def alone(model: Any, prompt: bytes, new: int = NEW) -> list[int]:
@@ -53,17 +70,7 @@ def test_texts_go_on_with_the_next_executor_and_end_where_none_lasts() -> None:
 
     @contextmanager
     def lost_at(steps: int) -> Iterator[OverModule]:
-        made = OverModule(model, f"until {steps}", Room(2, 8), 128)
-        taken, computed = [0], made._computed
-
-        def counted(step: Any) -> Any:
-            taken[0] += 1
-            if taken[0] > steps:
-                raise WorkerDied("it is gone", where="worker 1")
-            return computed(step)
-
-        made._computed = counted  # type: ignore[method-assign]
-        yield made
+        yield Mortal(model, steps)
 
     def executors(_: frozenset[str]) -> Any:
         begun.append(len(begun))
