@@ -24,7 +24,7 @@ EXAMPLES = (
     "shoal generate llama/ 'Once upon a time' --tokens 200 --temperature 0.8 --seed 1",
     "shoal generate llama/ 'Once upon a time' --fleet two_cores.toml --weights int8",
     "shoal generate gemma-3-270m.gguf 'The capital of France is' --memory 256MB",
-    "shoal generate gemma3/ 'The capital of France is' --memory 256MB --weights-from 192.0.2.7:4711 --over tcp:plain=true",
+    "shoal generate llama/ 'Once upon a time' --memory 256MB --weights-from 192.0.2.7:4711 --over tcp:plain=true",
     "shoal generate placed 'Once upon a time' --balance least_loaded",
 )
 

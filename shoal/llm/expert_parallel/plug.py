@@ -76,11 +76,10 @@ def plugged(handle: Handle, model: PreTrainedModel, found: Sequence[Block], answ
             raise ModelError("experts in other processes give no gradients", hint="run it under torch.no_grad()")
         return answer(places[id(module)], x, chosen, gates)
 
-    name, before = f"shoal_workers_{next(_numbers)}", model.config._experts_implementation
+    name = f"shoal_workers_{next(_numbers)}"
     registry[name] = experts
     handle.later(lambda: registry.pop(name))
-    handle.later(lambda: model.set_experts_implementation(before))
-    model.set_experts_implementation(name)
+    handle.implement(model, name)
 
 
 def rows_of(values: Tensor) -> F32:

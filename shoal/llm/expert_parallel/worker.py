@@ -118,13 +118,13 @@ class Worker:
 
     def _computed(self, layer: int, given: Sequence[Parcel], experts: Mapping[int, Expert]) -> list[F32]:
         holders = np.array(self._task.native[layer])
-        for each in given:
-            self._copies += len(each.experts)
-            self._foreign += int((holders[each.experts] != self._task.index).sum())
+        copies = sum(len(each.experts) for each in given)
+        self._copies += copies
+        self._foreign += sum(int((holders[each.experts] != self._task.index).sum()) for each in given)
         begun_s = time.perf_counter()
         made = answers(given, experts, ACTIVATIONS[self._task.activation])
-        copies = sum(len(each.experts) for each in given)
-        time.sleep(max(0.0, begun_s + copies * self._task.copy_s - time.perf_counter()))
+        if self._task.copy_s:
+            time.sleep(max(0.0, begun_s + copies * self._task.copy_s - time.perf_counter()))
         self._compute_s += time.perf_counter() - begun_s
         return made
 

@@ -34,11 +34,15 @@ class Handle:
         """Do this to undo what was just done."""
         self._ways_back.append(way_back)
 
-    def loops(self, model: Any) -> None:
-        """Have experts multiplied one after another: the only way in which a choice that was struck out costs nothing."""
+    def implement(self, model: Any, name: str) -> None:
+        """Have transformers compute the model's experts by the implementation that it knows under this name."""
         before = model.config._experts_implementation
         self._ways_back.append(lambda: model.set_experts_implementation(before))
-        model.set_experts_implementation("eager")
+        model.set_experts_implementation(name)
+
+    def loops(self, model: Any) -> None:
+        """Have experts multiplied one after another: the only way in which a choice that was struck out costs nothing."""
+        self.implement(model, "eager")
 
     def take(self, other: Handle) -> None:
         """Undo what another handle would."""

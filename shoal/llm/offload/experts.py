@@ -115,10 +115,8 @@ def offload(
         for place, site in enumerate(found):
             handle.replace(site.experts, SERVED, _Served(site, place, store, budget, foresight))
             site.free()
-        before = model.config._experts_implementation
-        handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
-        model.set_experts_implementation(NAME)
+        handle.implement(model, NAME)
         handle.later(store.close)
         handle.later(_pin(store, budget.pinned).close)
         undone.pop_all()

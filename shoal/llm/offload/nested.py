@@ -145,10 +145,8 @@ def in_bits(model: PreTrainedModel, path: Path, router: BitRouter, how: Loading,
             after = found[place + 1] if how.ahead and place + 1 < len(found) else None
             handle.replace(site.experts, SERVED, _Layer(site, after, place, store, router, layout, how, asked))
             site.free()
-        before = model.config._experts_implementation
-        handle.later(lambda: model.set_experts_implementation(before))
         transformers_module("transformers.integrations.moe").ExpertsInterface.register(NAME, _answer)
-        model.set_experts_implementation(NAME)
+        handle.implement(model, NAME)
         handle.later(store.close)
         undone.pop_all()
     return InBits(handle, store, asked)

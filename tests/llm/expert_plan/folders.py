@@ -8,17 +8,8 @@ from shoal import codec, fleet
 from shoal.llm.expert_plan import Question
 from shoal.llm.tiny import save_folder, tiny
 from shoal.plan.experts import ExpertPlan
+from shoal.study._llep_served import DEVICES as QUICK
 from shoal.train.language import corpus
-
-QUICK = """
-[devices.left]
-board = "this-machine"
-[devices.right]
-board = "this-machine"
-[default_link]
-bandwidth = "100 TB/s"
-latency = "1 ns"
-"""  # so quick that an expert on its way costs nearly nothing
 
 
 def small(folder: Path, kind: str = "mixtral") -> Path:

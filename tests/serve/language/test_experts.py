@@ -19,7 +19,7 @@ from shoal.llm.tiny import tiny
 from tests.llm.expert_plan.folders import plan
 
 torch = pytest.importorskip("torch")
-openai = pytest.importorskip("openai")
+pytest.importorskip("openai")
 pytest.importorskip("transformers")
 pytest.importorskip("safetensors")
 
@@ -44,11 +44,6 @@ def server(process: Any) -> str:
     line = process.stdout.readline()
     assert line.startswith("serving small at http://"), line
     return str(line.split()[3].rstrip(";"))
-
-
-@pytest.fixture(scope="module")
-def client(server: str) -> Any:
-    return openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0, timeout=60)
 
 
 @pytest.fixture(scope="module")

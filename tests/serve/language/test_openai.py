@@ -46,11 +46,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def client(server: str) -> Any:
-    return openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0, timeout=60)
-
-
-@pytest.fixture(scope="module")
 def greedy() -> str:
     with torch.no_grad():
         out = tiny("llama").module().generate(
