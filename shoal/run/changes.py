@@ -111,7 +111,7 @@ class Changes:
             crew = self._roster.crews.get(epoch)  # the driver may have let it go meanwhile
             while crew is not None:
                 came = crew.endpoint.receive(0.0)
-                lost = crew.why(came) or self._put(crew, came)
+                lost = self._put(crew, came) or crew.why(came)
                 if lost is not None:
                     yield self._dropped(epoch, *lost)
                 if lost is not None or came is None:

@@ -35,6 +35,9 @@ class Crew:
         self.program, self.endpoint, self.pace = program, endpoint, pace
         self._patience_s, self._watch = patience_s, watch
         self._carried = 0
+        self._said: tuple[float, str, str] | None = (
+            None  # until when to wait for its own words, a worker, what others say
+        )
         self._boots: dict[str, str] = {}  # by unit: what tells its machine's clock from another's
         self.offsets: Mapping[str, Offset] = {}  # of units on other machines, when the latest run began
 
@@ -94,12 +97,11 @@ class Crew:
 
     def why(self, came: Delivery | Left | None) -> tuple[str, str] | None:
         """Which worker is gone, given what came last, and why; rather its last words than that its line is dead."""
-        if self._watch is None:
-            return (came.peer, came.why) if isinstance(came, Left) else None
         if not isinstance(came, Left):
-            return self._watch() if came is None else None
+            known = self._watch() if self._watch is not None and came is None else None
+            return known or self._overdue()
         deadline_s = time.monotonic() + REAP_S
-        while time.monotonic() < deadline_s:
+        while self._watch is not None and time.monotonic() < deadline_s:
             known = self._watch()
             if known is not None and known[0] == came.peer:
                 return known
@@ -107,14 +109,25 @@ class Crew:
         return came.peer, came.why
 
     def told(self, unit: str, message: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Which worker cannot go on after what `unit` said, and why."""
+        """Which worker cannot go on after what `unit` said, and why.
+
+        What one says of another counts once that one had time to say more itself: `why` tells then.
+        """
         match message:
             case {"is": "error", "message": why}:
                 return unit, str(why)
             case {"is": "parted", "peer": peer, "why": why} if peer in self.program.units:
-                return self.why(Left(str(peer), f"{unit}: {why}"))
+                self._said = self._said or (time.monotonic() + REAP_S, str(peer), f"{unit}: {why}")
+                return None
             case _:
                 return None
+
+    def _overdue(self) -> tuple[str, str] | None:
+        """A worker that others miss and that has said nothing of itself since."""
+        if self._said is None or time.monotonic() < self._said[0]:
+            return None
+        _, peer, why = self._said
+        return peer, why
 
     def _clock_s(self, unit: str) -> float:
         say(self.endpoint, {"do": "clock"}, unit)

@@ -94,7 +94,7 @@ class Flights:
             crew, came = self._receive()
             if came is not None:
                 quiet_since_s = self._clock.now_s()
-            lost = None if crew is None else crew.why(came) or self._put(crew, came)
+            lost = None if crew is None else self._put(crew, came) or crew.why(came)
             self._take_due()
             if crew is not None and lost is not None:
                 self._lose(crew, *lost)

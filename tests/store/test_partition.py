@@ -96,7 +96,8 @@ def test_a_damaged_part_ends_all_members(path: Path) -> None:
     def faults(group: Group) -> ShoalError:
         with pytest.raises(ShoalError) as found:
             read_all(partitioned(path, group))
-        group.close()
+        if isinstance(found.value, ModelError):  # the others stay: who leaves is named
+            group.close()
         return found.value
 
     with grouped("shm", 3) as groups:
