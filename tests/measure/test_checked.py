@@ -21,17 +21,26 @@ needs_hosts = pytest.mark.skipif(bool(unavailable()), reason=f"cannot make hosts
 
 
 def machine_limit(wanted: LinkFigures) -> str:
-    """Why this machine cannot keep `wanted` now, whatever the transport does; "" if it could."""
+    """Why this machine cannot keep `wanted` within 5 % now, whatever the transport does; "" if it could."""
     Lead()  # sets this thread's timers to their finest
-    lates_s = []
+    lates_s, owns_s = (sorted(each() for _ in range(8)) for each in (late_s, own_latency_s))
+    varies_s = max(lates_s[-1] - lates_s[0], owns_s[-1] - owns_s[0])
+    if lates_s[-1] > MOST_LEAD_S or owns_s[-1] > wanted.latency_s or varies_s > 2 * 0.05 * wanted.latency_s:
+        return (
+            f"threads wake {lates_s[0] * 1e6:.0f} to {lates_s[-1] * 1e6:.0f} µs late, a message takes "
+            f"{owns_s[0] * 1e6:.0f} to {owns_s[-1] * 1e6:.0f} µs without any link"
+        )
+    return ""
+
+
+def late_s() -> float:
+    """How late a thread wakes: the lower quartile of a moment."""
+    found = []
     for _ in range(100):
         due_s = time.monotonic() + 2e-4
         time.sleep(2e-4)
-        lates_s.append(time.monotonic() - due_s)
-    late_s, own_s = sorted(lates_s)[25], own_latency_s()
-    if late_s > MOST_LEAD_S or own_s > wanted.latency_s:
-        return f"threads wake {late_s * 1e6:.0f} µs late, a message takes {own_s * 1e6:.0f} µs without any link"
-    return ""
+        found.append(time.monotonic() - due_s)
+    return sorted(found)[25]
 
 
 def hosts_limit(wanted: LinkFigures) -> str:
