@@ -23,23 +23,40 @@ class Handling:
         self.name = name
         self.handler: Handler | None = None
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._sending = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Send nothing any more; what is being sent now is sent first.
+
+        Handlers are not waited for. A thread that is inside a transport's own code as Python ends ends the process.
+        """
+        with self._sending:
+            self._closed = True
 
     def take(self, data: bytes, send: Callable[[bytes], None], end: Callable[[], None] = lambda: None) -> None:
         """Answer the request `data` by way of `send`, soon, on another thread; then call `end`, whatever happened."""
         if not self._places.acquire(blocking=False):
-            try:
-                send(self._refusal(Failed("WorkError", f"{MOST_AT_ONCE} requests are being answered already")))
-            finally:
-                end()
+            why = Failed("WorkError", f"{MOST_AT_ONCE} requests are being answered already")
+            self._send(self._refusal(why), send, end)
             return
         threading.Thread(target=self._answer, args=(data, send, end), name="request", daemon=True).start()
 
     def _answer(self, data: bytes, send: Callable[[bytes], None], end: Callable[[], None]) -> None:
         try:
-            send(self._reply(data))
+            reply = self._reply(data)
         finally:
             self._places.release()
-            end()
+        self._send(reply, send, end)
+
+    def _send(self, reply: bytes, send: Callable[[bytes], None], end: Callable[[], None]) -> None:
+        with self._sending:
+            if self._closed:
+                return
+            try:
+                send(reply)
+            finally:
+                end()
 
     def _reply(self, data: bytes) -> bytes:
         try:

@@ -103,6 +103,7 @@ class ZenohDesk:
         """Be gone."""
         with self._lock:
             self._withdraw()
+        self._handling.close()
         close_session(self._session)
 
     def _declare(self) -> None:

@@ -58,7 +58,7 @@ class _Replay:
     def _next(self) -> None:
         if self._steps:
             step = self._steps.popleft()
-            self._kernel.at(self._kernel.now_s + step.think_s, lambda: self._do(step.what))
+            self._kernel.at(self._kernel.now_s + step.think_s, lambda: self._do(step.what), rank=1)  # after reads
 
     def _do(self, what: Use | Preload | int) -> None:
         now_s = self._kernel.now_s

@@ -370,7 +370,7 @@ def test_a_disk_that_is_full_is_said_on_both_sides(drawer: Drawer, control: Cont
             control.ask("full", request, PATIENCE_S)
         assert "the disk is full" in drawer.log("full")
         full.terminate()
-        assert full.wait(10) == 0
+        assert full.wait(10) == 0, drawer.log("full")
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
 

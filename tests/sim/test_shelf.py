@@ -60,6 +60,17 @@ def test_its_record_replays_to_the_same_times(
     assert again.reads[: len(found.reads)] == found.reads
 
 
+def test_what_comes_the_moment_it_is_asked_for_is_here_in_the_replay_too() -> None:
+    made = SimulatedStore(SIZES, 6 * PAGE, LRU, SECOND)
+    with made.hold([Key(0, 2)], then=[Key(1, 1), Key(0)]):
+        pass
+    made.work(3)
+    with made.hold([Key(0)]):
+        pass
+    assert made.told().uses[1].hits == 1
+    assert replayed(made.told(), LRU).uses == made.told().uses
+
+
 def test_what_does_not_fit_is_refused() -> None:
     made = SimulatedStore(SIZES, 3 * PAGE, LRU, SECOND)
     with pytest.raises(LimitError, match="larger than the budget"), made.hold([Key(0, 1), Key(0, 2)]):
