@@ -7,13 +7,14 @@ DEMO := .venv-demo
 STUDIES := $(filter-out _% contract,$(notdir $(basename $(sort $(wildcard shoal/study/*.py)))))
 BENCHES := $(filter-out _%,$(notdir $(basename $(sort $(wildcard bench/*.py)))))
 
-.PHONY: help venv kernels demo test matrix check browser arm studies bench clean
+.PHONY: help venv kernels demo test matrix search check browser arm studies bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo     classify photos over an emulated fleet; installs only what that needs"
 	@echo "make test     every test but those of make matrix, from nothing"
 	@echo "make matrix   every strategy on every light model: an hour"
+	@echo "make search   the property tests with other, and ten times as many, examples"
 	@echo "make check    format, lint, strict types, import rows"
 	@echo "make bench    the measurements, one after another"
 	@echo "make studies  published systems: claims against what is obtained here; keeps the results"
@@ -56,6 +57,10 @@ test: $(VENV)/done browser arm
 # Every strategy on every light model over 2, 3 and 4 units: an hour.
 matrix: $(VENV)/done
 	@$(RUN) -m pytest -q -n 2 -m matrix
+
+# Ten times the examples of the property tests, others every time.
+search: $(VENV)/done
+	@$(RUN) -m pytest -q -n 2 -m 'hypothesis and not serial and not matrix' --hypothesis-profile search
 
 check: $(VENV)/done
 	@status=0; step() { echo "$$1"; shift; "$$@" || status=1; }; \

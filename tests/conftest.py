@@ -13,9 +13,11 @@ from hypothesis import settings
 
 from tests.stalls import Stalls
 
-# Another test may hold the core: pytest-timeout stops what hangs, and no example is judged by its time.
-settings.register_profile("shared-machine", deadline=None)
-settings.load_profile("shared-machine")
+# Another test may hold the core: pytest-timeout stops what hangs, and no example is judged by its time. A change is
+# judged by the same examples everywhere; `make search` looks for new ones, and what it finds becomes a test of its own.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("same")
 
 KEPT = Path(os.environ.get("SHOAL_CACHE") or Path.home() / ".cache" / "shoal")
 MULTIPLIER = "booth_ks_sm"

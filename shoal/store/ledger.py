@@ -45,7 +45,7 @@ class Ledger:
                              needed=f"{sizes[largest]} bytes", had=f"{budget_bytes}")  # fmt: skip
         self._held: set[Key] = set()
         self._loading: set[Key] = set()
-        self._fresh: set[Key] = set()  # preloaded, and not used since
+        self._fresh: set[Key] = set()  # asked for beforehand, and not used since
         self._pins: dict[Key, int] = {}  # how many use it; a key stays here while it is being read, too
         self._wanted: dict[Key, tuple[int, int]] = {}  # priority, order of asking
         self._queue: list[tuple[int, int, Key]] = []
@@ -100,10 +100,12 @@ class Ledger:
                 del self._pins[key]
 
     def preload(self, keys: Iterable[Key], priority: int = 0) -> None:
-        """Have these read when nobody waits for another."""
+        """Have these read when nobody waits for another; those that are here stay before others do."""
         for key in keys:
             self.size(key)
             self._want(key, priority)
+            if key in self._held:
+                self._fresh.add(key)
 
     def forget(self, keep: Collection[Key] = ()) -> int:
         """Strike preloads that have not begun, but for some; how many. What others have brought may leave as anything."""
@@ -164,7 +166,8 @@ class Ledger:
     def _room(self, size: int, *, demanded: bool) -> tuple[Key, ...] | None:
         """What leaves so that `size` fits; None if what could leave is not enough.
 
-        What a preload has brought and nobody has used yet leaves last, and never for another preload.
+        What was asked for beforehand and nobody has used yet leaves last, and never for another preload: else what is used
+        soon would leave for what is used later.
         """
         free = self._held - set(self._pins)
         gone: list[Key] = []

@@ -41,6 +41,10 @@ class Lab:
     learned: RoutingTrace  # routes of the first
     folder: Path
 
+    def __str__(self) -> str:
+        """Its name."""
+        return self.kind
+
     def planes(self) -> Path:
         """The one file of all widths."""
         path = self.folder / f"{self.kind}-planes"

@@ -27,7 +27,7 @@ class ZeroInfinity:
     new: int = 8  # tokens of text
     tokens: int = 256  # of a step against the clock, all of which are scored: so many that a disk can keep up
     last: int = 768  # of one that asks for the last logits alone
-    steps: int = 2  # of it, beside the first
+    steps: int = 3  # of it, beside the first
     rates: str = "0.5+1+2+4"  # of reading over arithmetic, held against the formula
     tile_kb: int = 24576  # of a tile
     parts_mb: float = 16.0  # that several workers read

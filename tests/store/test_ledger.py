@@ -58,6 +58,21 @@ def test_a_preload_takes_no_room_of_what_is_used_nor_of_another_preload() -> Non
     assert drained(books) == [KEYS[6]]
 
 
+def test_what_is_foreseen_and_here_does_not_leave_for_what_is_foreseen_after_it() -> None:
+    books = ledger(budget=4)
+    for key in (KEYS[1], KEYS[7], KEYS[2]):
+        books.hold([key])
+        drained(books)
+        books.let_go([key])
+    books.preload([KEYS[1], KEYS[8]])  # by last use the first would leave
+    assert drained(books) == [KEYS[8]]
+    assert books.held() == {KEYS[1], KEYS[2], KEYS[8]}
+    books.preload([KEYS[2], KEYS[5]])
+    assert drained(books) == []
+    books.hold([KEYS[5]])  # who waits goes before all that is foreseen
+    assert drained(books) == [KEYS[5]]
+
+
 def test_waiting_takes_the_room_of_preloads_when_nothing_else_is_left() -> None:
     books = ledger(budget=3)
     books.preload([KEYS[1], KEYS[7], KEYS[8]])

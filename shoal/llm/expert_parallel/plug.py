@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from shoal.errors import InputError, ModelError
 from shoal.llm.expert_parallel.experts import F32, Expert
-from shoal.llm.expert_parallel.workers import Note, Ways, Workers, workers
+from shoal.llm.expert_parallel.steps import Note
+from shoal.llm.expert_parallel.ways import Ways
+from shoal.llm.expert_parallel.workers import Workers, workers
 from shoal.llm.experts._blocks import Block, blocks
 from shoal.llm.experts._handle import Handle
 from shoal.llm.library import transformers_module

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal.llm.expert_parallel.experts import I64
-from shoal.llm.expert_parallel.workers import Step
+from shoal.llm.expert_parallel.steps import Step
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,83 +15,11 @@ from shoal.llm.expert_parallel.experts import ACTIVATIONS, F32, I64, Expert, par
 from shoal.llm.expert_parallel.frames import Frame, Gone, swap
 from shoal.llm.expert_parallel.messages import BALANCERS, Kind, Report, Task
 from shoal.llm.expert_parallel.processes import ENDING_S, Processes
+from shoal.llm.expert_parallel.steps import Note, Step, Traffic
+from shoal.llm.expert_parallel.ways import Mode, Ways
 from shoal.llm.expert_parallel.worker import devices_of, ranks
 
-Mode = Literal["hub", "shards"]
-PATIENCE_S = 60.0
 LONGER = 1.5  # the coordinator's patience over that of workers, which notice each other first
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How workers share the work.
-
-    Args:
-        mode: "hub": tokens are at the coordinator, which sends them out and adds what comes back; "shards": each worker has a
-            share of a layer's tokens, and workers send to one another.
-        balancer: of `plan/balancers`, with its options.
-        copies_per_s: how fast each worker is; none: all alike.
-        transfer_s: of one expert's weights to another worker, in the same unit of time; for the balancer.
-        room: how many experts of others each worker has memory for; none: for all.
-        patience_s: how long a worker may say nothing.
-        pinned: each worker runs on one core of those that there are.
-        traced: workers keep count of their memory, which takes time.
-        copy_s: a worker takes at least so long for a copy; emulates a slower device.
-    """
-
-    mode: Mode = "hub"
-    balancer: str = "plain"
-    copies_per_s: tuple[float, ...] = ()
-    transfer_s: float = 0.0
-    room: tuple[int, ...] = ()
-    patience_s: float = PATIENCE_S
-    pinned: bool = True
-    traced: bool = False
-    copy_s: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One layer's work: bytes over each link, [from, to], the coordinator last; and what each worker says."""
-
-    layer: int
-    sent_bytes: I64  # (workers + 1, workers + 1), all that passed the sockets
-    weight_bytes: I64  # of these, experts' weights; between workers
-    reports: tuple[Report, ...]
-    said: str = ""  # what a limit has kept the balancer from
-
-    @property
-    def seconds(self) -> float:
-        """Of the slowest worker."""
-        return max(each.step_s for each in self.reports)
-
-    @property
-    def cpu_s(self) -> float:
-        """Of the busiest worker."""
-        return max(each.cpu_s for each in self.reports)
-
-    @property
-    def peak_bytes(self) -> int:
-        """Of the fullest worker, its own experts left out; 0 where nobody counts."""
-        return max(each.peak_bytes for each in self.reports)
-
-
-Note = Callable[[Step], object]
-
-
-@dataclass(eq=False)
-class Traffic:
-    """What all layers have sent so far."""
-
-    steps: list[Step] = field(default_factory=list)
-
-    def by_layer(self, layers: int) -> I64:
-        """Bytes over each link, (layers, from, to)."""
-        size = len(self.steps[0].sent_bytes) if self.steps else 0
-        found = np.zeros((layers, size, size), np.int64)
-        for step in self.steps:
-            found[step.layer] += step.sent_bytes
-        return found
 
 
 class Pending:

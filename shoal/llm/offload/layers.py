@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def offloaded(
         config: as Hugging Face has it.
         found: which key holds what.
         store: with all of them; its budget holds what stays, what is used at once, and what is fetched ahead.
-        ahead: records that are fetched while one is used; 0: none.
+        ahead: records that are fetched while others are used, the next that are not here; 0: none.
         attention: see `shoal.llm.modules.module`.
 
     Raises:
@@ -75,10 +76,19 @@ class _Ahead:
             yield arrays
 
     def after(self, place: int) -> list[Key] | None:
-        """Those to be fetched from here on, round the circle; none are where nothing is fetched ahead."""
+        """From here on, round the circle, as far as so many have to be fetched; None where nothing is fetched ahead.
+
+        Those between that are here do not count: the reader goes on while they are used.
+        """
         if not self._ahead:
             return None
-        return [self._order[(place + at) % len(self._order)] for at in range(self._ahead)]
+        here, found, missing = self.store.held(), list[Key](), 0
+        for key in chain(self._order[place:], self._order[:place]):
+            found.append(key)
+            missing += key not in here
+            if missing == self._ahead:
+                break
+        return found
 
 
 def _fetched(layer: nn.Module, names: Mapping[str, tuple[Any, str]], key: Key, ahead: _Ahead) -> None:

@@ -61,6 +61,18 @@ def test_answers_are_those_of_the_model_in_memory(kind: str, ahead: int, tmp_pat
     assert any(use.then for use in told.uses) == bool(ahead)
 
 
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_what_is_fetched_ahead_is_what_is_not_here(ahead: int, tmp_path: Path) -> None:
+    with running(tiny("llama"), tmp_path, 0.5, ahead) as (made, store, found):
+        made(TOKENS)
+        made(TOKENS)
+        told, circle = store.told(), found.order * 3
+    lists = [use.then for use in told.uses if use.then]
+    assert all(each == circle[circle.index(each[0]) :][: len(each)] for each in lists)
+    assert max(map(len, lists)) > ahead  # past those that are here
+    assert len(told.reads) < len(told.uses)
+
+
 def test_text_is_the_same_token_for_token(tmp_path: Path) -> None:
     model = tiny("llama")
     wanted = model.module().generate(TOKENS[:1], max_new_tokens=12, do_sample=False)
