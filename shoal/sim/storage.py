@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from shoal.errors import InputError
 from shoal.events import Kernel
+from shoal.sim.handovers import handovers
 from shoal.store import Key, Ledger, Policy, Preload, Read, TierFigures, Told, Use
 
 
@@ -24,7 +25,8 @@ def replayed(
 ) -> Told:
     """The same uses and preloads with the same work between them, on a tier and in a budget of other figures.
 
-    The user's work takes what it took; what was waited is waited anew. One user, who lets go before it ends.
+    The user's work takes what it took; what was waited is waited anew. What threads took to wake each other and to check
+    what came, beyond the tier's figures, is taken again: see `handovers`. One user, who lets go before it ends.
 
     Raises:
         InputError: nothing was used, or by several at once so that waits overlap.
@@ -44,7 +46,8 @@ class _Replay:
         self._sizes = dict(told.sizes)
         order = [key for use in _asked(told) for key in use.keys]
         self._ledger = Ledger(self._sizes, budget_bytes, policy.keeper(tuple(self._sizes), order))
-        self._kernel, self._free, self._steps = Kernel(), readers, deque(_steps(told))
+        self._kernel, self._idle, self._steps = Kernel(), readers, deque(_steps(told))
+        self._takes = handovers(told)
         self._waits: Use | None = None
         self._uses, self._reads, self._preloads = list[Use](), list[Read](), list[Preload]()
 
@@ -80,28 +83,43 @@ class _Replay:
                 self._ledger.let_go(self._uses[what].keys)
                 self._uses[what] = replace(self._uses[what], ended_s=now_s)
                 self._next()
-        self._go_on()
+        self._wake_readers()
+        self._go_on(after_s=0.0)
 
-    def _go_on(self) -> None:
-        """Begin what can be read, and let the user go on where all it waits for is there."""
-        while self._free and (begun := self._ledger.begin()):
-            self._free -= 1
-            self._read(begun.key, demanded=begun.demanded)
+    def _go_on(self, after_s: float) -> None:
+        """Let the user go on where all it waits for is there."""
         if self._waits is not None and all(map(self._ledger.here, self._waits.keys)):
-            self._uses.append(replace(self._waits, ready_s=self._kernel.now_s))
-            self._waits = None
-            self._next()
+            use, self._waits = self._waits, None
+            self._kernel.at(self._kernel.now_s + after_s, lambda: self._ready(use))
+
+    def _ready(self, use: Use) -> None:
+        self._uses.append(replace(use, ready_s=self._kernel.now_s))
+        self._next()
+
+    def _wake_readers(self) -> None:
+        """Those who have nothing to do look whether there is something."""
+        readers, self._idle = self._idle, 0
+        for _ in range(readers):
+            self._kernel.at(self._kernel.now_s + self._takes.begin_s, self._look)
+
+    def _look(self) -> None:
+        """A reader begins what can be read."""
+        if (begun := self._ledger.begin()) is None:
+            self._idle += 1
+        else:
+            self._read(begun.key, demanded=begun.demanded)
 
     def _read(self, key: Key, *, demanded: bool) -> None:
         begun_s, size = self._kernel.now_s, self._sizes[key]
 
         def came() -> None:
-            self._free += 1
+            now_s = self._kernel.now_s
             self._ledger.came(key)
-            self._reads.append(Read(key, size, begun_s, self._kernel.now_s, demanded))
-            self._go_on()
+            self._reads.append(Read(key, size, begun_s, now_s, demanded))
+            self._kernel.at(now_s + self._takes.next_s, self._look)
+            self._go_on(self._takes.wake_s)
 
-        self._kernel.at(begun_s + self._tier.read_s(size), came)
+        self._kernel.at(begun_s + self._tier.read_s(size) + self._takes.read_s, came)
 
 
 def _steps(told: Told) -> Iterator[_Step]:
