@@ -7,7 +7,7 @@ alone; a tile is padded where the whole tensor is and nowhere else. Weights are 
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -129,10 +129,7 @@ class _Run:
             self._outside[each] = _Whole(_empty(self._graph.tensors[each]))
         counted, most = self._pipelines(of), 0
         if traced:  # again, now that every session is there
-            tracemalloc.start()
-            self._pipelines(of)
-            most = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            most = _traced_bytes(lambda: self._pipelines(of))
         self._groups.append((counted, most))
         self._peak_bytes = max(self._peak_bytes, counted + self._between())
 
@@ -253,6 +250,19 @@ def _session(node: ir.Node, portion: Portion, present: Sequence[bool]) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # faults come as exceptions
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _traced_bytes(run: Callable[[], object]) -> int:
+    """The most that Python's allocator gives to `run`."""
+    tracemalloc.start()
+    try:
+        run()  # Python keeps small objects that are done with for later ones, unless its collector has just let them go
+        kept_bytes = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        run()
+        return tracemalloc.get_traced_memory()[1] - kept_bytes
+    finally:
+        tracemalloc.stop()
 
 
 def _slices(box: Box) -> tuple[slice, ...]:
