@@ -85,7 +85,7 @@ def conduct(job: Job, say: Callable[[str], None] = lambda _: None) -> Result:
         with opened(_seed(job.study) or 0, say) as bench:
             result = keep(result)
             for shown in job.study.run(bench):
-                result = keep(result.adding(shown))
+                result = keep(result.adding(_placeless(shown, bench)))
                 _tell(job.study, shown, bench)
     except ShoalError as fault:
         keep(dataclasses.replace(result, failure=fault.message))
@@ -94,6 +94,13 @@ def conduct(job: Job, say: Callable[[str], None] = lambda _: None) -> Result:
     result = keep(dataclasses.replace(result, complete=True))
     partial.replace(job.path)
     return result
+
+
+def _placeless(shown: Shown, bench: Bench) -> Shown:
+    """Without the folder of this run, which is gone when somebody reads it."""
+    if not isinstance(shown, Finding):
+        return shown
+    return dataclasses.replace(shown, why=shown.why.replace(f"{bench.scratch}/", ""))
 
 
 def _tell(study: Study, shown: Shown, bench: Bench) -> None:

@@ -82,7 +82,7 @@ def _refused(made: Lab, file: Path, router: BitRouter, budget_bytes: int, kind: 
     try:
         in_bits(made.model, file, router, Loading(budget_bytes), layout).undo()
     except kind as fault:
-        return [fault.message.replace(f"{file.parent}/", "")]  # where a run keeps its files says nothing
+        return [fault.message]
     return []
 
 

@@ -56,6 +56,11 @@ def test_what_a_failing_study_had_is_kept(
     assert (told or "") in left.failure
 
 
+def test_where_a_run_kept_its_files_is_not_kept(family: Path) -> None:
+    result = conduct(job(f"{NAME}:broken=path"))
+    assert [each.why for each in result.findings if each.key == "always"] == ["orders"]
+
+
 def test_every_finding_is_on_disk_before_the_next_is_made(family: Path) -> None:
     wanted, seen = job(NAME), []
 

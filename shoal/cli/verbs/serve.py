@@ -119,7 +119,7 @@ def _serve_language(
         serve.check_open(listening, safety[0], plain=safety[1])
         secure = serve.secured(safety[0]) if safety[0] else None
         with talk.ready(model, ways) as ready:
-            served = LanguageModel(name or ready.name, ready.text, ready.generator, most)
+            served = LanguageModel(name or ready.name, ready.text, ready.generator, most, ready.facts)
             url = serve.url_of(listening, secure=secure is not None)
             serve.serve(language_app(served), served, listening, drain_s, secure,
                         lambda: _told(served.name, url, page=False, json=json))  # fmt: skip

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import IO
@@ -25,7 +25,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 class Processes:
     """All workers of a task, from their start to their end."""
 
-    def __init__(self, task: Task, *, pinned: bool) -> None:
+    def __init__(self, task: Task, *, pinned: bool, names: Sequence[str] = ()) -> None:
+        self._names = names or [str(at) for at in range(task.workers)]
         cores = sorted(os.sched_getaffinity(0)) if pinned else [-1]
         ends = _joined(task.workers + 1)
         self._words: list[IO[bytes]] = []
@@ -64,10 +65,11 @@ class Processes:
         silent = dict.fromkeys((at for at, code in enumerate(codes) if code is None), "says nothing")
         if OTHER_LEFT not in codes:
             silent = {at: why for at, why in silent.items() if at in gone.parties}
-        named = {at: self._said(at) or why for at, why in (ended or silent).items()} or dict.fromkeys(gone.parties, gone.message)  # fmt: skip
+        found = {at: self._said(at) or why for at, why in (ended or silent).items()} or dict.fromkeys(gone.parties, gone.message)  # fmt: skip
         self._kill()
-        return WorkerDied("experts' workers are gone", where=f"worker {', '.join(map(str, named))}",
-                          had="; ".join(f"worker {at}: {why}" for at, why in named.items()))  # fmt: skip
+        named = {self._names[at]: why for at, why in found.items()}
+        return WorkerDied("experts' workers are gone", where=f"worker {', '.join(named)}",
+                          had="; ".join(f"worker {name}: {why}" for name, why in named.items()))  # fmt: skip
 
     def close(self) -> None:
         """Have the workers leave: nobody asks any more."""

@@ -24,6 +24,7 @@ class Ways:
         pinned: each worker runs on one core of those that there are.
         traced: workers keep count of their memory, which takes time.
         copy_s: a worker takes at least so long for a copy; emulates a slower device.
+        names: of the workers, as errors say them; none: their numbers.
     """
 
     mode: Mode = "hub"
@@ -35,3 +36,4 @@ class Ways:
     pinned: bool = True
     traced: bool = False
     copy_s: float = 0.0
+    names: tuple[str, ...] = ()

@@ -221,9 +221,11 @@ def workers(
         raise InputError("workers do not know this activation", needed=", ".join(ACTIVATIONS), had=activation)
     task = Task(-1, count, {}, activation, ways.patience_s, tuple(map(tuple, native.tolist())),
                 ways.copies_per_s, ways.transfer_s, ways.room, traced=ways.traced, copy_s=ways.copy_s)  # fmt: skip
+    if ways.names and len(ways.names) != count:
+        raise InputError("a name for each worker", needed=str(count), had=str(len(ways.names)))
     catalog.make(BALANCERS, ways.balancer)  # refused here rather than in every worker
     devices_of(task)
-    there = Processes(task, pinned=ways.pinned)
+    there = Processes(task, pinned=ways.pinned, names=ways.names)
     try:
         yield Workers(native, task, ways, there, note)
     finally:

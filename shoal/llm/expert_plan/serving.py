@@ -67,8 +67,8 @@ def serving(plan: ExpertPlan, balancer: str = "plain", rows: int = 8, context: i
             "no such context", where="--context", needed=f"1 to {known.context} places", had=str(context)
         )
     catalog.make(BALANCERS, balancer)  # refused before anything starts
-    names = [host.name for host in plan.fleet.hosts]
-    ways = Ways("shards", balancer, plan.copies_per_s, plan.transfer_s, plan.room)
+    names = tuple(host.name for host in plan.fleet.hosts)
+    ways = Ways("shards", balancer, plan.copies_per_s, plan.transfer_s, plan.room, names=names)
     tally, places, at_work = Tally(len(names)), context or known.context, list[Workers]()
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,11 @@ LOOK_S = 0.25  # how often it is looked whether a client that gets its answer wh
 class LanguageModel:
     """What is served: a model's name, its tokens, and whoever goes on with texts."""
 
-    def __init__(self, name: str, text: Text, generator: Generator, most: int = 64) -> None:
-        """`most`: requests that are under way or wait; one more is told to come again."""
-        self.name, self.text, self.generator, self.most = name, text, generator, most
+    def __init__(
+        self, name: str, text: Text, generator: Generator, most: int = 64, facts: Callable[[], dict[str, Any]] = dict
+    ) -> None:
+        """`most`: requests that are under way or wait, one more is told to come again; `facts`: what workers did so far."""
+        self.name, self.text, self.generator, self.most, self.facts = name, text, generator, most, facts
         self.under_way = 0
         self.draining = False
 

@@ -51,7 +51,7 @@ def routes(model: LanguageModel) -> APIRouter:
 
     @router.get("/v1/state")
     async def state() -> dict[str, Any]:
-        return {"model": model.name, "under_way": model.under_way} | asdict(model.generator.counts)
+        return {"model": model.name, "under_way": model.under_way} | asdict(model.generator.counts) | model.facts()
 
     @router.get("/healthz")
     async def alive() -> dict[str, str]:

@@ -143,13 +143,15 @@ def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
 
 
 @pytest.mark.parametrize("mode", ["hub", "shards"])
-def test_a_worker_that_dies_is_named(mode: str) -> None:
+@pytest.mark.parametrize("names", [(), ("pi", "nano")])
+def test_a_worker_that_dies_is_named(mode: str, names: tuple[str, ...]) -> None:
     native = MAPS["uneven"]
     held, given = experts(7), tokens(7, 20)
-    with layer(native, held, mode=mode) as there:
+    with layer(native, held, mode=mode, names=names) as there:
         there.layer(0, *given)
         os.kill(there.processes[1], signal.SIGKILL)
-        with pytest.raises(WorkerDied, match=r"worker 1: experts' workers are gone .*ended with -9"):
+        said = rf"worker {names[1] if names else 1}: experts' workers are gone .*ended with -9"
+        with pytest.raises(WorkerDied, match=said):
             there.layer(0, *given)
         assert not any(os.path.exists(f"/proc/{each}") for each in there.processes)
 

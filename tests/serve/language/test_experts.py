@@ -88,6 +88,7 @@ def test_a_stream_goes_on_when_a_worker_is_killed(process: Any, server: str, cli
     assert "".join(pieces) == greedy
     state = httpx.get(f"{server}/v1/state").json()
     assert (state["losses"], state["placements"]) == (1, ["experts on left, right"] * 2)
+    assert all(state["workers"][each]["copies"] > 0 for each in ("left", "right"))
 
 
 def test_at_its_end_it_says_what_workers_did(process: Any, client: Any) -> None:
