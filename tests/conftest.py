@@ -50,6 +50,16 @@ def whoever_interrupts_is_heard() -> Iterator[None]:
     assert left is signal.default_int_handler, f"a handler of SIGINT was left behind: {left}"
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """For answers that are compared to the bit: several threads add in another order every time."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def multipliers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the table of one multiplier: it takes seconds to make."""

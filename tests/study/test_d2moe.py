@@ -21,6 +21,7 @@ from shoal.study._d2moe_runs import ENGINES, HEBF, Engine, Runner, by_class, fix
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +30,7 @@ ROUNDS = 7
 def measured(
     model: PreTrainedModel, path: Path, learned: RoutingTrace, hosting: Hosting, symbols: NDArray[np.int64]
 ) -> Pace:
-    """Times of a layer's parts, medians; to be had once, while nobody else computes.
+    """Times of a layer's parts, means, as what they add up to is; to be had once, while nobody else computes.
 
     Args:
         model: see `hosted`.
@@ -49,7 +49,7 @@ def measured(
         token_s = _token_s(model, symbols)
         fast_s = _fast_s(host)
         ask_s, slow_s = _slow_s(host)
-        load_s = median(each.ended_s - each.begun_s for each in host.residents.told.reads)
+        load_s = fmean(each.ended_s - each.begun_s for each in host.residents.told.reads)
     layers, chosen = len(host.blocks), learned.per_token
     return Pace(slow_s, load_s, max(0.0, token_s / layers - chosen * fast_s), fast_s, ask_s)
 
@@ -81,14 +81,14 @@ def decoded_s(model: PreTrainedModel, symbols: NDArray[np.int64], prompt: int = 
 
 
 def _token_s(model: PreTrainedModel, symbols: NDArray[np.int64]) -> float:
-    return median(decoded_s(model, symbols)[1:])
+    return fmean(decoded_s(model, symbols)[1:])
 
 
 def _fast_s(host: Hosted) -> float:
     """What one expert more takes."""
     count = host.blocks[0].count
     with transformers_module("torch").no_grad():
-        one_s, all_s = (_median_s(partial(_answered, host, each)) for each in (1, count))
+        one_s, all_s = (_mean_s(partial(_answered, host, each)) for each in (1, count))
     return max(0.0, all_s - one_s) / max(1, count - 1)
 
 
@@ -111,13 +111,13 @@ def _slow_s(host: Hosted) -> tuple[float, float]:
         pending.result()
         asking.append(asked_s - begun_s)
         waiting.append(time.perf_counter() - asked_s)
-    return median(asking), median(waiting)
+    return fmean(asking), fmean(waiting)
 
 
-def _median_s(work: Callable[[], None]) -> float:
+def _mean_s(work: Callable[[], None]) -> float:
     found = []
     for _ in range(ROUNDS * 8):
         begun_s = time.perf_counter()
         work()
         found.append(time.perf_counter() - begun_s)
-    return median(found)
+    return fmean(found)

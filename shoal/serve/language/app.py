@@ -23,7 +23,12 @@ class LanguageModel:
     """What is served: a model's name, its tokens, and whoever goes on with texts."""
 
     def __init__(
-        self, name: str, text: Text, generator: Generator, most: int = 64, facts: Callable[[], dict[str, Any]] = dict
+        self,
+        name: str,
+        text: Text,
+        generator: Generator,
+        most: int = 64,
+        facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         """`most`: requests that are under way or wait, one more is told to come again; `facts`: what workers did so far."""
         self.name, self.text, self.generator, self.most, self.facts = name, text, generator, most, facts

@@ -24,18 +24,10 @@ from shoal.train.language import corpus, stretches
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("safetensors")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 EXPERT = 3 * 128 * 64 * 4  # bytes, of "mixtral"
 PROMPT, PLACES = 24, 40
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As inside `hosted`: several threads add in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ def test_bytes_of_the_hub_are_those_of_its_messages() -> None:
 
 
 @pytest.mark.parametrize("mode", ["hub", "shards"])
-@pytest.mark.parametrize("names", [(), ("pi", "nano")])
+@pytest.mark.parametrize("names", [(), ("pi", "nano", "eye")])
 def test_a_worker_that_dies_is_named(mode: str, names: tuple[str, ...]) -> None:
     native = MAPS["uneven"]
     held, given = experts(7), tokens(7, 20)
