@@ -126,8 +126,13 @@ def speed(made: Lab, host: Hosted, texts: I64, prompt: int) -> Speed:
 
 
 def emulated(made: Lab, pace: Pace, share: float) -> float:
-    """How long the worker takes for a token in an expert, so that it is this share of a layer here."""
-    return share * (pace.attention_s + (made.learned.per_token - 1) * pace.fast_s)
+    """How long the worker has to take for a token in an expert, so that its answer takes this share of a layer here."""
+    return max(0.0, share * layer_s(made, pace) - pace.slow_s)  # what messages take is there anyway
+
+
+def layer_s(made: Lab, pace: Pace) -> float:
+    """Of a layer here, one of a token's experts being the worker's."""
+    return pace.attention_s + (made.learned.per_token - 1) * pace.fast_s
 
 
 def refused(made: Lab, texts: I64) -> tuple[bool, str]:

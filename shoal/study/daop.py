@@ -217,7 +217,7 @@ class Daop:
         from shoal.cost.hosted_experts import Pace
         from shoal.llm.expert_hosting import hiding
         from shoal.plan.hosted_experts import EXACT, WAYS
-        from shoal.study._daop_lab import Speed, emulated, speed, texts_of
+        from shoal.study._daop_lab import Speed, emulated, layer_s, speed, texts_of
 
         texts, options = texts_of(KINDS, 1)[: self.timed], {"read_bytes_per_s": 1e6 * self.rate_mb}
         plain = made.pace(texts[:1], **options)
@@ -232,7 +232,7 @@ class Daop:
                     for name, way in WAYS.items():
                         host.again(way)
                         found[name].append(speed(made, host, texts, self.prompt))
-            pace = sorted(paces, key=lambda each: emulated(made, each, 1.0) / each.slow_s)[len(paces) // 2]
+            pace = sorted(paces, key=lambda each: layer_s(made, each) / each.slow_s)[len(paces) // 2]
             said = hiding(pace, made.learned.per_token)
             told.append(said.startswith("hidden") == (share == HIDDEN))
             if share == HIDDEN:
