@@ -28,7 +28,9 @@ def test_loads_are_waited_for(pace: Pace, fast: int, misses: int) -> None:
 @given(PACES, st.integers(0, 3), st.integers(1, 3))
 def test_asked_early_layers_take_as_long_as_the_busier_device(pace: Pace, fast: int, slow: int) -> None:
     fast_s, slow_s = pace.attention_s + fast * pace.fast_s, slow * pace.slow_s
-    assume(slow_s <= fast_s or 29 * (slow_s - fast_s) > fast_s)  # the slow one has used up its lead of a layer by then
+    assume(
+        slow_s <= fast_s or 29 * (slow_s - fast_s) > fast_s
+    )  # the slow one has used up its lead of a layer by then
     ends = ends_s([Work(fast, 0)] + [Work(fast, slow, early=True)] * 60, pace)
     assert ends[60] - ends[30] == pytest.approx(30 * max(fast_s, slow_s))
     assert pace.hidden(fast, slow) == (slow_s <= fast_s)
