@@ -12,6 +12,7 @@ from shoal.errors import ShoalError
 
 LOG = logging.getLogger("shoal.control")
 MOST_AT_ONCE = 16
+CLOSE_S = 5.0  # how long what is being sent may take when all ends
 
 Handler = Callable[[Request], Reply]
 
@@ -23,19 +24,23 @@ class Handling:
         self.name = name
         self.handler: Handler | None = None
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._sending = threading.Lock()
-        self._closed = False
+        self._turn = threading.Condition()
+        self._sending, self._closed = 0, False
 
     def close(self) -> None:
-        """Send nothing any more; what is being sent now is sent first.
+        """Send nothing any more; what is being sent now is sent first, handlers are not waited for.
 
-        Handlers are not waited for. A thread that is inside a transport's own code as Python ends ends the process.
+        A thread that is inside a transport's own code when Python ends would abort the process.
         """
-        with self._sending:
+        with self._turn:
             self._closed = True
+            self._turn.wait_for(lambda: not self._sending, CLOSE_S)
 
     def take(self, data: bytes, send: Callable[[bytes], None], end: Callable[[], None] = lambda: None) -> None:
-        """Answer the request `data` by way of `send`, soon, on another thread; then call `end`, whatever happened."""
+        """Answer the request `data` by way of `send`, soon, on another thread; then call `end`, whatever happened.
+
+        After `close` neither is called.
+        """
         if not self._places.acquire(blocking=False):
             why = Failed("WorkError", f"{MOST_AT_ONCE} requests are being answered already")
             self._send(self._refusal(why), send, end)
@@ -50,13 +55,19 @@ class Handling:
         self._send(reply, send, end)
 
     def _send(self, reply: bytes, send: Callable[[bytes], None], end: Callable[[], None]) -> None:
-        with self._sending:
+        with self._turn:
             if self._closed:
                 return
+            self._sending += 1
+        try:
+            send(reply)
+        finally:
             try:
-                send(reply)
-            finally:
                 end()
+            finally:
+                with self._turn:
+                    self._sending -= 1
+                    self._turn.notify_all()
 
     def _reply(self, data: bytes) -> bytes:
         try:

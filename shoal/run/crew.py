@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from shoal.errors import WorkerDied, WorkError
 from shoal.program import Pace, Program
@@ -18,6 +18,14 @@ REAP_S = 0.3  # how long a worker whose connection ended may take to leave its l
 
 Watch = Callable[[], tuple[str, str] | None]  # a worker that ended, and why
 Reports = Mapping[str, Mapping[str, Any]]  # by unit
+
+
+class _Hearsay(NamedTuple):
+    """What others say of a worker."""
+
+    peer: str
+    why: str
+    until_s: float  # by then it has had time to say more itself
 
 
 class Crew:
@@ -35,9 +43,7 @@ class Crew:
         self.program, self.endpoint, self.pace = program, endpoint, pace
         self._patience_s, self._watch = patience_s, watch
         self._carried = 0
-        self._said: tuple[float, str, str] | None = (
-            None  # until when to wait for its own words, a worker, what others say
-        )
+        self._hearsay: _Hearsay | None = None
         self._boots: dict[str, str] = {}  # by unit: what tells its machine's clock from another's
         self.offsets: Mapping[str, Offset] = {}  # of units on other machines, when the latest run began
 
@@ -117,17 +123,15 @@ class Crew:
             case {"is": "error", "message": why}:
                 return unit, str(why)
             case {"is": "parted", "peer": peer, "why": why} if peer in self.program.units:
-                self._said = self._said or (time.monotonic() + REAP_S, str(peer), f"{unit}: {why}")
+                self._hearsay = self._hearsay or _Hearsay(str(peer), f"{unit}: {why}", time.monotonic() + REAP_S)
                 return None
             case _:
                 return None
 
     def _overdue(self) -> tuple[str, str] | None:
         """A worker that others miss and that has said nothing of itself since."""
-        if self._said is None or time.monotonic() < self._said[0]:
-            return None
-        _, peer, why = self._said
-        return peer, why
+        said = self._hearsay
+        return None if said is None or time.monotonic() < said.until_s else (said.peer, said.why)
 
     def _clock_s(self, unit: str) -> float:
         say(self.endpoint, {"do": "clock"}, unit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from statistics import fmean
 
 from shoal.store import Read, Told, Use
@@ -22,13 +23,13 @@ class Handovers:
 
 def handovers(told: Told) -> Handovers:
     """What the record shows of one reader; none where nobody has said how fast its tier is."""
-    reads = sorted(told.reads, key=lambda each: each.begun_s)
-    if told.tier.read_bytes_per_s is None or not reads:
+    reads = sorted(told.reads, key=lambda each: each.ended_s)
+    if not reads or not isfinite(told.tier.read_bytes_per_s or inf):
         return Handovers()
     waits = [_Wait(use, found) for use in told.uses if (found := _within(use, reads))]
     return Handovers(
         _mean(each.begin_s for each in waits if each.begin_s is not None),
-        max(0.0, _mean(each.ended_s - each.begun_s - told.tier.read_s(each.bytes) for each in reads)),
+        _mean(each.ended_s - each.begun_s - told.tier.read_s(each.bytes) for each in reads),
         _mean(gap_s for each in waits for gap_s in each.gaps_s()),
         _mean(each.use.ready_s - each.reads[-1].ended_s for each in waits),
     )
@@ -61,4 +62,4 @@ def _within(use: Use, reads: Sequence[Read]) -> Sequence[Read]:
 
 def _mean(values: Iterator[float]) -> float:
     found = tuple(values)
-    return fmean(found) if found else 0.0
+    return max(0.0, fmean(found)) if found else 0.0

@@ -7,6 +7,7 @@ goes on from its tokens; with nobody left the streams end, what they gave stays.
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -22,6 +23,7 @@ from shoal.llm.service.placed import Placed
 from shoal.llm.service.stream import Ended, Listener, Request, Stream
 from shoal.run.crew import LOOK_S
 
+LOG = logging.getLogger(__name__)
 Places = Callable[[frozenset[str]], Placed]  # devices that are lost → a placement without them
 REST_S = 5.0  # a device that was lost is left out for so long
 TRIES = 4  # placements in a row that end before a single step is answered
@@ -134,6 +136,7 @@ class Generator:
         return (device for device, lost_s in self._lost.items() if now_s - lost_s < REST_S)
 
     def _mourn(self, fault: WorkerDied) -> None:
+        LOG.warning("%s", fault.message)
         self.counts.losses += 1
         self._lost[str(fault.where or "").partition("/")[0]] = time.monotonic()
 

@@ -27,8 +27,12 @@ PROMPT = "The module provides "
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("served")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def process(folder: Path) -> Iterator[Any]:
     plan(folder, "lpt")
     command = [sys.executable, "-m", "shoal", "serve", str(folder / "placed"), "--port", "0", "--context", "256", "--rows", "4",
                "--drain", "5s", "--balance", "least_loaded:gate=1,least=1"]  # fmt: skip
@@ -79,13 +83,16 @@ def test_many_at_once_are_each_its_own(client: Any, greedy: str) -> None:
     assert found == [greedy[:20]] * 7
 
 
-def test_a_stream_goes_on_when_a_worker_is_killed(process: Any, server: str, client: Any, greedy: str) -> None:
+def test_a_stream_goes_on_when_a_worker_is_killed(
+    process: Any, folder: Path, server: str, client: Any, greedy: str
+) -> None:
     pieces = []
     for event in client.completions.create(model="small", prompt=PROMPT, max_tokens=60, temperature=0, stream=True):
         pieces.append(event.choices[0].text)
         if len(pieces) == 5:
             os.kill(_workers(process)[1], signal.SIGKILL)
     assert "".join(pieces) == greedy
+    assert "worker right: experts' workers are gone" in (folder / "errors").read_text()
     state = httpx.get(f"{server}/v1/state").json()
     assert (state["losses"], state["placements"]) == (1, ["experts on left, right"] * 2)
     assert all(state["workers"][each]["copies"] > 0 for each in ("left", "right"))
