@@ -41,6 +41,8 @@ def process(folder: Path) -> Iterator[Any]:
         yield process
         process.kill()
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
