@@ -71,7 +71,7 @@ class ZenohDesk:
         with self._lock:
             before, self._announcement = self._announcement, announcement
             if before is not None and before.boot == announcement.boot and not self._refused:
-                self._put(self._keys.announcement, codec.encode(announcement))
+                self._put(self._keys.announcement, codec.encode(announcement), must_arrive=True)
                 return
             self._withdraw()
             self._keys = Keys(self._me.fleet, self._me.name, announcement.boot)
@@ -87,7 +87,7 @@ class ZenohDesk:
             self._check_welcome()
 
     def tell(self, vitals: Vitals) -> None:
-        """Say how the device is; lost while the hub is away.
+        """Say how the device is; lost while the hub is away or the line is full.
 
         Raises:
             WireError: the hub came to refuse us.
@@ -144,12 +144,14 @@ class ZenohDesk:
         if self._refused:
             raise WireError(f"the hub refused this device: {self._refused}", where=self._me.name)
 
-    def _put(self, key: str, data: bytes) -> None:
-        import zenoh
+    def _put(self, key: str, data: bytes, must_arrive: bool = False) -> None:
+        """Tell the hub; what need not arrive is dropped where the line is full: it is said again before long."""
+        from zenoh import CongestionControl, ZError
 
+        when_full = CongestionControl.BLOCK if must_arrive else CongestionControl.DROP
         try:
-            self._session.put(key, data)
-        except zenoh.ZError as fault:
+            self._session.put(key, data, congestion_control=when_full)
+        except ZError as fault:
             raise WireError(f"cannot tell the hub: {fault}", where=self._me.name) from fault
 
     def _say(self, query: zenoh.Query) -> None:

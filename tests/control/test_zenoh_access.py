@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from shoal.errors import InputError, WireError
 from shoal.identity import Identity, Party, authority
 from shoal.identity.values import Paths
 from tests.control.worlds import Secure, announcement, present, within
+from tests.store.ways import way
 
 zenoh = pytest.importorskip("zenoh")
 
@@ -166,12 +169,29 @@ def test_what_a_device_says_is_not_trusted(reef: Secure, caplog: pytest.LogCaptu
             assert within(5.0, lambda: not present(reef.hub, "nano"))
     with pytest.raises(WireError, match="too large"):
         reef.hub.ask("nano", DISMISS, 5)
-    for nonsense in (b"", b"{}", b"y" * (MAX_BYTES + 1)):
-        session.put(NANO.vitals, nonsense)
-    session.put(NANO.vitals, codec.encode(Vitals(time.time(), 0.5, 5)))
+    for said in (b"", b"{}", b"y" * (MAX_BYTES + 1), codec.encode(Vitals(time.time(), 0.5, 5))):
+        session.put(NANO.vitals, said, congestion_control=zenoh.CongestionControl.BLOCK)
     assert within(5.0, lambda: reef.hub.sightings()["nano"].vitals)
-    assert "refused vitals" in caplog.text
+    assert [each.message.count("too large") for each in caplog.records if "refused vitals" in each.message] == [
+        0,
+        0,
+        1,
+    ]
     del saying, doing, token
+
+
+def test_an_announcement_waits_until_the_line_has_room(reef: Secure) -> None:
+    """Vitals do not: the next ones will do."""
+    to_hub = way(reef.hub.address.removeprefix("tls/"))
+    with to_hub as line, closing(open_desk(reef.identity("nano"), line.address)) as desk:
+        desk.answer(lambda request: Done())
+        desk.announce(announcement("nano"))
+        line.clear.clear()
+        for _ in range(8):
+            desk._session.put(NANO.vitals, b"y" * (8 * MAX_BYTES))
+        threading.Timer(0.5, line.clear.set).start()
+        desk.announce(announcement("nano", version="9"))
+        assert within(5.0, lambda: reef.hub.sightings()["nano"].announcement == announcement("nano", version="9"))
 
 
 def test_another_fleet_is_kept_out(reef: Secure, tmp_path: Path) -> None:

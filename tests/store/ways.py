@@ -30,7 +30,10 @@ def worker(
 
 
 class Way:
-    """A TCP way to an address. `spoil` may be set at any time; it sees the answers of all connections."""
+    """A TCP way to an address. `spoil` may be set at any time; it sees the answers of all connections.
+
+    While `clear` is not set, nothing more is taken from those who send.
+    """
 
     def __init__(self, to: str) -> None:
         host, _, port = to.rpartition(":")
@@ -39,11 +42,14 @@ class Way:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.spoil: Spoil = lambda data: data
         self.trickle_s = 0.0  # between two bytes of what comes back
+        self.clear = threading.Event()
+        self.clear.set()
         self.connections = 0
         self._ends = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self.clear.set()
         for each in self._ends:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -66,6 +72,8 @@ class Way:
     def _pump(self, source: socket.socket, target: socket.socket, back: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 14):
+                if not back:
+                    self.clear.wait()
                 passed = self.spoil(data) if back else data
                 if passed is None:
                     break
