@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from shoal.errors import LimitError
-from shoal.store import Key, Ledger, Policy, Read, TierFigures, Told, Use
+from shoal.store import Begun, Key, Ledger, Policy, Read, TierFigures, Told, Use
 
 Sizes = tuple[tuple[Key, int], ...]
 
@@ -28,7 +28,7 @@ class SimulatedStore:
         self._sizes, self._budget_bytes, self._tier = sizes, budget_bytes, tier
         self._bytes = dict(sizes)
         self._ledger = Ledger(self._bytes, budget_bytes, policy.keeper(tuple(self._bytes)))
-        self._reading: tuple[Key, float, float, bool] | None = None  # what, from when, until when, awaited
+        self._reading: _Piece | None = None
         self._uses, self._reads = list[Use](), list[Read]()
         self.now_s = 0.0
 
@@ -55,7 +55,7 @@ class SimulatedStore:
         while not all(map(self._ledger.here, keys)):
             if self._reading is None:
                 raise LimitError("nothing can leave for what is waited for", where=", ".join(map(str, keys)))
-            self.now_s = max(self.now_s, self._reading[2])
+            self.now_s = max(self.now_s, self._reading.until_s)
             self._came()
         ready_s = self.now_s
         try:
@@ -69,7 +69,7 @@ class SimulatedStore:
     def work(self, seconds: float) -> None:
         """The user is busy for so long, while reads go on."""
         until_s = self.now_s + seconds
-        while self._reading is not None and self._reading[2] <= until_s:
+        while self._reading is not None and self._reading.until_s <= until_s:
             self._came()
         self.now_s = until_s
 
@@ -80,12 +80,33 @@ class SimulatedStore:
 
     def _begin(self, at_s: float) -> None:
         if self._reading is None and (begun := self._ledger.begin()):
-            self._reading = (begun.key, at_s, at_s + self._tier.read_s(self._bytes[begun.key]), begun.demanded)
+            self._read(begun, at_s, at_s, begun.done_bytes)
+
+    def _read(self, begun: Begun, begun_s: float, at_s: float, done: int) -> None:
+        end = self._ledger.until(begun, done, self._tier)
+        self._reading = _Piece(begun, begun_s, at_s + self._tier.read_s(end - done), end)
 
     def _came(self) -> None:
+        """A piece came: the next one, or another record where this one is whole or gives way."""
         assert self._reading is not None
-        key, begun_s, ended_s, demanded = self._reading
+        begun, begun_s, now_s, end = self._reading
+        whole = end == self._bytes[begun.key]
+        if not whole and not self._ledger.overtaken(begun.key):
+            self._read(begun, begun_s, now_s, end)
+            return
         self._reading = None
-        self._ledger.came(key)
-        self._reads.append(Read(key, self._bytes[key], begun_s, ended_s, demanded))
-        self._begin(ended_s)
+        if whole:
+            self._ledger.came(begun.key)
+        else:
+            self._ledger.gave_way(begun.key, end)
+        self._reads.append(Read(begun.key, end - begun.done_bytes, begun_s, now_s, begun.demanded, whole))
+        self._begin(now_s)
+
+
+class _Piece(NamedTuple):
+    """What is being read."""
+
+    begun: Begun
+    begun_s: float
+    until_s: float
+    end: int  # byte of the record

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from shoal.errors import InputError
 from shoal.events import Kernel
 from shoal.sim.handovers import handovers
-from shoal.store import Key, Ledger, Policy, Preload, Read, TierFigures, Told, Use
+from shoal.store import Begun, Ledger, Policy, Preload, Read, TierFigures, Told, Use
 
 
 @dataclass(frozen=True)
@@ -107,19 +107,26 @@ class _Replay:
         if (begun := self._ledger.begin()) is None:
             self._idle += 1
         else:
-            self._read(begun.key, demanded=begun.demanded)
+            self._read(begun, self._kernel.now_s, begun.done_bytes)
 
-    def _read(self, key: Key, *, demanded: bool) -> None:
-        begun_s, size = self._kernel.now_s, self._sizes[key]
+    def _read(self, begun: Begun, begun_s: float, done: int) -> None:
+        """The next piece of a record, and what follows it; all that is left where somebody waits."""
+        end = self._ledger.until(begun, done, self._tier)
+        read_s = self._tier.read_s(end - done) + (self._takes.read_s if end == self._sizes[begun.key] else 0.0)
+        self._kernel.at(self._kernel.now_s + read_s, lambda: self._came(begun, begun_s, end))
 
-        def came() -> None:
-            now_s = self._kernel.now_s
-            self._ledger.came(key)
-            self._reads.append(Read(key, size, begun_s, now_s, demanded))
-            self._kernel.at(now_s + self._takes.next_s, self._look)
-            self._go_on(self._takes.wake_s)
-
-        self._kernel.at(begun_s + self._tier.read_s(size) + self._takes.read_s, came)
+    def _came(self, begun: Begun, begun_s: float, end: int) -> None:
+        whole, now_s = end == self._sizes[begun.key], self._kernel.now_s
+        if whole:
+            self._ledger.came(begun.key)
+        elif self._ledger.overtaken(begun.key):
+            self._ledger.gave_way(begun.key, end)
+        else:
+            self._read(begun, begun_s, end)
+            return
+        self._reads.append(Read(begun.key, end - begun.done_bytes, begun_s, now_s, begun.demanded, whole))
+        self._kernel.at(now_s + self._takes.next_s, self._look)
+        self._go_on(self._takes.wake_s)
 
 
 def _steps(told: Told) -> Iterator[_Step]:

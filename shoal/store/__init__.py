@@ -2,7 +2,7 @@
 
 from shoal.store.contract import POLICIES, PREDICTORS, Guess, Keeper, Policy, Predictor, Tier
 from shoal.store.file import FileTier, write_file
-from shoal.store.ledger import Ledger
+from shoal.store.ledger import DEMAND, Begun, Ledger
 from shoal.store.memory import MemoryTier
 from shoal.store.routes import NOBODY, RoutingTrace, joined
 from shoal.store.store import TensorStore
@@ -11,10 +11,12 @@ from shoal.store.told import Preload, Read, Told, Use
 from shoal.store.values import PAGE, Key, Part, Record, TierFigures, pages
 
 __all__ = [
+    "DEMAND",
     "NOBODY",
     "PAGE",
     "POLICIES",
     "PREDICTORS",
+    "Begun",
     "FileTier",
     "Guess",
     "Keeper",

@@ -27,11 +27,13 @@ class Tier(Protocol):
     def records(self) -> Mapping[Key, Record]:
         """What it holds."""
 
-    def read(self, key: Key, into: memoryview) -> None:
-        """Fill `into`, as long as the record, with it. Called by several threads at once.
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
+        """Fill `into` with the bytes of a record from `offset` on. Called by several threads at once.
+
+        Tiers that cannot read a part of a record say so in their figures, and are never asked to.
 
         Raises:
-            ModelError: what lies there is not what was written.
+            ModelError: what lies there is not what was written; found out where `into` is as long as the record.
             WorkError: it cannot be read (any more).
         """
 
@@ -73,6 +75,8 @@ class Predictor(Protocol):
 
 class Guess(Protocol):
     """A predictor that has learned."""
+
+    asks_router: bool  # whether it goes by what is foreseen
 
     def scores(self, layer: int, past: Sequence[Chosen], foreseen: Chosen) -> Scores:
         """How likely each expert of a layer is.

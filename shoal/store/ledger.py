@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from shoal.errors import InputError, LimitError
 from shoal.store.contract import Keeper
-from shoal.store.values import Key
+from shoal.store.values import Key, TierFigures
 
 DEMAND = -1  # the priority of what somebody waits for; preloads have 0 and more, the lowest first
 
@@ -23,6 +23,7 @@ class Begun:
     key: Key
     gone: tuple[Key, ...]  # what leaves for it
     demanded: bool  # somebody waits
+    done_bytes: int = 0  # of it that came before it gave way
 
 
 class Ledger:
@@ -44,7 +45,8 @@ class Ledger:
             raise LimitError("the budget holds not even one record", where=str(largest), hint="cut it into tiles",
                              needed=f"{sizes[largest]} bytes", had=f"{budget_bytes}")  # fmt: skip
         self._held: set[Key] = set()
-        self._loading: set[Key] = set()
+        self._loading: dict[Key, tuple[int, int] | None] = {}  # as it was wanted; None: struck since
+        self._half: dict[Key, int] = {}  # bytes that came before it gave way
         self._fresh: set[Key] = set()  # asked for beforehand, and not used since
         self._pins: dict[Key, int] = {}  # how many use it; a key stays here while it is being read, too
         self._wanted: dict[Key, tuple[int, int]] = {}  # priority, order of asking
@@ -62,8 +64,9 @@ class Ledger:
         return key in self._held
 
     def coming(self, key: Key) -> bool:
-        """Whether a key is being read."""
-        return key in self._loading
+        """Whether a key that was foreseen is being read, or a part of it came."""
+        wanted = self._loading.get(key, (DEMAND, 0))
+        return key in self._half or wanted is None or wanted[0] != DEMAND
 
     def size(self, key: Key) -> int:
         """Bytes of a key.
@@ -110,6 +113,8 @@ class Ledger:
     def forget(self, keep: Collection[Key] = ()) -> int:
         """Strike preloads that have not begun, but for some; how many. What others have brought may leave as anything."""
         self._fresh &= set(keep)
+        for key in self._loading.keys() - set(keep):
+            self._loading[key] = None
         gone = [key for key, (priority, _) in self._wanted.items() if priority != DEMAND and key not in keep]
         for key in gone:
             del self._wanted[key]
@@ -120,31 +125,61 @@ class Ledger:
         key = self._foremost()
         if key is None:
             return None
-        demanded = self._wanted[key][0] == DEMAND
-        gone = self._room(self._sizes[key], demanded=demanded)
+        demanded, done_bytes = self._wanted[key][0] == DEMAND, self._half.get(key, 0)
+        gone = () if done_bytes else self._room(self._sizes[key], demanded=demanded)
         if gone is None:
             return None
         heapq.heappop(self._queue)
-        del self._wanted[key]
-        self._held -= set(gone)
-        self._fresh -= set(gone)
+        self._loading[key] = self._wanted.pop(key)
+        for each in gone:
+            self._leave(each)
         if not demanded:
             self._fresh.add(key)
-        self.used_bytes += self._sizes[key] - sum(self._sizes[each] for each in gone)
+        self.used_bytes += 0 if self._half.pop(key, 0) else self._sizes[key]
         self.peak_bytes = max(self.peak_bytes, self.used_bytes)
-        self._loading.add(key)
-        return Begun(key, gone, demanded)
+        return Begun(key, gone, demanded, done_bytes)
+
+    def until(self, begun: Begun, done_bytes: int, tier: TierFigures) -> int:
+        """Up to which byte a record is read before it may give way; all of it where somebody waits for it."""
+        size = self._sizes[begun.key]
+        urgent = begun.demanded or begun.key in self._pins
+        return size if urgent else min(size, done_bytes + tier.piece_bytes(size))
+
+    def overtaken(self, key: Key) -> bool:
+        """Whether what is being read should give way: nobody waits for it, but for another; or it is not foreseen any more,
+        and another is."""
+        other = self._foremost()
+        if other is None or key in self._pins:
+            return False
+        return self._wanted[other][0] == DEMAND or self._loading[key] is None
+
+    def gave_way(self, key: Key, done_bytes: int) -> None:
+        """So much of a record has come; the rest is read when its turn comes again, unless its room is needed before."""
+        wanted = self._loading.pop(key)
+        self._half[key] = done_bytes
+        if wanted is not None:
+            self._wanted[key] = wanted
+            heapq.heappush(self._queue, (*wanted, key))
 
     def came(self, key: Key) -> None:
         """A record has been read."""
-        self._loading.remove(key)
+        del self._loading[key]
         self._held.add(key)
 
     def failed(self, key: Key) -> None:
         """A record could not be read: its room is free again."""
-        self._loading.remove(key)
+        del self._loading[key]
         self._fresh.discard(key)
         self.used_bytes -= self._sizes[key]
+
+    def _leave(self, key: Key) -> None:
+        self._held.discard(key)
+        self._fresh.discard(key)
+        self._half.pop(key, None)
+        self.used_bytes -= self._sizes[key]
+
+    def _shortest(self, key: Key) -> tuple[int, Key]:
+        return self._half[key], key
 
     def _want(self, key: Key, priority: int) -> None:
         if key in self._held or key in self._loading:
@@ -166,17 +201,18 @@ class Ledger:
     def _room(self, size: int, *, demanded: bool) -> tuple[Key, ...] | None:
         """What leaves so that `size` fits; None if what could leave is not enough.
 
-        What was asked for beforehand and nobody has used yet leaves last, and never for another preload: else what is used
-        soon would leave for what is used later.
+        First parts that nobody wants the rest of. What was asked for beforehand and nobody has used yet leaves last, parts
+        before the whole, and never for another preload: else what is used soon would leave for what is used later.
         """
-        free = self._held - set(self._pins)
+        free, parts = self._held - set(self._pins), self._half.keys() - set(self._pins)
         gone: list[Key] = []
         left = self._budget_bytes - self.used_bytes
         while left < size:
-            among = free - self._fresh or (free if demanded else set())
+            among = parts - self._wanted.keys() or free - self._fresh or (demanded and (parts or free))
             if not among:
                 return None
-            gone.append(self._keeper.victim(among))
-            free.remove(gone[-1])
+            gone.append(min(among, key=self._shortest) if among <= parts else self._keeper.victim(among))
+            free.discard(gone[-1])
+            parts.discard(gone[-1])
             left += self._sizes[gone[-1]]
         return tuple(gone)

@@ -18,9 +18,9 @@ class MemoryTier:
         self.records: Mapping[Key, Record] = made
         self.figures = TierFigures(name, size_bytes=sum(each.bytes for each in made.values()))
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`."""
-        into[:] = self._data[key]
+        into[:] = self._data[key][offset : offset + len(into)]
 
     def close(self) -> None:
         """See `Tier`."""

@@ -78,9 +78,10 @@ class Partitioned:
             mine.figures,
             name=f"{group.members} × {mine.figures.name}",
             read_bytes_per_s=rate and rate * group.members,
+            whole=True,
         )
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`."""
         record, rank = self.records[key], self._group.rank
         cuts = even(record.bytes, self._group.members, PAGE)
@@ -105,9 +106,9 @@ class Owned:
         self, records: Mapping[Key, Record], whole: Tier | None, group: Group, how: Collective, owner: int = 0
     ) -> None:
         self.records, self._whole, self._group, self._how, self._owner = records, whole, group, how, owner
-        self.figures = whole.figures if whole else TierFigures("elsewhere")
+        self.figures = replace(whole.figures if whole else TierFigures("elsewhere"), whole=True)
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`."""
         if self._whole is not None:
             self._whole.read(key, into)

@@ -49,9 +49,9 @@ class RemoteTier:
         index, self._index = self._asked(_listed, self._where)
         self.about = index.about
         self.records: Mapping[Key, Record] = {each.key: each for each in index.records}
-        self.figures = TierFigures(name, size_bytes=sum(each.bytes for each in index.records))
+        self.figures = TierFigures(name, size_bytes=sum(each.bytes for each in index.records), whole=True)
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`.
 
         Raises:

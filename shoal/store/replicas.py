@@ -29,7 +29,8 @@ class Replicas:
         if not tiers:
             raise InputError("replicas are tiers", had="none")
         self._tiers, self._rest_s = tuple(tiers), rest_s
-        self.figures, self.records = tiers[0].figures, tiers[0].records
+        whole = any(each.figures.whole for each in tiers)
+        self.figures, self.records = replace(tiers[0].figures, whole=whole), tiers[0].records
         wanted = _contents(self.records)
         for each in tiers:
             if _contents(each.records) != wanted:
@@ -40,15 +41,15 @@ class Replicas:
 
     @property
     def given(self) -> tuple[int, ...]:
-        """How many records each tier has given."""
+        """How many reads each tier has answered."""
         return tuple(self._given)
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`."""
         faults: list[ShoalError] = []
         for at in self._order():
             try:
-                self._tiers[at].read(key, into)
+                self._tiers[at].read(key, into, offset)
             except ShoalError as fault:
                 faults.append(fault)
                 self._rests_until_s[at] = time.monotonic() + self._rest_s

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import ShoalError, WorkError
 from shoal.store.contract import Policy, Tier
-from shoal.store.ledger import Ledger
+from shoal.store.ledger import Begun, Ledger
 from shoal.store.pool import Pool
 from shoal.store.told import Preload, Read, Told, Use
 from shoal.store.values import Key
@@ -195,31 +195,51 @@ class TensorStore:
                 self._changed.wait()
             if begun is None:
                 return False
-            buffer = self._room_for(begun.key, begun.gone)
-        self._read(begun.key, begun.demanded, buffer)
+            buffer = self._room_for(begun)
+        self._read(begun, buffer)
         return True
 
-    def _room_for(self, key: Key, gone: tuple[Key, ...]) -> mmap.mmap:
-        for each in gone:
+    def _room_for(self, begun: Begun) -> mmap.mmap:
+        if begun.done_bytes:
+            return self._buffers.pop(begun.key)
+        for each in begun.gone:
             self._pool.give(self._buffers.pop(each))
-        buffer = self._pool.take(self._tier.records[key].bytes)
+        buffer = self._pool.take(self._tier.records[begun.key].bytes)
         self._peak_bytes = max(self._peak_bytes, self._pool.mapped_bytes)
         return buffer
 
-    def _read(self, key: Key, demanded: bool, buffer: mmap.mmap) -> None:
-        begun_s, fault = self.now_s(), None
+    def _read(self, begun: Begun, buffer: mmap.mmap) -> None:
+        begun_s, done, fault = self.now_s(), begun.done_bytes, None
         try:
-            self._tier.read(key, memoryview(buffer))
+            done = self._filled(begun, buffer)
         except ShoalError as found:  # it is raised where somebody waits for the key
             fault = found
         with self._changed:
             if fault is None:
-                self._buffers[key] = buffer
-                self._ledger.came(key)
-                self._faults.pop(key, None)
-                self._reads.append(Read(key, len(buffer), begun_s, self.now_s(), demanded))
+                self._buffers[begun.key] = buffer
+                self._faults.pop(begun.key, None)
+                whole, came = done == len(buffer), done - begun.done_bytes
+                self._reads.append(Read(begun.key, came, begun_s, self.now_s(), begun.demanded, whole))
+                if whole:
+                    self._ledger.came(begun.key)
+                else:
+                    self._ledger.gave_way(begun.key, done)
             else:
                 self._pool.give(buffer)
-                self._ledger.failed(key)
-                self._faults[key] = fault
+                self._ledger.failed(begun.key)
+                self._faults[begun.key] = fault
             self._changed.notify_all()
+
+    def _filled(self, begun: Begun, buffer: mmap.mmap) -> int:
+        """Bytes that are there: all, or fewer where the record gives way to another."""
+        into, record, done = memoryview(buffer), self._tier.records[begun.key], begun.done_bytes
+        while done < record.bytes:
+            with self._changed:
+                if done > begun.done_bytes and self._ledger.overtaken(begun.key):
+                    return done
+                end = self._ledger.until(begun, done, self._tier.figures)
+            self._tier.read(begun.key, into[done:end], done)
+            parted, done = done > 0, end
+        if parted:  # the tier has not seen it whole
+            record.check(into)
+        return done

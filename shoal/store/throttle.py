@@ -28,12 +28,12 @@ class Throttled:
         """See `Tier`."""
         return self._inner.records
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         """See `Tier`."""
         with self._channel:
             begin_s = max(time.monotonic(), self._free_s)
             self._free_s = due_s = begin_s + self.figures.read_s(len(into))
-        self._inner.read(key, into)
+        self._inner.read(key, into, offset)
         time.sleep(max(0.0, due_s - time.monotonic()))
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ class Use:
     ready_s: float
     ended_s: float
     hits: int  # there when asked for
-    late: int  # on their way
+    late: int  # on their way, for they were foreseen
     then: tuple[Key, ...] | None = None  # preloaded from then on, instead of what was asked for before
 
 
@@ -39,6 +39,7 @@ class Read:
     begun_s: float
     ended_s: float
     demanded: bool  # somebody waited for it when it began
+    whole: bool = True  # the record is here then; else the read gave way to another
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Told:
     def read_bytes(self) -> int:
         """From the slow tier."""
         return sum(each.bytes for each in self.reads)
+
+    @property
+    def records_read(self) -> int:
+        """Those that came whole."""
+        return sum(each.whole for each in self.reads)
 
     @property
     def read_j(self) -> float:

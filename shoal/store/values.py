@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.errors import InputError
+from shoal.errors import InputError, ModelError
 
 Arrays = Mapping[str, NDArray[Any]]
 PAGE = 4096  # bytes; records begin and end with one, so that they can be read past the system's cache
 ALIGNED = 64  # bytes; arrays within a record
 LARGEST = 1 << 40  # bytes of one record that anything believes
+PIECES = 8  # of a record that may give way to another, at most
+PIECE_S, PIECE_BYTES = 1e-3, 1 << 18  # a piece is no less: the time where a rate is known, the bytes where none is
 
 
 class Key(NamedTuple):
@@ -66,6 +68,17 @@ class Record:
         if any(each.offset + each.bytes > self.bytes for each in self.parts):
             raise InputError("an array ends beyond its record", where=str(self.key))
 
+    def check(self, held: memoryview) -> None:
+        """Refuse what is not what was written.
+
+        Raises:
+            ModelError: these bytes are other ones.
+        """
+        if zlib.crc32(held) != self.crc32:
+            raise ModelError(
+                "a record of the store is not what was written", where=str(self.key), hint="write the store again"
+            )
+
     def views(self, held: memoryview) -> dict[str, NDArray[Any]]:
         """The arrays within the bytes of the record, without a copy."""
         return {
@@ -87,6 +100,7 @@ class TierFigures:
     emulated: bool = False  # held to these figures by waiting
     size_bytes: int = 0  # of all that lies there; 0: nobody has said
     energy_source: str = ""  # who says what a byte takes
+    whole: bool = False  # records are read in one piece only
 
     def __post_init__(self) -> None:
         rate = math.inf if self.read_bytes_per_s is None else self.read_bytes_per_s
@@ -110,6 +124,14 @@ class TierFigures:
                 "nobody has said how fast the tier is", where=self.name, hint="measure it, or state a rate"
             )
         return self.latency_s + size / self.read_bytes_per_s
+
+    def piece_bytes(self, size: int) -> int:
+        """How much of a record is read before it may give way to another: what takes ten times the latency at least."""
+        if self.whole:
+            return size
+        rate = self.read_bytes_per_s
+        least = rate * max(PIECE_S, 10 * self.latency_s) if rate else PIECE_BYTES
+        return min(size, pages(math.ceil(min(size, max(least, size / PIECES)))))
 
 
 def laid_out(key: Key, arrays: Arrays, offset: int) -> tuple[Record, bytes]:

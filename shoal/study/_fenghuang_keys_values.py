@@ -34,7 +34,7 @@ def keys_values(bench: Bench) -> Iterator[Shown]:
     share = 100 * told.peak_bytes / written_bytes
     yield Finding("kv", paged == _logits(model, DynamicCache()), "measured", NEW,
                   why=f"{share:.3g} % of {written_bytes / 1e6:.3g} MB in memory at once, beside the layer that attends")  # fmt: skip
-    yield Finding("kv_held", told.peak_bytes / told.budget_bytes, "measured", len(told.reads))
+    yield Finding("kv_held", told.peak_bytes / told.budget_bytes, "measured", told.records_read)
 
 
 def _logits(model: PreTrainedModel, cache: Any) -> list[list[float]]:

@@ -44,9 +44,9 @@ def mixes(small: Small, new: int, requests: int, bench: Bench) -> Iterator[Shown
         for policy, ahead in WAYS:
             answers, told = _served(small, prompts, wanted, answer_s, new, (policy, ahead), guess)
             waits_ms = 1e3 * sum(answer.switch_s for answer in answers) / requests
-            rows.append((mix, policy, ahead, 100 * told.hit_rate, waits_ms, len(told.reads) / requests))
+            rows.append((mix, policy, ahead, 100 * told.hit_rate, waits_ms, told.records_read / requests))
             if ahead == "nothing":
-                reads[policy] = len(told.reads)
+                reads[policy] = told.records_read
             if (policy, ahead) == WAYS[0]:
                 off = max(off, abs(told.hit_rate - plain_hits(wanted, HELD)))
         needless = max(needless, reads["oracle"] / reads["lru"])

@@ -80,7 +80,7 @@ def same(found: Subject, budget_bytes: int, new: int, bench: Bench) -> Iterator[
     off = float(np.abs(np.subtract(small.answer.logits, logits)).max() / np.abs(logits).max())
     yield Finding("logits", off, "measured", len(logits), why="of the largest magnitude")
     yield Finding("again", small.answer.logits == large.answer.logits, "measured", len(logits))
-    yield Finding("held", small.answer.told.peak_bytes / budget_bytes, "measured", len(small.answer.told.reads))
+    yield Finding("held", small.answer.told.peak_bytes / budget_bytes, "measured", small.answer.told.records_read)
     left_out = found.bytes - budget_bytes
     yield Finding("resident", 100 * (_grown(large) - _grown(small)) / left_out, "measured", 2,
                   why="the most that is resident, as the system counts it, beyond the libraries; from another process")  # fmt: skip

@@ -137,7 +137,7 @@ class Edgemoe:
         peak = max(each.peak_bytes for each in told)
         yield Finding("expert_bytes", 100 * peak / sizes, "measured", len(told))
         reads = reads_by_policy(recorded)
-        least = min(*reads.values(), *(len(each.reads) for each in told))
+        least = min(*reads.values(), *(each.records_read for each in told))
         yield Finding("oracle", reads["oracle"] <= least, "computed", len(reads) + len(told))
         uses = len(uses_of(recorded))
         yield Table(

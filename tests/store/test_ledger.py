@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shoal import catalog
 from shoal.errors import InputError, LimitError
-from shoal.store import POLICIES, Key, Ledger, Policy
+from shoal.store import POLICIES, Begun, Key, Ledger, Policy, TierFigures
 
 KEYS = [Key(layer, part) for layer in range(3) for part in range(3)]
 SIZES = dict(zip(KEYS, [3, 1, 2, 2, 2, 1, 3, 1, 1], strict=True))
@@ -101,6 +101,68 @@ def test_what_could_not_be_read_leaves_its_room() -> None:
     assert books.peak_bytes == 3
 
 
+def begun(books: Ledger) -> Begun:
+    found = books.begin()
+    assert found is not None
+    return found
+
+
+def test_a_preload_gives_way_to_what_is_waited_for_and_goes_on_after_it() -> None:
+    books = ledger()
+    books.preload([KEYS[0]])
+    assert begun(books).key == KEYS[0]
+    books.preload([KEYS[3]])
+    assert not books.overtaken(KEYS[0])  # both are foreseen: the first is read to its end
+    books.hold([KEYS[2]])
+    assert books.overtaken(KEYS[0])
+    books.gave_way(KEYS[0], 2)
+    assert books.coming(KEYS[0])
+    assert begun(books) == Begun(KEYS[2], (), True)
+    books.came(KEYS[2])
+    assert begun(books) == Begun(KEYS[0], (), False, 2)
+    assert books.used_bytes == SIZES[KEYS[0]] + SIZES[KEYS[2]]
+    books.let_go([KEYS[2]])
+    books.hold([KEYS[3]])
+    books.hold([KEYS[0]])
+    assert not books.overtaken(KEYS[0])  # somebody waits for it, too
+    assert books.until(Begun(KEYS[0], (), False, 2), 2, TierFigures("any")) == SIZES[KEYS[0]]
+
+
+def test_what_is_foreseen_no_more_gives_way_to_what_is() -> None:
+    books = ledger()
+    books.preload([KEYS[0]])
+    begun(books)
+    books.forget()
+    assert not books.overtaken(KEYS[0])
+    books.preload([KEYS[3]])
+    assert books.overtaken(KEYS[0])
+    books.gave_way(KEYS[0], 1)
+    assert drained(books) == [KEYS[3]]
+    books.hold([KEYS[0]])
+    assert begun(books) == Begun(KEYS[0], (), True, 1)  # what came before is not read again
+
+
+def test_parts_leave_before_what_is_whole_unless_they_are_still_wanted() -> None:
+    books = ledger(budget=6)
+    books.hold([KEYS[2]])
+    drained(books)
+    books.let_go([KEYS[2]])
+    books.preload([KEYS[0]])
+    begun(books)
+    books.hold([KEYS[1]])
+    books.gave_way(KEYS[0], 2)
+    assert begun(books).gone == ()
+    books.came(KEYS[1])
+    books.hold([KEYS[5]])
+    assert begun(books).gone == (KEYS[2],)
+    books.came(KEYS[5])
+    books.forget()
+    books.hold([KEYS[7], KEYS[8]])
+    assert begun(books).gone == ()
+    assert begun(books).gone == (KEYS[0],)
+    assert not books.coming(KEYS[0])
+
+
 def test_limits_say_what_was_needed() -> None:
     with pytest.raises(LimitError, match=r"0: the budget holds not even one record \(needed 3 bytes, had 2\)"):
         ledger(budget=2)
@@ -117,17 +179,23 @@ def test_limits_say_what_was_needed() -> None:
     st.integers(6, 16),
     st.lists(
         st.tuples(
-            st.sampled_from(["hold", "preload", "forget", "read"]), st.sets(st.sampled_from(KEYS), max_size=2)
+            st.sampled_from(["hold", "preload", "forget", "read", "begin"]),
+            st.sets(st.sampled_from(KEYS), max_size=2),
         )
     ),
 )
 def test_whatever_is_asked_the_budget_holds_and_all_that_is_waited_for_comes(
     policy: str, budget: int, steps: list[tuple[str, set[Key]]]
 ) -> None:
-    books = ledger(budget, policy)
+    books, reading = ledger(budget, policy), None
     for what, keys in steps:
         if what == "hold":
             books.hold(sorted(keys))
+            if reading is not None and books.overtaken(reading):
+                books.gave_way(reading, 1)
+            elif reading is not None:
+                books.came(reading)
+            reading = None
             drained(books)
             assert all(map(books.here, keys))
             books.let_go(keys)
@@ -135,7 +203,9 @@ def test_whatever_is_asked_the_budget_holds_and_all_that_is_waited_for_comes(
             books.preload(sorted(keys))
         elif what == "forget":
             books.forget(keys)
-        else:
+        elif what == "begin" and reading is None and (found := books.begin()):
+            reading = found.key
+        elif what == "read" and reading is None:
             drained(books)
-        assert books.used_bytes == sum(SIZES[key] for key in KEYS if books.here(key)) <= budget
+        assert books.used_bytes == sum(SIZES[key] for key in KEYS if books.here(key) or books.coming(key)) <= budget
         assert books.peak_bytes <= budget

@@ -110,9 +110,9 @@ class Together(MemoryTier):
 
     barrier = threading.Barrier(3)
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         self.barrier.wait(5)
-        super().read(key, into)
+        super().read(key, into, offset)
 
 
 def test_several_reads_are_in_flight_at_once(remote: Callable[..., RemoteTier]) -> None:

@@ -22,11 +22,11 @@ class Failing(MemoryTier):
 
     failures = 0
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         if self.failures:
             self.failures -= 1
             raise WorkError("has no mind to")
-        super().read(key, into)
+        super().read(key, into, offset)
 
 
 def value(tier: Tier, key: Key) -> float:

@@ -80,6 +80,40 @@ def test_what_is_to_follow_is_asked_for_in_one_with_what_is_used(path: Path) -> 
     assert [each.then for each in told.uses] == [(Key(2),)]
 
 
+@pytest.mark.serial
+def test_a_preload_gives_way_and_what_came_of_it_is_kept(path: Path) -> None:
+    found: Policy = catalog.make(POLICIES, "lru")
+    with TensorStore(Throttled(FileTier(path), BYTES / 0.4), 3 * BYTES, found) as store:
+        store.preload([Key(3)])
+        time.sleep(0.1)
+        with store.hold([Key(0)]) as (first,):
+            assert (first["w"] == 0).all()
+        with store.hold([Key(3)]) as (other,):
+            assert (other["w"] == 3).all()
+        told = store.told()
+    part, first_read, rest = told.reads
+    assert [(each.key, each.whole) for each in told.reads] == [(Key(3), False), (Key(0), True), (Key(3), True)]
+    assert part.bytes + rest.bytes == first_read.bytes == BYTES
+    assert 0 < part.bytes < BYTES
+    assert (told.records_read, told.read_bytes) == (2, 2 * BYTES)
+    assert (told.uses[1].hits, told.uses[1].late) == (0, 1)
+
+
+@pytest.mark.serial
+def test_what_came_in_parts_is_checked_as_a_whole(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[FileTier(path).records[Key(3)].offset + BYTES - 7] ^= 255
+    path.write_bytes(data)
+    with TensorStore(Throttled(FileTier(path), BYTES / 0.4), 3 * BYTES, catalog.make(POLICIES, "lru")) as store:
+        store.preload([Key(3)])
+        time.sleep(0.1)
+        with (
+            pytest.raises(ModelError, match=r"^3: a record of the store is not what was written"),
+            store.hold([Key(3)]),
+        ):
+            pass
+
+
 def test_a_throttled_tier_keeps_its_rate(path: Path) -> None:
     tier = Throttled(FileTier(path), BYTES / 0.02, 0.005)
     assert tier.figures.emulated
@@ -108,7 +142,7 @@ def test_damage_reaches_whoever_waits_and_the_rest_still_works(path: Path) -> No
 class Gone(MemoryTier):
     """A tier that disappears in the middle of a read."""
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         raise WorkError("the peer has left", where=str(key))
 
 
@@ -123,9 +157,9 @@ def test_a_read_that_fails_is_an_error_for_everybody_who_waits_for_it() -> None:
     together, told = threading.Event(), list[str]()
 
     class Slow(Gone):
-        def read(self, key: Key, into: memoryview) -> None:
+        def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
             together.wait(10)
-            super().read(key, into)
+            super().read(key, into, offset)
 
     def wait(store: TensorStore) -> None:
         with pytest.raises(WorkError, match="the peer has left") as fault, store.hold([Key(0)]):
@@ -148,11 +182,11 @@ class Once(MemoryTier):
 
     failed = threading.Event()
 
-    def read(self, key: Key, into: memoryview) -> None:
+    def read(self, key: Key, into: memoryview, offset: int = 0) -> None:
         if not self.failed.is_set():
             self.failed.set()
             raise WorkError("not now", where=str(key))
-        super().read(key, into)
+        super().read(key, into, offset)
 
 
 def test_what_failed_beforehand_is_read_again_when_it_is_asked_for() -> None:

@@ -21,6 +21,7 @@ from shoal.llm.offload._sites import Site, sites
 from shoal.llm.offload.foresight import Foresight
 from shoal.llm.offload.records import check_fits, matrices, restore
 from shoal.store import (
+    DEMAND,
     POLICIES,
     PREDICTORS,
     FileTier,
@@ -154,10 +155,13 @@ class _Served:
             raise InputError(
                 "experts from a store answer, they do not learn", hint="call the model under torch.no_grad()"
             )
-        then = [] if self._foresight is None else self._foresight.next(self._place, hidden, chosen)
         routed = [each for each in sorted(set(chosen.flatten().tolist())) if each < self._site.count]
+        groups, then = self._groups(routed), list[Key]()
+        if self._foresight is not None:
+            self._store.preload(groups[0], DEMAND)  # they are read while it is thought about what follows
+            then = self._foresight.next(self._place, hidden, chosen)
         with (
-            _turn(self._store, self._groups(routed), then) as turn,
+            _turn(self._store, groups, then) as turn,
             self._site.standing(matrices(turn, self._site)),
         ):
             return self._site.own_way(hidden, chosen, weights)

@@ -43,14 +43,16 @@ class Foresight:
             chosen: (tokens, k) what it said.
         """
         self._saw(place, [tuple(each) for each in chosen.tolist()])
-        if place + 1 == len(self.sites):
+        following, foreseen = place + 1, [()] * len(chosen)
+        if following == len(self.sites):
             return []
-        # past the module's hooks: nobody who listens to routers shall hear this
-        foreseen = self.sites[place + 1].router.forward(hidden)[2].tolist()
+        if self.guess.asks_router:
+            # past the module's hooks: nobody who listens to routers shall hear this
+            foreseen = self.sites[following].router.forward(hidden)[2].tolist()
         votes = Counter[int]()
         for way, own in zip(self._ways, foreseen, strict=True):
-            votes.update(self._likely(place + 1, way, own))
-        return [Key(place + 1, expert) for expert, _ in votes.most_common()]
+            votes.update(self._likely(following, way, own))
+        return [Key(following, expert) for expert, _ in votes.most_common()]
 
     def _saw(self, place: int, chosen: list[tuple[int, ...]]) -> None:
         if place == 0:

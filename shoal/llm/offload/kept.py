@@ -13,10 +13,11 @@ from shoal.errors import InputError, ModelError
 from shoal.llm.checkpoint import Kept, prepared
 from shoal.llm.checkpoint.stored import HEAD, matrices
 from shoal.llm.offload.laid import TILE_BYTES, Laid, laid, shapes_of, write_weights
+from shoal.llm.offload.skeleton import in_order_of_use
 from shoal.llm.tiny import Tiny
 from shoal.store import FileTier
 
-VERSION = 2
+VERSION = 3
 WEIGHTS = "weights.store"
 
 
@@ -58,7 +59,7 @@ def stored(path: str | Path, tile_bytes: int = TILE_BYTES) -> tuple[Stored, Kept
 
     def build(folder: Path) -> None:
         found = {name if name.startswith(HEAD) else f"model.{name}": each for name, each in matrices(kept).items()}
-        _write(Facts(kept.facts.config, shapes_of(found), tile_bytes), found, folder)
+        _write(_facts(kept.facts.config, found, tile_bytes), found, folder)
 
     return _kept(kept.folder.name, tile_bytes, build), kept
 
@@ -68,7 +69,7 @@ def stored_tiny(model: Tiny, tile_bytes: int = TILE_BYTES) -> Stored:
     digest = hashlib.sha256(codec.encode(dict(model.config)))
     for name, each in model.weights.items():
         digest.update(name.encode() + each.tobytes())
-    facts = Facts(model.config, shapes_of(model.weights), tile_bytes)
+    facts = _facts(model.config, model.weights, tile_bytes)
     return _kept(digest.hexdigest(), tile_bytes, lambda folder: _write(facts, model.weights, folder))
 
 
@@ -99,6 +100,10 @@ def _kept(name: str, tile_bytes: int, build: Any) -> Stored:
     key = hashlib.sha256(codec.encode((VERSION, name, tile_bytes))).hexdigest()
     folder = cache.entry("stores", key, build, cache.MOST_BYTES)
     return stored_at(folder / WEIGHTS)
+
+
+def _facts(config: Mapping[str, Any], weights: Mapping[str, Any], tile_bytes: int) -> Facts:
+    return Facts(config, in_order_of_use(config, shapes_of(weights)), tile_bytes)
 
 
 def _write(facts: Facts, weights: Mapping[str, Any], folder: Path) -> None:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from shoal.llm.library import transformers_module
 from shoal.llm.modules import module
 
+Shape = tuple[int, ...]
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -26,6 +28,17 @@ def skeleton(config: Mapping[str, Any], attention: str = "eager") -> PreTrainedM
     """
     with _without_weights():
         return module(config, attention=attention)
+
+
+def in_order_of_use(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Weights as the modules that use them follow one another; files have them in any order.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+        ModelError: the kind is unknown.
+    """
+    places = {name: at for at, (name, _) in enumerate(skeleton(config).named_parameters())}
+    return {name: shapes[name] for name in sorted(shapes, key=lambda name: places.get(name, len(places)))}
 
 
 @contextmanager

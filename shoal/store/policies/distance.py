@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shoal.errors import InputError
+from shoal.store.fading import Fading
 from shoal.store.values import Key
 
 
@@ -34,17 +34,16 @@ class Circled:
 
     def __init__(self, layers: int, decay: float) -> None:
         self._layers, self._decay = layers, decay
-        self._now, self._weight = -1, 1.0
-        self._times: defaultdict[Key, float] = defaultdict(float)
+        self._now, self._times = -1, Fading[Key]()
 
     def used(self, key: Key) -> None:
         """See `Keeper`."""
         self._now = key.layer
-        self._weight /= self._decay  # instead of shrinking all counts
-        self._times[key] += self._weight
+        self._times.add((key,), self._decay)
 
     def victim(self, among: Collection[Key]) -> Key:
         """See `Keeper`."""
+        times = self._times.counts
         return min(
-            among, key=lambda key: (self._times[key] / (1 + (key.layer - self._now - 1) % self._layers), key)
+            among, key=lambda key: (times.get(key, 0.0) / (1 + (key.layer - self._now - 1) % self._layers), key)
         )

@@ -30,6 +30,8 @@ class NextRouter:
 class Asked:
     """Reads what was foreseen, the first most likely."""
 
+    asks_router = True
+
     def __init__(self, experts: int) -> None:
         self._experts = experts
 

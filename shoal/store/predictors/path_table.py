@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.store.contract import Chosen, Scores
+from shoal.store.fading import Fading
 from shoal.store.routes import RoutingTrace
 
 Path = tuple[int, tuple[tuple[int, ...], ...]]  # layer, the sets of experts before it, the nearest last
@@ -43,16 +43,19 @@ class PathTable:
 class Ways:
     """Counts of experts by the way that led there."""
 
+    asks_router = False
+
     def __init__(self, depth: int, experts: int) -> None:
         self._depth, self._experts = depth, experts
-        self._counts: dict[Path, NDArray[np.float64]] = {}
+        self._counts: dict[Path, Fading[int]] = {}
         self.decay = 1.0
 
     def scores(self, layer: int, past: Sequence[Chosen], foreseen: Chosen) -> Scores:
         """See `Guess`. Shares of the longest way that is known."""
         for way in self._ways(layer, past):
-            counts = self._counts.get(way)
-            if counts is not None:
+            known = self._counts.get(way)
+            if known is not None:
+                counts = np.array([known.counts.get(each, 0.0) for each in range(self._experts)])
                 found: Scores = counts / counts.sum()
                 return found
         return np.full(self._experts, 1 / self._experts)
@@ -64,9 +67,7 @@ class Ways:
     def count(self, layer: int, past: Sequence[Chosen], chosen: Chosen, decay: float) -> None:
         """One token more, by every length of its way."""
         for way in self._ways(layer, past):
-            counts = self._counts.setdefault(way, np.zeros(self._experts))
-            counts *= decay
-            counts[list(chosen)] += 1
+            self._counts.setdefault(way, Fading()).add(chosen, decay)
 
     def _ways(self, layer: int, past: Sequence[Chosen]) -> list[Path]:
         """The longest first."""

@@ -24,6 +24,8 @@ class Popularity:
 class Shares:
     """How often each expert is chosen."""
 
+    asks_router = False
+
     def __init__(self, loads: NDArray[np.int64]) -> None:
         self._shares = loads / loads.sum(axis=1, keepdims=True)
 

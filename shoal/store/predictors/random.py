@@ -25,6 +25,8 @@ class Random:
 class Drawn:
     """One draw after another."""
 
+    asks_router = False
+
     def __init__(self, experts: int, seed: int) -> None:
         self._experts, self._source = experts, np.random.default_rng(seed)
 
