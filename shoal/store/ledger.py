@@ -113,8 +113,9 @@ class Ledger:
     def forget(self, keep: Collection[Key] = ()) -> int:
         """Strike preloads that have not begun, but for some; how many. What others have brought may leave as anything."""
         self._fresh &= set(keep)
-        for key in self._loading.keys() - set(keep):
-            self._loading[key] = None
+        for key, wanted in self._loading.items():
+            if wanted is not None and wanted[0] != DEMAND and key not in keep:
+                self._loading[key] = None
         gone = [key for key, (priority, _) in self._wanted.items() if priority != DEMAND and key not in keep]
         for key in gone:
             del self._wanted[key]
@@ -182,13 +183,16 @@ class Ledger:
         return self._half[key], key
 
     def _want(self, key: Key, priority: int) -> None:
-        if key in self._held or key in self._loading:
-            return
-        if key in self._wanted and self._wanted[key][0] <= priority:
+        before = self._loading[key] if key in self._loading else self._wanted.get(key)
+        if key in self._held or (before is not None and (before[0] <= priority or key in self._loading)):
             return
         self._asked += 1
-        self._wanted[key] = (priority, self._asked)
-        heapq.heappush(self._queue, (priority, self._asked, key))
+        wanted = priority, self._asked
+        if key in self._loading:  # struck meanwhile
+            self._loading[key] = wanted
+        else:
+            self._wanted[key] = wanted
+            heapq.heappush(self._queue, (*wanted, key))
 
     def _foremost(self) -> Key | None:
         while self._queue:

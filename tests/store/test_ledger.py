@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shoal import catalog
 from shoal.errors import InputError, LimitError
-from shoal.store import POLICIES, Begun, Key, Ledger, Policy, TierFigures
+from shoal.store import DEMAND, POLICIES, Begun, Key, Ledger, Policy, TierFigures
 
 KEYS = [Key(layer, part) for layer in range(3) for part in range(3)]
 SIZES = dict(zip(KEYS, [3, 1, 2, 2, 2, 1, 3, 1, 1], strict=True))
@@ -140,6 +140,27 @@ def test_what_is_foreseen_no_more_gives_way_to_what_is() -> None:
     assert drained(books) == [KEYS[3]]
     books.hold([KEYS[0]])
     assert begun(books) == Begun(KEYS[0], (), True, 1)  # what came before is not read again
+
+
+def test_what_is_foreseen_again_while_it_is_read_is_read_to_its_end() -> None:
+    books = ledger()
+    books.preload([KEYS[0]])
+    begun(books)
+    books.forget()
+    books.preload([KEYS[0], KEYS[3]])
+    assert not books.overtaken(KEYS[0])
+    books.came(KEYS[0])
+    assert drained(books) == [KEYS[3]]
+
+
+def test_what_is_waited_for_is_not_struck_and_was_not_foreseen() -> None:
+    books = ledger()
+    books.preload([KEYS[0]], DEMAND)  # by who is about to wait
+    assert begun(books).demanded
+    books.forget()
+    books.preload([KEYS[3]])
+    assert not books.overtaken(KEYS[0])
+    assert not books.coming(KEYS[0])
 
 
 def test_parts_leave_before_what_is_whole_unless_they_are_still_wanted() -> None:
