@@ -84,7 +84,9 @@ class SimulatedStore:
 
     def _read(self, begun: Begun, begun_s: float, at_s: float, done: int) -> None:
         end = self._ledger.until(begun, done, self._tier)
-        self._reading = _Piece(begun, begun_s, at_s + self._tier.read_s(end - done), end)
+        self._reading = _Piece(
+            begun, begun_s, at_s + self._tier.read_s(end - done, going_on=done > begun.done_bytes), end
+        )
 
     def _came(self) -> None:
         """A piece came: the next one, or another record where this one is whole or gives way."""

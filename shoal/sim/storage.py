@@ -112,7 +112,8 @@ class _Replay:
     def _read(self, begun: Begun, begun_s: float, done: int) -> None:
         """The next piece of a record, and what follows it; all that is left where somebody waits."""
         end = self._ledger.until(begun, done, self._tier)
-        read_s = self._tier.read_s(end - done) + (self._takes.read_s if end == self._sizes[begun.key] else 0.0)
+        read_s = self._tier.read_s(end - done, going_on=done > begun.done_bytes)
+        read_s += self._takes.read_s if end == self._sizes[begun.key] else 0.0
         self._kernel.at(self._kernel.now_s + read_s, lambda: self._came(begun, begun_s, end))
 
     def _came(self, begun: Begun, begun_s: float, end: int) -> None:

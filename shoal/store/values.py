@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.errors import InputError, ModelError
+from shoal.errors import InputError
 
 Arrays = Mapping[str, NDArray[Any]]
 PAGE = 4096  # bytes; records begin and end with one, so that they can be read past the system's cache
@@ -68,17 +68,6 @@ class Record:
         if any(each.offset + each.bytes > self.bytes for each in self.parts):
             raise InputError("an array ends beyond its record", where=str(self.key))
 
-    def check(self, held: memoryview) -> None:
-        """Refuse what is not what was written.
-
-        Raises:
-            ModelError: these bytes are other ones.
-        """
-        if zlib.crc32(held) != self.crc32:
-            raise ModelError(
-                "a record of the store is not what was written", where=str(self.key), hint="write the store again"
-            )
-
     def views(self, held: memoryview) -> dict[str, NDArray[Any]]:
         """The arrays within the bytes of the record, without a copy."""
         return {
@@ -113,8 +102,8 @@ class TierFigures:
             raise InputError("energy and who says so come together", where=self.name,
                              had=f"{self.energy_j_per_byte:g} J a byte by '{self.energy_source}'")  # fmt: skip
 
-    def read_s(self, size: int) -> float:
-        """Seconds of one read.
+    def read_s(self, size: int, *, going_on: bool = False) -> float:
+        """Seconds of one read; without the latency where it goes on from the one before.
 
         Raises:
             InputError: nobody has said how fast the tier is.
@@ -123,7 +112,7 @@ class TierFigures:
             raise InputError(
                 "nobody has said how fast the tier is", where=self.name, hint="measure it, or state a rate"
             )
-        return self.latency_s + size / self.read_bytes_per_s
+        return (0.0 if going_on else self.latency_s) + size / self.read_bytes_per_s
 
     def piece_bytes(self, size: int) -> int:
         """How much of a record is read before it may give way to another: what takes ten times the latency at least."""

@@ -197,8 +197,12 @@ class D2moe:
                 key, median(ratios), "emulated", len(ratios), (min(ratios), max(ratios)), "interval: all rounds"
             )
         waits = {name: median(bubbles_s(each.told) for each in found) for name, found in runs.items()}
-        yield Finding("bubbles", waits[HEBF] / min(waits[PER_BYTE], waits[NUMBER]), "emulated", self.rounds,
-                      why="the same planes, bits, policy and prefetch; against tokens per byte and by number")  # fmt: skip
+        rounds = zip(
+            *(map(bubbles_s, [each.told for each in runs[name]]) for name in (HEBF, PER_BYTE, NUMBER)), strict=True
+        )
+        ratios = [own / min(others) for own, *others in rounds]
+        yield Finding("bubbles", median(ratios), "emulated", len(ratios), (min(ratios), max(ratios)), "interval: all rounds; "
+                      "the same planes, bits, policy and prefetch; against tokens per byte and by number")  # fmt: skip
         yield Table(
             f"{self.requests} requests of {self.tokens} bytes, store at {self.rate_mb:g} MB/s (emulated), {100 * self.share:g} % of INT8's bytes",
             ("engine", "tokens/s", "bits brought", "loss", "hits, %", "bubbles, s", "read, MB"),

@@ -49,7 +49,7 @@ class Edgemoe:
 
     models: str = "mixtral+experts16"  # small trained models with experts, separated by +; the first one decodes
     tokens: int = 128  # decoded in a run
-    rounds: int = 3  # of all engines in turn
+    rounds: int = 5  # of all engines in turn
     preloaded: int = 2  # experts foreseen for the next layer
     rate_mb: float = 20.0  # MB/s of the emulated store
     rates_mb: str = "20+60+200"  # … of further runs of two engines, separated by +

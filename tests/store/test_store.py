@@ -125,6 +125,21 @@ def test_a_throttled_tier_keeps_its_rate(path: Path) -> None:
     assert took_s >= 2 * LAYERS * 0.025
 
 
+def test_a_record_in_pieces_goes_on_over_a_throttled_line(path: Path) -> None:
+    tier, held = Throttled(FileTier(path), BYTES / 0.08, 0.02), memoryview(mmap.mmap(-1, BYTES))
+    begun_s, half = time.perf_counter(), BYTES // 2
+    tier.read(Key(0), held[:half])
+    time.sleep(0.01)  # what came is looked at
+    tier.read(Key(0), held[half:], half)
+    on_s = time.perf_counter() - begun_s
+    tier.read(Key(1), held[:half])
+    tier.read(Key(0), held[half:], half)  # another read was between: it begins anew
+    took_s = time.perf_counter() - begun_s
+    assert on_s >= 0.1
+    assert took_s >= on_s + 2 * 0.06
+    assert bytes(held) == bytes(ARRAYS[Key(1)]["w"][: half // 8]) + bytes(ARRAYS[Key(0)]["w"][half // 8 :])
+
+
 def test_damage_reaches_whoever_waits_and_the_rest_still_works(path: Path) -> None:
     with opened(path, 2) as store:
         data = bytearray(path.read_bytes())

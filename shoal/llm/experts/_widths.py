@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shoal import formats
 from shoal.errors import InputError
@@ -51,14 +52,23 @@ class Trial:
         self._now: dict[Expert, int] = {}
         self._rounded = cache(self._round)
         self.experts = tuple(Expert(at, each) for at, block in enumerate(found) for each in range(block.count))
-        self.plain_loss_nats = self._loss()
+        self.plain_losses_nats = self._losses()
+
+    @property
+    def plain_loss_nats(self) -> float:
+        """A symbol's, with the experts as they are."""
+        return float(self.plain_losses_nats.mean())
 
     def loss_nats(self, widths: Widths) -> float:
         """A symbol's, with experts of these widths, all of them named."""
+        return float(self.losses_nats(widths).mean())
+
+    def losses_nats(self, widths: Widths) -> NDArray[np.float64]:
+        """(n,): the same of each row of text."""
         for expert, width in widths.items():
             if self._now.get(expert) != width:
                 self._set(expert, width)
-        return self._loss()
+        return self._losses()
 
     def bits(self, widths: Widths) -> int:
         """What the experts take."""
@@ -88,11 +98,13 @@ class Trial:
         matrices = (np.ascontiguousarray(each[expert.number].numpy()) for each in self._plain[expert.place])
         return tuple(torch.from_numpy(formats.restored(made, formats.quantise(made, each))) for each in matrices)
 
-    def _loss(self) -> float:
+    def _losses(self) -> NDArray[np.float64]:
         torch = transformers_module("torch")
         with torch.no_grad():
             logits = self._model(self._symbols[:, :-1], use_cache=False).logits
-        return float(torch.nn.functional.cross_entropy(logits.flatten(0, 1), self._symbols[:, 1:].flatten()))
+        every = torch.nn.functional.cross_entropy(logits.mT, self._symbols[:, 1:], reduction="none")
+        found: NDArray[np.float64] = every.double().mean(1).numpy()
+        return found
 
 
 @contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shoal.errors import InputError
 from shoal.llm.experts._blocks import blocks
@@ -28,14 +32,15 @@ class ExpertBits:
 
     tolerance: float = 0.05  # rise of the loss, as a share of the loss before
     step: int = 4  # experts lowered before the loss is taken again
+    sureness: float = 1.645  # standard errors of the rise, by rows of text, that are added: right 19 times of 20
 
     exact: ClassVar[bool] = False
     settles: ClassVar[tuple[Settled, ...]] = ("how weights are stored",)
 
     def __post_init__(self) -> None:
-        if not self.tolerance >= 0 or self.step < 1:
-            raise InputError("a tolerance from 0 and a step from 1 are needed", where="expert_bits",
-                             had=f"{self.tolerance:g}, {self.step}")  # fmt: skip
+        if not self.tolerance >= 0 or self.step < 1 or not self.sureness >= 0:
+            raise InputError("a tolerance and a sureness from 0 and a step from 1 are needed", where="expert_bits",
+                             had=f"{self.tolerance:g}, {self.sureness:g}, {self.step}")  # fmt: skip
 
     def apply(self, model: PreTrainedModel, symbols: I64) -> Handle:
         """See `Technique`."""
@@ -50,12 +55,18 @@ class ExpertBits:
             return self.within(tried, tried.sensitivities())
 
     def within(self, tried: Trial, sensitivities: Mapping[Expert, float]) -> Widths:
-        """The last widths before the loss on the text of the trial rises too much."""
-        most_nats = tried.plain_loss_nats * (1 + self.tolerance)
+        """The last widths before the loss rises too much: on other text than the trial's, as far as its rows tell."""
+        most_nats = tried.plain_losses_nats * (1 + self.tolerance)
         steps = lowered(sorted(sensitivities, key=lambda each: sensitivities[each]), self.step)
         kept = next(steps)
         for widths in steps:
-            if tried.loss_nats(widths) > most_nats:
+            above_nats = tried.losses_nats(widths) - most_nats
+            if above_nats.mean() + self.sureness * _standard_error(above_nats) > 0:
                 break
             kept = widths
         return kept
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    """Of their mean; one value tells nothing of it."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0

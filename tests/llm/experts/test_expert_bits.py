@@ -52,6 +52,17 @@ def test_the_tolerance_is_kept_and_more_of_it_never_takes_more_bits(model: Any, 
     assert set(widths.values()) == {2}
 
 
+def test_who_must_be_surer_takes_no_fewer_bits(model: Any, learned: Stretches) -> None:
+    with trial(model, learned.x[:4]) as tried:
+        order = {each: -float(each.place) for each in tried.experts}
+        found = [ExpertBits(0.05, 1, sureness).within(tried, order) for sureness in (0.0, 1.645, 50.0)]
+        rises = tried.losses_nats(found[1]) - 1.05 * tried.plain_losses_nats
+        bits = [tried.bits(each) for each in found]
+    assert bits == sorted(bits)
+    assert bits[0] < bits[-1]
+    assert rises.mean() + 1.645 * rises.std(ddof=1) / 2 <= 0  # of four rows
+
+
 def test_an_expert_that_gives_nothing_is_not_sensitive(model: Any, learned: Stretches) -> None:
     with torch.no_grad():
         blocks(model)[1].experts.down_proj[5] = 0
@@ -62,8 +73,8 @@ def test_an_expert_that_gives_nothing_is_not_sensitive(model: Any, learned: Stre
 
 
 def test_wrong_options_and_too_little_text_are_refused(model: Any, learned: Stretches) -> None:
-    for options in ({"tolerance": -0.1}, {"tolerance": float("nan")}, {"step": 0}):
-        with pytest.raises(InputError, match="a tolerance from 0"):
+    for options in ({"tolerance": -0.1}, {"tolerance": float("nan")}, {"step": 0}, {"sureness": -1.0}):
+        with pytest.raises(InputError, match="a tolerance and a sureness from 0"):
             ExpertBits(**options)
     with pytest.raises(InputError, match="two symbols a row"):
         ExpertBits().apply(model, learned.x[:, :1])
