@@ -111,7 +111,8 @@ class Ledger:
                 self._fresh.add(key)
 
     def forget(self, keep: Collection[Key] = ()) -> int:
-        """Strike preloads that have not begun, but for some; how many. What others have brought may leave as anything."""
+        """Strike preloads that are not here, but for some; how many had not begun. What others have brought may leave as
+        anything."""
         self._fresh &= set(keep)
         for key, wanted in self._loading.items():
             if wanted is not None and wanted[0] != DEMAND and key not in keep:

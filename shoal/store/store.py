@@ -74,7 +74,7 @@ class TensorStore:
 
         Args:
             keys: are read first where they are not here.
-            then: are preloaded after them, instead of preloads asked for before that have not begun. Asked for in one
+            then: are preloaded after them, instead of preloads asked for before that are not here. Asked for in one
                 with the keys, they neither overtake these nor wait until these are here. None: preloads stay as they are.
 
         Raises:
@@ -118,7 +118,12 @@ class TensorStore:
                 self._changed.notify_all()
 
     def preload(self, keys: Iterable[Key], priority: int = 0, *, instead: bool = False) -> None:
-        """Have these read when nobody waits; `instead` of preloads asked for before that have not begun.
+        """Have these read when nobody waits; `instead` of preloads asked for before that are not here.
+
+        Args:
+            keys: what is foreseen.
+            priority: the lowest first; `DEMAND` by who is about to wait for them.
+            instead: strike the others.
 
         Raises:
             InputError: nothing is stored under a key.
