@@ -144,7 +144,7 @@ class ZenohDesk:
         if self._refused:
             raise WireError(f"the hub refused this device: {self._refused}", where=self._me.name)
 
-    def _put(self, key: str, data: bytes, must_arrive: bool = False) -> None:
+    def _put(self, key: str, data: bytes, *, must_arrive: bool = False) -> None:
         """Tell the hub; what need not arrive is dropped where the line is full: it is said again before long."""
         from zenoh import CongestionControl, ZError
 

@@ -132,12 +132,14 @@ class Ledger:
         if gone is None:
             return None
         heapq.heappop(self._queue)
+        self._half.pop(key, None)
         self._loading[key] = self._wanted.pop(key)
         for each in gone:
             self._leave(each)
         if not demanded:
             self._fresh.add(key)
-        self.used_bytes += 0 if self._half.pop(key, 0) else self._sizes[key]
+        if not done_bytes:
+            self.used_bytes += self._sizes[key]
         self.peak_bytes = max(self.peak_bytes, self.used_bytes)
         return Begun(key, gone, demanded, done_bytes)
 

@@ -34,11 +34,8 @@ class Throttled:
         with self._channel:
             going_on = offset > 0 and self._at == (key, offset)
             takes_s = self.figures.read_s(len(into), going_on=going_on)
-            now_s = time.monotonic()
-            begin_s = max(
-                now_s - takes_s if going_on else now_s, self._free_s
-            )  # ahead by what is asked for, no further
-            self._free_s = due_s = begin_s + takes_s
+            lead_s = takes_s if going_on else 0.0  # the line is ahead by what is asked for, no further
+            self._free_s = due_s = max(time.monotonic() - lead_s, self._free_s) + takes_s
             self._at = key, offset + len(into)
         self._inner.read(key, into, offset)
         time.sleep(max(0.0, due_s - time.monotonic()))

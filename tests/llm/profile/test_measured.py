@@ -51,9 +51,8 @@ def test_shares_add_up_to_the_whole() -> None:
     for kind in (LLAMA.name, BAMBA.name):
         own = [each for each in found if each.subject == kind]
         sums = [sum(each.percent.values()) for each in own]
-        assert (
-            min(abs(each - 100) for each in sums) < 2
-        )  # what is lost is lost each time; a pause between clocks is not
+        # what is lost is lost each time, a pause between two clocks is not
+        assert min(abs(each - 100) for each in sums) < 2
         assert all(each.percent["gemm"] > 0 < each.percent["attention"] for each in own)
         assert all((each.scan > 0) == (kind == BAMBA.name) for each in own)
 
